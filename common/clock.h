@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+/* Monotonic time for measuring; wall time for dating. */
+#ifndef FV_COMMON_CLOCK_H
+#define FV_COMMON_CLOCK_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+uint64_t fv_now_ns(void);
+/* "2026-03-01T12:00:00Z" into buf; returns buf. */
+const char *fv_utc_now(char *buf, size_t n);
+
+#endif

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* Files as fv writes and reads them: whole or not at all.
+ *
+ * A file under construction has the name "<path>.tmp-<pid>"; fv_file_commit flushes it to the disk,
+ * renames it to <path> and flushes the folder, so that a crash leaves the old file or the new one.
+ */
+#ifndef FV_COMMON_FS_H
+#define FV_COMMON_FS_H
+
+#include <stddef.h>
+#include <stdio.h>
+
+struct fv_file {
+    FILE *f; /* write here */
+    char *path, *tmp;
+};
+
+int fv_file_create(struct fv_file *file, const char *path);
+int fv_file_commit(struct fv_file *file);  /* on failure the temporary file is removed */
+void fv_file_discard(struct fv_file *file); /* accepts a committed or zeroed one */
+
+/* Replaces `path` by the given bytes, as above. */
+int fv_file_write(const char *path, const void *data, size_t n);
+/* Reads a whole regular file of at most `limit` bytes; NUL-terminated for convenience. Free *data. */
+int fv_file_read(const char *path, size_t limit, char **data, size_t *n);
+/* Creates a folder and those above it. */
+int fv_mkdirs(const char *path);
+/* fsync on the folder that holds `path`. */
+int fv_sync_parent(const char *path);
+
+/* snprintf into fresh memory, NULL when out of memory. Free it. */
+char *fv_format(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+#endif

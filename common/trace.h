@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/* Trace spans: where did the time go, as a picture.
+ *
+ *     uint64_t t = fv_trace_begin();
+ *     ... work ...
+ *     fv_trace_end("decode", t);
+ *
+ * While no trace is open both calls are one relaxed load and a predicted branch. While one is, each
+ * thread writes to a buffer of its own (the newest events win when it wraps), and fv_trace_stop
+ * writes Chrome trace JSON, which Perfetto opens: one lane a thread, counters as graphs. Names must
+ * be string literals: only the pointer is kept.
+ */
+#ifndef FV_COMMON_TRACE_H
+#define FV_COMMON_TRACE_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+extern _Atomic int fv_trace_on_;
+uint64_t fv_trace_begin_(void);
+void fv_trace_end_(const char *name, uint64_t begin_ns);
+void fv_trace_counter_(const char *name, double value);
+
+static inline uint64_t fv_trace_begin(void)
+{
+    return atomic_load_explicit(&fv_trace_on_, memory_order_relaxed) ? fv_trace_begin_() : 0;
+}
+static inline void fv_trace_end(const char *name, uint64_t begin_ns)
+{
+    if (begin_ns)
+        fv_trace_end_(name, begin_ns);
+}
+static inline void fv_trace_counter(const char *name, double value)
+{
+    if (atomic_load_explicit(&fv_trace_on_, memory_order_relaxed))
+        fv_trace_counter_(name, value);
+}
+
+int fv_trace_start(const char *path); /* FV_EEXIST when one is already open */
+int fv_trace_stop(void);              /* writes the file; 0 when none is open */
+/* Names the calling thread's lane ("worker 3"; a copy is kept). */
+void fv_trace_thread(const char *name);
+
+#endif

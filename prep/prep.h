@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/* Photos in: from folders of photographs to a data set (store/store.h), and demo faces to try it with. */
+#ifndef FV_PREP_PREP_H
+#define FV_PREP_PREP_H
+
+#include "common/opt.h"
+#include "common/report.h"
+
+#include <signal.h>
+#include <stdint.h>
+
+struct fv_pack_settings {
+    /* what the data set is */
+    int64_t size;       /* pixels a side (default 112) */
+    const char *codec;  /* "pixels" */
+    int64_t level;      /* zstd (default 6) */
+    double holdout_ids; /* share of identities kept out of training, for open-set verification (0) */
+    double val;         /* share of each remaining identity's images kept for validation (0) */
+    int64_t seed;       /* of both splits (1) */
+    /* how this run goes */
+    const char *output; /* -o */
+    const char *rejects; /* list of refused files; NULL: "<output minus .lmdb>.rejects.tsv" */
+    int strict;         /* a refused file is an error */
+    int overwrite;
+    int64_t threads;    /* 0: all */
+};
+extern const struct fv_opt fv_pack_opts[];
+void fv_pack_defaults(struct fv_pack_settings *s);
+
+struct fv_pack_result {
+    uint64_t files, packed, rejected, identities, holdout_identities, train_images, val_images, holdout_images;
+    uint64_t digest, file_bytes, record_bytes;
+    double seconds;
+};
+/* photos: a folder of identity folders. A bad file is reported by name with its reason, counted, listed in
+ * the rejects file and skipped. */
+int fv_pack_run(const struct fv_pack_settings *s, const char *photos, const struct fv_report *r,
+                struct fv_pack_result *out);
+
+struct fv_synth_settings {
+    const char *output; /* folder */
+    int64_t identities; /* (default 120) */
+    int64_t images;     /* per identity (default 24) */
+    int64_t size;       /* pixels a side of the JPEGs (default 128) */
+    int64_t seed;
+    int64_t threads;
+};
+extern const struct fv_opt fv_synth_opts[];
+void fv_synth_defaults(struct fv_synth_settings *s);
+/* Writes <output>/id0001/0001.jpg ...: the same bytes for any number of threads. */
+int fv_synth_run(const struct fv_synth_settings *s, const struct fv_report *r);
+
+/* Set by a signal handler: stop soon, clean up, return FV_EINTR. */
+extern volatile sig_atomic_t fv_prep_stop;
+
+#endif

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/* Pair lists: which two images are compared, and whether they show one person.
+ *
+ * Text form, one pair a line: "path1 path2 1" for genuine (one identity), "path1 path2 0" for impostor;
+ * paths are source names as kept in the store. Names with blanks are written with tabs between the three
+ * fields. Lines that are empty or begin with '#' are skipped.
+ */
+#ifndef FV_STORE_PAIRS_H
+#define FV_STORE_PAIRS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct fv_store;
+
+struct fv_pair {
+    uint32_t a, b; /* image ids */
+    uint8_t same;
+};
+
+struct fv_pairs {
+    struct fv_pair *pair; /* (n) */
+    size_t n, genuine;
+};
+
+/* A balanced list over one split: n/2 genuine pairs spread evenly over the identities that have two
+ * images, n/2 impostor pairs over distinct identities; no pair twice, no image with itself. A function of
+ * (seed, labels, images) only. Fewer come back when the data has fewer genuine pairs; the list stays
+ * balanced. FV_ENOTFOUND says what is missing (for example: no held-out identities). */
+int fv_pairs_make(struct fv_pairs *out, const struct fv_store *s, int split, size_t n, uint64_t seed);
+/* Reads a list and resolves its names. Names file and line of the first thing wrong. */
+int fv_pairs_read(struct fv_pairs *out, struct fv_store *s, const char *path);
+int fv_pairs_write(const struct fv_pairs *p, const struct fv_store *s, const char *path);
+void fv_pairs_free(struct fv_pairs *p); /* accepts a zeroed one */
+
+#endif

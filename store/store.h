@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+/* A data set on disk: one LMDB file of checksummed records, self-describing and read in place.
+ *
+ * Keys (the main table; integers big-endian so that LMDB's order is ours):
+ *
+ *   "fv"            settings: "FVSTORE1", then fixed little-endian fields, then "name = value" text
+ *   "labels"        one entry a label: name, first image, image count, split
+ *   "index"         one fixed-width entry an image: block, offset, length, label, split  (zero-copy)
+ *   "names"         offsets and a pool of source names, in image order
+ *   'B' + u32       blocks of about 1 MiB; a block is records back to back, each 8-byte aligned
+ *   "complete"      present only when packing finished: counts and the digest of all records
+ *
+ * A record is a fixed header (XXH3-64 of all that follows it, image id, width, height, codec, decoded
+ * size) and one zstd frame. store/record.h draws it to the byte. LMDB puts a large value on whole
+ * 4 KiB pages, so records are grouped into blocks: the loss is half a page a block, not an image.
+ *
+ * Images are ordered by label, then by source name. Labels 0 .. train_labels-1 are the identities that
+ * training sees, in name order; the held-out ones follow, in name order. An image of a training
+ * identity is in split TRAIN or VAL; all images of a held-out identity are in split HOLDOUT.
+ *
+ * Reading: fv_store_open walks the block keys once and keeps their addresses; after that every read is
+ * arithmetic in the memory map, without LMDB and without locks, so one handle serves any number of
+ * threads. Everything read is bounds-checked; pixels are trusted only after their checksum.
+ *
+ * Not for network file systems, and not across fork() (LMDB's own caveats).
+ */
+#ifndef FV_STORE_STORE_H
+#define FV_STORE_STORE_H
+
+#include "common/report.h"
+#include "store/pairs.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum fv_split { FV_SPLIT_TRAIN = 0, FV_SPLIT_VAL = 1, FV_SPLIT_HOLDOUT = 2, FV_SPLITS = 3 };
+extern const char *const fv_split_names[]; /* "train", "val", "holdout", NULL */
+
+struct fv_store;
+
+struct fv_store_info {
+    int version;
+    int height, width;           /* of every image; RGB, 8 bits */
+    const char *codec;           /* "pixels" */
+    const char *packed_with;     /* "name = value" lines: how it was packed */
+    uint64_t images, labels;
+    uint64_t train_labels;       /* identities that training sees: labels 0 .. train_labels-1 */
+    uint64_t split_images[FV_SPLITS];
+    uint64_t record_bytes;       /* all records, headers included */
+    uint64_t file_bytes;
+    uint64_t raw_bytes;          /* images * height * width * 3 */
+    uint64_t digest;             /* XXH3-64 over the records' checksums, labels, splits and names, in order */
+};
+
+struct fv_store_image {
+    uint32_t label;
+    enum fv_split split;
+    uint32_t bytes;   /* of its record */
+    const char *name; /* source path relative to the photo folder; valid until close */
+};
+
+struct fv_store_label {
+    const char *name; /* valid until close */
+    uint64_t first, count;
+    int holdout;
+};
+
+/* Opens for reading. FV_ECORRUPT, FV_EVERSION, or FV_ENOTFOUND naming the command that makes or
+ * finishes it. One process may have a file open once. */
+int fv_store_open(struct fv_store **out, const char *path);
+void fv_store_close(struct fv_store **store);
+const struct fv_store_info *fv_store_info(const struct fv_store *s);
+const char *fv_store_path(const struct fv_store *s);
+int fv_store_image(const struct fv_store *s, uint64_t image, struct fv_store_image *out);
+int fv_store_label(const struct fv_store *s, uint64_t label, struct fv_store_label *out);
+/* Image id by source name: FV_ENOTFOUND names it. O(log n) after the first call builds an order. */
+int fv_store_find(struct fv_store *s, const char *name, uint64_t *image);
+/* Hints the kernel that these images will be read soon / that access is random. */
+void fv_store_will_need(const struct fv_store *s, uint64_t image);
+
+/* Decoding: one decoder per thread; decoding allocates nothing. */
+struct fv_decoder;
+int fv_decoder_open(struct fv_decoder **out, const struct fv_store *s);
+void fv_decoder_close(struct fv_decoder **d);
+/* Checks the record and writes (height, width, 3) RGB to rgb. FV_ECORRUPT names file, image and what
+ * was wrong. rgb must have room for height*width*3 + FV_DECODE_PAD bytes. */
+#define FV_DECODE_PAD 64
+int fv_decoder_read(struct fv_decoder *d, uint64_t image, uint8_t *rgb);
+
+/* Writing. Records must come in their final order; encoding may run on any number of threads. */
+struct fv_store_settings {
+    int height, width;
+    const char *codec;       /* "pixels" */
+    int level;               /* zstd */
+    const char *packed_with; /* copied */
+};
+struct fv_encoder; /* one per thread */
+int fv_encoder_open(struct fv_encoder **out, const struct fv_store_settings *s);
+void fv_encoder_close(struct fv_encoder **e);
+size_t fv_encoder_bound(const struct fv_encoder *e);
+/* One whole record into dst (at least bound bytes); returns its length in *n. The image id is part of
+ * the checksummed header, so it must be known here. */
+int fv_encoder_write(struct fv_encoder *e, const uint8_t *rgb, uint32_t image, uint8_t *dst, size_t *n);
+
+struct fv_store_writer;
+/* Builds "<path>.part" and renames it on finish, so that <path> is always a whole data set. An existing
+ * <path> is FV_EEXIST unless overwrite. */
+int fv_store_create(struct fv_store_writer **out, const char *path, const struct fv_store_settings *s,
+                    int overwrite);
+int fv_store_put_label(struct fv_store_writer *w, const char *name, int holdout);
+/* Appends the next image, of the label put last. `record` comes from fv_encoder_write. */
+int fv_store_put(struct fv_store_writer *w, const uint8_t *record, size_t n, const char *name,
+                 enum fv_split split);
+int fv_store_finish(struct fv_store_writer **w);
+void fv_store_abort(struct fv_store_writer **w); /* removes the partial file; accepts NULL */
+
+/* Reads and checks every record, the index, the labels and the digest. Bad records are reported by
+ * name through r and counted in *bad; returns FV_ECORRUPT if there was any. */
+int fv_store_verify(struct fv_store *s, int threads, const struct fv_report *r, uint64_t *bad);
+
+#endif

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/* A checkpoint is one safetensors file: weights and buffers under torchvision's names, momenta as
+ * "optim.momentum.<name>", everything else (settings, progress, best metrics) as __metadata__ strings.
+ *
+ * Layout (https://github.com/huggingface/safetensors): u64 little-endian length N, N bytes of JSON, then the
+ * tensors' bytes, without holes. The reader checks every offset against the file before it touches a byte.
+ */
+#ifndef FV_TRAINER_CHECKPOINT_H
+#define FV_TRAINER_CHECKPOINT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct fv_st_tensor {
+    const char *name;
+    const char *dtype; /* "F32", "I64" */
+    int ndim;
+    int64_t dim[8];
+    const void *data;
+    size_t bytes;
+};
+
+struct fv_st_meta {
+    const char *key, *value;
+};
+
+/* Writes, replaces and syncs as one act. Same content, same bytes. */
+int fv_st_write(const char *path, const struct fv_st_tensor *t, int tensors, const struct fv_st_meta *m, int metas);
+
+struct fv_st;
+int fv_st_open(struct fv_st **out, const char *path);
+void fv_st_close(struct fv_st **st);
+/* A view valid until close; FV_ENOTFOUND names it. */
+int fv_st_tensor(const struct fv_st *st, const char *name, struct fv_st_tensor *out);
+int fv_st_tensor_at(const struct fv_st *st, int i, struct fv_st_tensor *out); /* FV_ENOTFOUND at the end */
+const char *fv_st_meta(const struct fv_st *st, const char *key);              /* NULL if absent */
+
+#endif

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+/* Training and scoring, without knowledge of where batches come from.
+ *
+ * fv_train_run takes three sources of batches (augment/batch.h): shuffled training batches, the closed-set
+ * validation images in order, and the images of the verification list in order; it writes a run folder:
+ *
+ *   settings.txt            every setting, as "name = value"
+ *   log.jsonl               one JSON object a line: steps, epochs
+ *   last.safetensors        everything that resuming needs
+ *   best_cls.safetensors    the same, at the best validation accuracy
+ *   best_ver.safetensors    the same, at the best verification EER
+ *
+ * A run is a function of its settings, data, backend and thread count: stopped at any moment and resumed, it
+ * ends in the same bytes (CPU backends).
+ */
+#ifndef FV_TRAINER_TRAINER_H
+#define FV_TRAINER_TRAINER_H
+
+#include "augment/batch.h"
+#include "common/opt.h"
+#include "common/report.h"
+#include "trainer/backend.h"
+#include "trainer/checkpoint.h"
+#include "trainer/metrics.h"
+#include "trainer/net.h"
+
+struct fv_train_settings {
+    /* net */
+    const char *arch;    /* "resnet18" */
+    const char *stem;    /* "auto" */
+    /* length */
+    int64_t epochs;      /* (default 30) */
+    /* optimiser: SGD */
+    double lr, momentum, weight_decay;
+    int nesterov, decay_all;
+    /* schedule */
+    const char *schedule; /* "cosine-restarts" | "cosine" | "constant" */
+    int64_t t0, t_mult;   /* epochs to the first restart; factor from then on (10, 2) */
+    double eta_min;       /* 1e-5 */
+    double warmup;        /* epochs of linear warm-up before the schedule (0) */
+    /* where */
+    const char *backend;  /* "auto" */
+    int64_t threads;      /* of the backend; 0: all */
+    int64_t seed;         /* weights; data has its own use of it */
+    /* housekeeping */
+    double save_every;    /* minutes between "last" checkpoints inside an epoch (default 5) */
+};
+extern const struct fv_opt fv_train_opts[];
+void fv_train_defaults(struct fv_train_settings *s);
+
+/* Verification pairs as indices into the order in which `images` delivers. */
+struct fv_index_pair {
+    uint32_t a, b;
+    uint8_t same;
+};
+
+struct fv_train_data {
+    const struct fv_batch_source *train;
+    const struct fv_batch_source *val;    /* NULL: no closed-set validation */
+    const struct fv_batch_source *verify; /* NULL: no verification */
+    const struct fv_index_pair *pair;
+    size_t pairs;
+    const char *settings_text; /* "name = value" lines of the whole program, kept in the run and checkpoint */
+    const char *data_id;       /* path and digest of the data set: resuming on other data is refused */
+};
+
+/* Set by a signal handler: finish the step, write the checkpoint, return FV_EINTR. */
+#include <signal.h>
+extern volatile sig_atomic_t fv_train_stop;
+
+/* Runs or, when the folder holds last.safetensors and resume is set, continues. */
+int fv_train_run(const struct fv_train_settings *s, const struct fv_train_data *d, const char *folder,
+                 int resume, const struct fv_report *r);
+
+/* A trained net ready for inference. */
+struct fv_model;
+/* Reads a checkpoint, builds its net, compiles it for inference on the named backend. */
+int fv_model_open(struct fv_model **out, const char *checkpoint, const char *backend, int threads, int batch);
+/* A net of that architecture with fresh weights: the baseline that a trained one is held against. */
+int fv_model_open_untrained(struct fv_model **out, const char *arch, const struct fv_arch_settings *a,
+                            uint64_t seed, const char *backend, int threads, int batch);
+void fv_model_close(struct fv_model **m);
+const struct fv_net *fv_model_net(const struct fv_model *m);
+const char *fv_model_info(const struct fv_model *m); /* backend, architecture, epoch it came from */
+/* Embeddings of every image of a single-pass source, L2-normalised in double, (n, embedding) into emb;
+ * flip: the sum of the embeddings of image and mirror image, then normalised. A vector of norm < 1e-12 or with
+ * a NaN is FV_EINVAL naming the image. logits may be NULL. */
+int fv_model_embed(struct fv_model *m, const struct fv_batch_source *images, int flip, float *emb,
+                   const struct fv_report *r);
+/* Closed-set accuracy over a single-pass source. */
+int fv_model_accuracy(struct fv_model *m, const struct fv_batch_source *images, double *accuracy,
+                      double *loss, const struct fv_report *r);
+/* Cosine of unit vectors for each pair. */
+void fv_score_pairs(const float *emb, int dim, const struct fv_index_pair *pair, size_t n, double *score);
+
+#endif
