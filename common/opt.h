@@ -17,7 +17,7 @@
 #include <stdio.h>
 
 enum fv_opt_type {
-    FV_OPT_FLAG,   /* bool: --name, --no-name */
+    FV_OPT_FLAG,   /* int, 0 or 1: --name, --no-name */
     FV_OPT_INT,    /* int64_t, min..max */
     FV_OPT_REAL,   /* double, min..max */
     FV_OPT_SHARE,  /* double in 0..1, written as 0.15 or 15% */

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT */
+/* Each thread owns a buffer and is the only one to write it; the list of buffers grows under a lock that
+ * only a thread's first event takes. fv_trace_stop reads the buffers after it has turned tracing off: a
+ * span that was under way at that moment is dropped by its owner (the generation no longer matches) or
+ * ends up in a slot not read. Buffers live until the next start, so a late writer never meets freed memory. */
+#include "common/trace.h"
+#include "common/clock.h"
+#include "common/err.h"
+#include "common/fs.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+_Atomic int fv_trace_on_;
+
+enum { EVENTS = 1 << 16 };
+
+struct event {
+    const char *name;
+    uint64_t at_ns, for_ns; /* for_ns == UINT64_MAX: a counter */
+    double value;
+};
+
+struct lane {
+    struct lane *next;
+    char name[32];
+    int id;
+    _Atomic uint64_t n;
+    struct event event[EVENTS];
+};
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct lane *lanes;
+static int lane_count;
+static struct fv_file file;
+static uint64_t started_ns;
+static _Thread_local struct lane *mine;
+static _Thread_local char my_name[32];
+
+static struct lane *my_lane(void)
+{
+    if (mine)
+        return mine;
+    struct lane *l = calloc(1, sizeof *l);
+    if (!l)
+        return NULL;
+    memcpy(l->name, my_name, sizeof l->name);
+    pthread_mutex_lock(&lock);
+    l->id = ++lane_count;
+    l->next = lanes;
+    lanes = l;
+    pthread_mutex_unlock(&lock);
+    mine = l;
+    return l;
+}
+
+static void put(const struct event *e)
+{
+    struct lane *l = my_lane();
+
+    if (!l)
+        return;
+    const uint64_t n = atomic_load_explicit(&l->n, memory_order_relaxed);
+    l->event[n % EVENTS] = *e;
+    /* Pairs with the acquire in write_lane: what is counted has been written. */
+    atomic_store_explicit(&l->n, n + 1, memory_order_release);
+}
+
+uint64_t fv_trace_begin_(void)
+{
+    return fv_now_ns();
+}
+
+void fv_trace_end_(const char *name, uint64_t begin_ns)
+{
+    if (!atomic_load_explicit(&fv_trace_on_, memory_order_acquire))
+        return;
+    put(&(struct event){.name = name, .at_ns = begin_ns, .for_ns = fv_now_ns() - begin_ns});
+}
+
+void fv_trace_counter_(const char *name, double value)
+{
+    put(&(struct event){.name = name, .at_ns = fv_now_ns(), .for_ns = UINT64_MAX, .value = value});
+}
+
+void fv_trace_thread(const char *name)
+{
+    strncpy(my_name, name, sizeof my_name - 1);
+    if (mine)
+        memcpy(mine->name, my_name, sizeof mine->name);
+}
+
+int fv_trace_start(const char *path)
+{
+    if (atomic_load(&fv_trace_on_))
+        return fv_err(FV_EEXIST, "%s: a trace is being written already", path);
+    FV_TRY(fv_file_create(&file, path));
+    pthread_mutex_lock(&lock);
+    for (struct lane *l = lanes; l; l = l->next)
+        atomic_store_explicit(&l->n, 0, memory_order_relaxed);
+    pthread_mutex_unlock(&lock);
+    started_ns = fv_now_ns();
+    atomic_store_explicit(&fv_trace_on_, 1, memory_order_release);
+    return FV_OK;
+}
+
+static void write_lane(FILE *f, const struct lane *l)
+{
+    const uint64_t n = atomic_load_explicit(&l->n, memory_order_acquire);
+    const long pid = (long)getpid();
+
+    fprintf(f,
+            ",\n{\"ph\":\"M\",\"pid\":%ld,\"tid\":%d,\"name\":\"thread_name\",\"args\":{\"name\":"
+            "\"%s\"}}",
+            pid, l->id, l->name[0] ? l->name : "thread");
+    for (uint64_t i = n > EVENTS ? n - EVENTS : 0; i < n; i++) {
+        const struct event *e = &l->event[i % EVENTS];
+        if (e->at_ns < started_ns)
+            continue;
+        const double us = (double)(e->at_ns - started_ns) / 1e3;
+        if (e->for_ns == UINT64_MAX)
+            fprintf(f,
+                    ",\n{\"ph\":\"C\",\"pid\":%ld,\"tid\":%d,\"name\":\"%s\",\"ts\":%.3f,\"args\":{"
+                    "\"value\":%g}}",
+                    pid, l->id, e->name, us, e->value);
+        else
+            fprintf(
+                f,
+                ",\n{\"ph\":\"X\",\"pid\":%ld,\"tid\":%d,\"name\":\"%s\",\"ts\":%.3f,\"dur\":%.3f}",
+                pid, l->id, e->name, us, (double)e->for_ns / 1e3);
+    }
+}
+
+int fv_trace_stop(void)
+{
+    if (!atomic_exchange(&fv_trace_on_, 0))
+        return FV_OK;
+    fprintf(file.f,
+            "{\"displayTimeUnit\":\"ms\",\"traceEvents\":[\n"
+            "{\"ph\":\"M\",\"pid\":%ld,\"name\":\"process_name\",\"args\":{\"name\":\"fv\"}}",
+            (long)getpid());
+    pthread_mutex_lock(&lock);
+    for (const struct lane *l = lanes; l; l = l->next)
+        write_lane(file.f, l);
+    pthread_mutex_unlock(&lock);
+    fputs("\n]}\n", file.f);
+    return fv_file_commit(&file);
+}
