@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+/* The trace is valid JSON with one lane a thread, and holds the spans that were made. */
+#include "common/err.h"
+#include "common/trace.h"
+#include "tests/cmocka_all.h"
+
+#include <jansson.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { SPANS = 100 };
+
+static void *work(void *name)
+{
+    fv_trace_thread(name);
+    for (int i = 0; i < SPANS; i++) {
+        const uint64_t t = fv_trace_begin();
+        fv_trace_end("decode", t);
+    }
+    fv_trace_counter("ring", 3);
+    return NULL;
+}
+
+static int count(const json_t *events, const char *name, const char *phase)
+{
+    size_t i;
+    json_t *e;
+    int n = 0;
+
+    json_array_foreach(events, i, e) n +=
+        strcmp(json_string_value(json_object_get(e, "name")), name) == 0 &&
+        strcmp(json_string_value(json_object_get(e, "ph")), phase) == 0;
+    return n;
+}
+
+static void spans_of_two_threads_are_written(void **state)
+{
+    char path[] = "/tmp/fv-test-trace-XXXXXX";
+    pthread_t t[2];
+    json_error_t error;
+
+    (void)state;
+    close(mkstemp(path));
+    assert_int_equal(fv_trace_start(path), FV_OK);
+    assert_int_equal(fv_trace_start(path), FV_EEXIST);
+    pthread_create(&t[0], NULL, work, "worker 1");
+    pthread_create(&t[1], NULL, work, "worker 2");
+    pthread_join(t[0], NULL);
+    pthread_join(t[1], NULL);
+    assert_int_equal(fv_trace_stop(), FV_OK);
+    assert_int_equal(fv_trace_stop(), FV_OK);
+    json_t *root = json_load_file(path, 0, &error);
+    assert_non_null(root);
+    const json_t *events = json_object_get(root, "traceEvents");
+    assert_int_equal(count(events, "decode", "X"), 2 * SPANS);
+    assert_int_equal(count(events, "ring", "C"), 2);
+    assert_int_equal(count(events, "thread_name", "M"), 2);
+    json_decref(root);
+    unlink(path);
+}
+
+static void nothing_is_recorded_while_off(void **state)
+{
+    (void)state;
+    assert_int_equal(fv_trace_begin(), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nothing_is_recorded_while_off),
+        cmocka_unit_test(spans_of_two_threads_are_written),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
