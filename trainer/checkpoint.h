@@ -24,15 +24,19 @@ struct fv_st_meta {
     const char *key, *value;
 };
 
-/* Writes, replaces and syncs as one act. Same content, same bytes. */
+/* Writes, replaces and syncs as one act. Same content in the same order, same bytes. Within the file the tensors
+ * of wider types come first, so that each lies aligned to its type. */
 int fv_st_write(const char *path, const struct fv_st_tensor *t, int tensors, const struct fv_st_meta *m, int metas);
 
 struct fv_st;
 int fv_st_open(struct fv_st **out, const char *path);
+/* The same on bytes in memory, from malloc: they belong to the reader from here on, whatever is returned. */
+int fv_st_parse(struct fv_st **out, char *bytes, size_t n, const char *origin);
 void fv_st_close(struct fv_st **st);
-/* A view valid until close; FV_ENOTFOUND names it. */
+/* Views valid until close. In files of other programs data may lie unaligned: copy, don't cast. FV_ENOTFOUND
+ * names the tensor. */
 int fv_st_tensor(const struct fv_st *st, const char *name, struct fv_st_tensor *out);
-int fv_st_tensor_at(const struct fv_st *st, int i, struct fv_st_tensor *out); /* FV_ENOTFOUND at the end */
+int fv_st_tensor_at(const struct fv_st *st, int i, struct fv_st_tensor *out); /* in the file's order; FV_ENOTFOUND at the end */
 const char *fv_st_meta(const struct fv_st *st, const char *key);              /* NULL if absent */
 
 #endif
