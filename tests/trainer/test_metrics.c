@@ -71,7 +71,7 @@ static void extremes_are_exact(void **state)
     check((double[]){.9, .8, .2, .1}, (uint8_t[]){0, 0, 1, 1}, 4, 0.0, 1.0); /* reversed */
     check((double[]){.5, .5, .5, .5}, (uint8_t[]){1, 0, 1, 0}, 4, 0.5, 0.5); /* all equal */
     check((double[]){.9, .7, .7, .1}, (uint8_t[]){1, 1, 0, 0}, 4, 0.875,
-          1.0 / 3); /* 1 - x = 1/2 + x */
+          0.25); /* 1 - x = 1/2 + x */
 }
 
 static void what_cannot_be_scored_is_refused(void **state)
