@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: MIT */
+/* Photos through libvips, told to be boring: one thread an image (the packer runs many images at
+ * once), no operation cache (every image is seen once), no loaders that were never meant for hostile
+ * input, and none of its SIMD paths, whose lower precision would make the bytes depend on the machine.
+ *
+ * We read the file ourselves: system errors are then exact, a pipe cannot block us, and libvips sees
+ * only memory. Before any pixel is decoded the header must announce a sane size.
+ *
+ * Order of the steps, and why:
+ *   shrink while decoding   JPEG only, leaving at least twice the wanted size for the real resize
+ *   crop, flatten, resize   in the file's own colours and depth; the crop is the one that the upright
+ *                           picture would get
+ *   colour, depth           on few pixels: colour management costs more than decoding
+ *   turn upright            last, on the small square
+ * A profile that cannot be used counts as absent.
+ */
+#include "prep/decode.h"
+
+#include "common/err.h"
+#include "prep/format.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <vips/vips.h>
+
+/* wants the types of vips.h */
+#include <vips/vector.h>
+
+struct fv_photo {
+    int size;
+    uint8_t *file; /* the bytes of the current file */
+    size_t room;
+};
+
+/* --- the library, once a process ------------------------------------------------------------------ */
+
+static int init_rc;
+
+static void init_once(void)
+{
+    if (VIPS_INIT("fv") != 0) {
+        init_rc = -1;
+        return;
+    }
+    vips_concurrency_set(1);
+    vips_cache_set_max(0);
+    vips_vector_set_enabled(FALSE);
+    vips_block_untrusted_set(TRUE);
+    vips_operation_block_set("VipsForeignLoadPpm", FALSE);
+}
+
+int fv__photo_open(struct fv_photo **out, int size)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    *out = NULL;
+    pthread_once(&once, init_once);
+    if (init_rc < 0)
+        return fv_err(FV_EUNSUPPORTED, "libvips does not start on this machine");
+    struct fv_photo *p = calloc(1, sizeof *p);
+    if (!p)
+        return fv_err(FV_ENOMEM, "out of memory for an image reader");
+    p->size = size;
+    *out = p;
+    return 0;
+}
+
+void fv__photo_close(struct fv_photo **p)
+{
+    if (!*p)
+        return;
+    free((*p)->file);
+    free(*p);
+    *p = NULL;
+    vips_thread_shutdown(); /* what libvips keeps for this thread */
+}
+
+/* --- the file ------------------------------------------------------------------------------------- */
+
+static int read_all(struct fv_photo *p, int fd, size_t *got, struct fv_refusal *why)
+{
+    struct stat st;
+    if (fstat(fd, &st) != 0)
+        return fv__refuse(why, FV_REJECT_UNREADABLE, "%s", strerror(errno));
+    if (!S_ISREG(st.st_mode))
+        return fv__refuse(why, FV_REJECT_SPECIAL, "%s", "");
+    if (st.st_size > FV_PHOTO_MAX_BYTES)
+        return fv__refuse(why, FV_REJECT_FILE_TOO_LARGE, "%lld bytes, at most %u",
+                          (long long)st.st_size, FV_PHOTO_MAX_BYTES);
+    size_t want = (size_t)st.st_size, n = 0;
+    if (want > p->room) {
+        uint8_t *file = realloc(p->file, want);
+        if (!file)
+            return fv_err(FV_ENOMEM, "out of memory for a file of %zu bytes", want);
+        p->file = file;
+        p->room = want;
+    }
+    while (n < want) {
+        ssize_t k = read(fd, p->file + n, want - n);
+        if (k < 0 && errno == EINTR)
+            continue;
+        if (k < 0)
+            return fv__refuse(why, FV_REJECT_UNREADABLE, "%s", strerror(errno));
+        if (k == 0)
+            break;
+        n += (size_t)k;
+    }
+    *got = n;
+    return n ? 0 : fv__refuse(why, FV_REJECT_EMPTY, "%s", "");
+}
+
+static int read_file(struct fv_photo *p, const char *path, size_t *n, struct fv_refusal *why)
+{
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0)
+        return fv__refuse(why, FV_REJECT_UNREADABLE, "%s", strerror(errno));
+    int rc = read_all(p, fd, n, why);
+    close(fd);
+    return rc;
+}
+
+/* --- one picture's steps: each replaces *im and returns 0, or leaves it and returns -1 -------------- */
+
+static int replace(VipsImage **im, int rc, VipsImage **next)
+{
+    if (rc != 0) {
+        vips_error_clear();
+        return -1;
+    }
+    g_object_unref(*im);
+    *im = *next;
+    return 0;
+}
+
+static VipsImage *open_image(const struct fv_photo *p, size_t n, int shrink)
+{
+    VipsImage *im =
+        shrink > 1
+            ? vips_image_new_from_buffer(p->file, n, "", "access", VIPS_ACCESS_SEQUENTIAL,
+                                         "fail_on", VIPS_FAIL_ON_ERROR, "shrink", shrink, NULL)
+            : vips_image_new_from_buffer(p->file, n, "", "access", VIPS_ACCESS_SEQUENTIAL,
+                                         "fail_on", VIPS_FAIL_ON_ERROR, NULL);
+    if (!im)
+        vips_error_clear();
+    return im;
+}
+
+static int decode_pixels(VipsImage **im)
+{
+    VipsImage *mem = vips_image_new_memory();
+    if (vips_image_write(*im, mem) != 0) {
+        g_object_unref(mem);
+        vips_error_clear();
+        return -1;
+    }
+    g_object_unref(*im);
+    *im = mem;
+    return 0;
+}
+
+/* The centre square of the upright picture, cut from the stored one. An odd rest leaves one pixel more
+ * on the right or below: where the stored axis runs the other way, that is on the left or above. */
+static int crop_square(VipsImage **im)
+{
+    int w = (*im)->Xsize, h = (*im)->Ysize, side = w < h ? w : h;
+    int turn = vips_image_get_orientation(*im);
+    int x_reversed = turn == 2 || turn == 3 || turn == 7 || turn == 8;
+    int y_reversed = turn == 3 || turn == 4 || turn == 6 || turn == 7;
+    int left = (w - side + x_reversed) / 2, top = (h - side + y_reversed) / 2;
+    VipsImage *next;
+    if (w == h)
+        return 0;
+    return replace(im, vips_extract_area(*im, &next, left, top, side, side, NULL), &next);
+}
+
+static int flatten_alpha(VipsImage **im)
+{
+    VipsImage *next;
+    if (!vips_image_hasalpha(*im))
+        return 0;
+    if ((*im)->Type == VIPS_INTERPRETATION_CMYK)
+        return replace(im, vips_extract_band(*im, &next, 0, "n", 4, NULL), &next);
+    double white = FV_PHOTO_BACKGROUND;
+    if ((*im)->BandFmt == VIPS_FORMAT_USHORT)
+        white *= 257;
+    VipsArrayDouble *background = vips_array_double_newv(1, white);
+    double max_alpha = (*im)->BandFmt == VIPS_FORMAT_USHORT ? 65535 : 255;
+    int rc = vips_flatten(*im, &next, "background", background, "max_alpha", max_alpha, NULL);
+    vips_area_unref(VIPS_AREA(background));
+    return replace(im, rc, &next);
+}
+
+static int resize_square(VipsImage **im, int size)
+{
+    VipsImage *next;
+    if ((*im)->Xsize == size)
+        return 0;
+    if (replace(im, vips_resize(*im, &next, (double)size / (*im)->Xsize, NULL), &next) != 0)
+        return -1;
+    return (*im)->Xsize == size && (*im)->Ysize == size ? 0 : -1;
+}
+
+static int to_srgb8(VipsImage **im)
+{
+    VipsImage *next;
+    if (vips_image_get_typeof(*im, VIPS_META_ICC_NAME))
+        replace(im, vips_icc_transform(*im, &next, "srgb", "embedded", TRUE, NULL), &next);
+    if ((*im)->Type != VIPS_INTERPRETATION_sRGB &&
+        replace(im, vips_colourspace(*im, &next, VIPS_INTERPRETATION_sRGB, NULL), &next) != 0)
+        return -1;
+    if ((*im)->BandFmt != VIPS_FORMAT_UCHAR &&
+        replace(im, vips_cast_uchar(*im, &next, NULL), &next) != 0)
+        return -1;
+    if ((*im)->Bands > 3)
+        return replace(im, vips_extract_band(*im, &next, 0, "n", 3, NULL), &next);
+    return (*im)->Bands == 3 ? 0 : -1;
+}
+
+static int turn_upright(VipsImage **im)
+{
+    VipsImage *next;
+    if (vips_image_get_orientation(*im) <= 1)
+        return 0;
+    return replace(im, vips_autorot(*im, &next, NULL), &next);
+}
+
+static int copy_out(VipsImage *im, int size, uint8_t *rgb)
+{
+    size_t n = 0, want = (size_t)size * (size_t)size * 3;
+    void *pixels = vips_image_write_to_memory(im, &n);
+    if (!pixels)
+        vips_error_clear();
+    int rc = pixels && n == want ? 0 : -1;
+    if (rc == 0)
+        memcpy(rgb, pixels, want);
+    g_free(pixels);
+    return rc;
+}
+
+/* --- one picture ---------------------------------------------------------------------------------- */
+
+static int check_header(const VipsImage *im, struct fv_refusal *why)
+{
+    int w = im->Xsize, h = im->Ysize;
+    if ((uint64_t)w * (uint64_t)h > FV_PHOTO_MAX_PIXELS)
+        return fv__refuse(why, FV_REJECT_TOO_MANY_PIXELS, "%d x %d, at most %u pixels", w, h,
+                          FV_PHOTO_MAX_PIXELS);
+    if (w < FV_PHOTO_MIN_SIDE || h < FV_PHOTO_MIN_SIDE)
+        return fv__refuse(why, FV_REJECT_TOO_SMALL, "%d x %d, at least %d on each side", w, h,
+                          FV_PHOTO_MIN_SIDE);
+    if (im->BandFmt != VIPS_FORMAT_UCHAR && im->BandFmt != VIPS_FORMAT_USHORT)
+        return fv__refuse(why, FV_REJECT_PIXEL_TYPE, "%s",
+                          vips_enum_nick(VIPS_TYPE_BAND_FORMAT, im->BandFmt));
+    return 0;
+}
+
+/* How far a JPEG may be shrunk while it is decoded: 1, 2, 4 or 8. */
+static int shrink_on_load(const struct fv_format *f, const VipsImage *im, int size)
+{
+    int side = im->Xsize < im->Ysize ? im->Xsize : im->Ysize, shrink = 1;
+    if (strcmp(f->name, "JPEG") != 0)
+        return 1;
+    while (shrink < 8 && side / (shrink * 2) >= size * 2)
+        shrink *= 2;
+    return shrink;
+}
+
+static int fit(VipsImage **im, const struct fv_photo *p, uint8_t *rgb, struct fv_refusal *why)
+{
+    if (crop_square(im) || flatten_alpha(im) || resize_square(im, p->size))
+        return fv__refuse(why, FV_REJECT_DAMAGED, "cannot be resized to %d", p->size);
+    if (to_srgb8(im) || turn_upright(im) || copy_out(*im, p->size, rgb))
+        return fv__refuse(why, FV_REJECT_COLOUR, "%s",
+                          vips_enum_nick(VIPS_TYPE_INTERPRETATION, (*im)->Type));
+    return 0;
+}
+
+static int decode(const struct fv_photo *p, const struct fv_format *f, size_t n, uint8_t *rgb,
+                  struct fv_refusal *why)
+{
+    VipsImage *im = open_image(p, n, 1);
+    if (!im)
+        return fv__refuse(why, FV_REJECT_BAD_HEADER, "%s", f->name);
+    int rc = check_header(im, why);
+    int shrink = rc == 0 ? shrink_on_load(f, im, p->size) : 1;
+    if (shrink > 1) {
+        g_object_unref(im);
+        if (!(im = open_image(p, n, shrink)))
+            return fv__refuse(why, FV_REJECT_BAD_HEADER, "%s", f->name);
+    }
+    if (rc == 0 && decode_pixels(&im) != 0)
+        rc = fv__refuse(
+            why, fv__format_is_whole(f, p->file, n) ? FV_REJECT_DAMAGED : FV_REJECT_TRUNCATED,
+            "%s, %d x %d, %zu bytes", f->name, im->Xsize * shrink, im->Ysize * shrink, n);
+    if (rc == 0)
+        rc = fit(&im, p, rgb, why);
+    g_object_unref(im);
+    return rc;
+}
+
+int fv__photo_read(struct fv_photo *p, const char *path, uint8_t *rgb, struct fv_refusal *why)
+{
+    size_t n = 0;
+    int rc = read_file(p, path, &n, why);
+    if (rc)
+        return rc;
+    const struct fv_format *f = fv__format_of_bytes(p->file, n);
+    if (!f)
+        return fv__refuse(why, FV_REJECT_NOT_IMAGE, "%s", "");
+    if (!f->loader || !vips_type_find("VipsOperation", f->loader))
+        return fv__refuse(why, FV_REJECT_UNSUPPORTED, "%s", f->name);
+    return decode(p, f, n, rgb, why);
+}

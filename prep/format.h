@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/* Image formats as seen from outside: by a file's name and by its first bytes. */
+#ifndef FV_PREP_FORMAT_H
+#define FV_PREP_FORMAT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define FV_FORMAT_MAGICS 6
+
+struct fv_format {
+    const char *name;
+    const char *suffixes; /* " jpg jpeg ": lower case, each between blanks */
+    const char *loader;   /* libvips operation that must exist; NULL: known, but not read */
+    const char *magic[FV_FORMAT_MAGICS]; /* the first bytes; '?' is any byte, '_' a blank */
+    uint8_t magic_len;
+    const char *end; /* what a whole file holds near its end; NULL: no such mark */
+    uint8_t end_len;
+};
+
+#define FV_FORMAT_SNIFF_BYTES 16
+
+/* The format that a name's suffix promises; NULL for none. */
+const struct fv_format *fv__format_of_name(const char *name);
+/* The format that a file's first bytes prove; NULL for none. n may be less than FV_FORMAT_SNIFF_BYTES. */
+const struct fv_format *fv__format_of_bytes(const uint8_t *p, size_t n);
+/* 0 when the format has an end mark and the file lacks it: it was cut off. */
+int fv__format_is_whole(const struct fv_format *f, const uint8_t *p, size_t n);
+
+#endif

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/* The table of reasons. Codes are read by people's scripts: append, never rename. */
+#include "prep/reject.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+static const struct {
+    const char *code, *sentence;
+} reasons[FV_REJECTS] = {
+    [FV_REJECT_NONE] = {"none", "not refused"},
+    [FV_REJECT_NO_IDENTITY] = {"no-identity", "lies beside the identity folders, not in one"},
+    [FV_REJECT_BAD_NAME] = {"bad-name",
+                            "its name holds a tab, a line break or another control byte"},
+    [FV_REJECT_FOLDER] = {"folder", "is a folder, though named like an image"},
+    [FV_REJECT_SPECIAL] = {"special-file", "is a pipe, socket or device, not a file"},
+    [FV_REJECT_LINK_LOOP] = {"link-loop",
+                             "a link that leads back to itself or to a folder above it"},
+    [FV_REJECT_LINK_DANGLING] = {"link-dangling", "a link to something that does not exist"},
+    [FV_REJECT_TOO_DEEP] = {"too-deep", "lies too many folders below its identity"},
+    [FV_REJECT_UNREADABLE] = {"unreadable", "the system refuses to read it"},
+    [FV_REJECT_EMPTY] = {"empty", "has no bytes"},
+    [FV_REJECT_FILE_TOO_LARGE] = {"file-too-large", "has more bytes than a photo may have"},
+    [FV_REJECT_NOT_IMAGE] = {"not-an-image", "its first bytes are those of no image format"},
+    [FV_REJECT_UNSUPPORTED] = {"unsupported-format", "this image format is not read: convert it to "
+                                                     "PNG or JPEG"},
+    [FV_REJECT_BAD_HEADER] = {"bad-header", "its header is damaged"},
+    [FV_REJECT_TOO_SMALL] = {"too-small", "has too few pixels to show a face"},
+    [FV_REJECT_TOO_MANY_PIXELS] = {"too-many-pixels",
+                                   "its header announces more pixels than a photo "
+                                   "may have"},
+    [FV_REJECT_PIXEL_TYPE] = {"pixel-type", "its pixels are neither 8 nor 16 bits deep"},
+    [FV_REJECT_TRUNCATED] = {"truncated", "ends before its picture does"},
+    [FV_REJECT_DAMAGED] = {"damaged", "its picture is damaged or cut short"},
+    [FV_REJECT_COLOUR] = {"colour", "its colours cannot be turned into sRGB"},
+    [FV_IGNORE_HIDDEN] = {"hidden", "its name begins with a dot"},
+    [FV_IGNORE_NOT_PHOTO] = {"not-a-photo", "neither its name nor its first bytes are an image's"},
+};
+
+const char *fv__reject_code(enum fv_reject why)
+{
+    return reasons[why].code;
+}
+
+const char *fv__reject_sentence(enum fv_reject why)
+{
+    return reasons[why].sentence;
+}
+
+int fv__refuse(struct fv_refusal *r, enum fv_reject why, const char *fmt, ...)
+{
+    va_list ap;
+    r->why = why;
+    va_start(ap, fmt);
+    vsnprintf(r->detail, sizeof r->detail, fmt, ap);
+    va_end(ap);
+    return 1;
+}
