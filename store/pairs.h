@@ -27,7 +27,8 @@ struct fv_pairs {
  * images, n/2 impostor pairs over distinct identities; no pair twice, no image with itself. A function of
  * (seed, labels, images) only. Fewer come back when the data has fewer genuine pairs; the list stays
  * balanced. FV_ENOTFOUND says what is missing (for example: no held-out identities). */
-int fv_pairs_make(struct fv_pairs *out, const struct fv_store *s, int split, size_t n, uint64_t seed);
+int fv_pairs_make(struct fv_pairs *out, const struct fv_store *s, int split, size_t n,
+                  uint64_t seed);
 /* Reads a list and resolves its names. Names file and line of the first thing wrong. */
 int fv_pairs_read(struct fv_pairs *out, struct fv_store *s, const char *path);
 int fv_pairs_write(const struct fv_pairs *p, const struct fv_store *s, const char *path);

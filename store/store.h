@@ -40,16 +40,16 @@ struct fv_store;
 
 struct fv_store_info {
     int version;
-    int height, width;           /* of every image; RGB, 8 bits */
-    const char *codec;           /* "pixels" */
-    const char *packed_with;     /* "name = value" lines: how it was packed */
+    int height, width;       /* of every image; RGB, 8 bits */
+    const char *codec;       /* "pixels" */
+    const char *packed_with; /* "name = value" lines: how it was packed */
     uint64_t images, labels;
-    uint64_t train_labels;       /* identities that training sees: labels 0 .. train_labels-1 */
+    uint64_t train_labels; /* identities that training sees: labels 0 .. train_labels-1 */
     uint64_t split_images[FV_SPLITS];
-    uint64_t record_bytes;       /* all records, headers included */
+    uint64_t record_bytes; /* all records, headers included */
     uint64_t file_bytes;
-    uint64_t raw_bytes;          /* images * height * width * 3 */
-    uint64_t digest;             /* XXH3-64 over the records' checksums, labels, splits and names, in order */
+    uint64_t raw_bytes; /* images * height * width * 3 */
+    uint64_t digest; /* XXH3-64 over the records' checksums, labels, splits and names, in order */
 };
 
 struct fv_store_image {
@@ -100,13 +100,14 @@ void fv_encoder_close(struct fv_encoder **e);
 size_t fv_encoder_bound(const struct fv_encoder *e);
 /* One whole record into dst (at least bound bytes); returns its length in *n. The image id is part of
  * the checksummed header, so it must be known here. */
-int fv_encoder_write(struct fv_encoder *e, const uint8_t *rgb, uint32_t image, uint8_t *dst, size_t *n);
+int fv_encoder_write(struct fv_encoder *e, const uint8_t *rgb, uint32_t image, uint8_t *dst,
+                     size_t *n);
 
 struct fv_store_writer;
 /* Builds "<path>.part" and renames it on finish, so that <path> is always a whole data set. An existing
  * <path> is FV_EEXIST unless overwrite. */
-int fv_store_create(struct fv_store_writer **out, const char *path, const struct fv_store_settings *s,
-                    int overwrite);
+int fv_store_create(struct fv_store_writer **out, const char *path,
+                    const struct fv_store_settings *s, int overwrite);
 int fv_store_put_label(struct fv_store_writer *w, const char *name, int holdout);
 /* Appends the next image, of the label put last. `record` comes from fv_encoder_write. */
 int fv_store_put(struct fv_store_writer *w, const uint8_t *record, size_t n, const char *name,

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+/* The bytes of a data set. Everything here is a pure function on bytes, little-endian, bounds-checked.
+ *
+ * Record: 24 bytes, then the payload (one zstd frame); in a block each record starts on 8 bytes
+ *
+ *      0  u64  XXH3-64 of bytes 8 .. end
+ *      8  u32  image id
+ *     12  u32  bytes of the payload
+ *     16  u16  width    18  u16  height
+ *     20  u8   codec    21  u8   0    22  u16  0
+ *     24       payload
+ *
+ * Index: one entry an image
+ *
+ *      0  u32  block     4  u32  offset in the block     8  u32  bytes of the record
+ *     12  u32  label, split in the two highest bits
+ *
+ * Settings (key "fv"): "FVSTORE1", then
+ *
+ *      8  u32  version   12  u32  width   16  u32  height   20  u32  codec
+ *     24  u32  bytes of the text that follows: how it was packed
+ *
+ * Labels (key "labels"): u32 count, then for each: u32 first image, u32 images, u32 held out (0, 1),
+ * u32 bytes of the name, the name. Names (key "names"): u64 offset of each name and of the end, then the
+ * names back to back. Complete (key "complete"):
+ *
+ *      0  u64  images    8  u64  labels   16  u64  blocks   24  u64  bytes of all records   32  u64  digest
+ *
+ * The digest is XXH3-64 over the checksums of all records in order, then the index's label words, then the
+ * two tables of names: equal digests mean equal pixels, labels, splits and names.
+ */
+#ifndef FV_STORE_RECORD_H
+#define FV_STORE_RECORD_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    FV_STORE_VERSION = 1,
+    FV_RECORD_HEADER = 24,
+    FV_INDEX_ENTRY = 16,
+    FV_SETTINGS_FIXED = 28,
+    FV_COMPLETE_BYTES = 40,
+    FV_RECORD_ALIGN = 8,
+    FV_SIDE_MAX = 16384, /* pixels a side */
+};
+
+struct fv_record {
+    uint32_t image;
+    int width, height, codec;
+    const uint8_t *payload;
+    uint32_t payload_bytes;
+};
+struct fv_index_entry {
+    uint32_t block, offset, bytes, label;
+    unsigned split;
+};
+struct fv_settings_record {
+    uint32_t version, width, height, codec;
+    const char *text; /* not terminated */
+    uint32_t text_bytes;
+};
+struct fv_complete_record {
+    uint64_t images, labels, blocks, record_bytes, digest;
+};
+
+uint16_t fv_get16(const uint8_t *p);
+uint32_t fv_get32(const uint8_t *p);
+uint64_t fv_get64(const uint8_t *p);
+void fv_put16(uint8_t *p, uint16_t v);
+void fv_put32(uint8_t *p, uint32_t v);
+void fv_put64(uint8_t *p, uint64_t v);
+
+/* Fills the header before a payload already in place at record + FV_RECORD_HEADER. */
+void fv_record_seal(uint8_t *record, const struct fv_record *r);
+/* FV_ECORRUPT says what is wrong: too short, wrong length, wrong checksum. */
+int fv_record_parse(const uint8_t *p, size_t n, struct fv_record *out);
+/* The stored checksum, of a record whose header is whole. */
+uint64_t fv_record_checksum(const uint8_t *record);
+
+void fv_index_write(uint8_t p[FV_INDEX_ENTRY], const struct fv_index_entry *e);
+void fv_index_parse(const uint8_t p[FV_INDEX_ENTRY], struct fv_index_entry *e);
+/* FV_EVERSION for another version, FV_ECORRUPT for anything that is not settings. */
+int fv_settings_parse(const uint8_t *p, size_t n, struct fv_settings_record *out);
+void fv_complete_write(uint8_t p[FV_COMPLETE_BYTES], const struct fv_complete_record *c);
+int fv_complete_parse(const uint8_t *p, size_t n, struct fv_complete_record *out);
+
+#endif
