@@ -15,7 +15,7 @@ struct fv_device;  /* an opened backend; each backend defines its own */
 struct fv_program;
 
 struct fv_device_settings {
-    int threads; /* CPU backends; 0: all */
+    int threads; /* CPU backends; 0: all (ref always uses one) */
     int index;   /* of the GPU */
 };
 
@@ -31,7 +31,8 @@ struct fv_step_result {
     double loss;   /* mean over the batch's n items */
     double correct; /* sum over items of lambda [argmax = label] + (1 - lambda) [argmax = label_mix] */
     int n;
-    int finite;    /* 0: loss or a gradient was not finite, and parameters were left alone */
+    int finite;    /* 0: loss or a gradient was not finite, and the parameters, momenta and running
+                      statistics were left alone */
 };
 
 struct fv_backend {
@@ -66,13 +67,19 @@ struct fv_backend {
     int (*set_reduce)(struct fv_program *p, int (*reduce)(void *ctx, float *grads, size_t n), void *ctx);
     /* (optional; default: none) Time per node of the last step, as text; the caller frees it. */
     char *(*profile)(struct fv_program *p);
-    /* (optional; for tests) Output of one node after step or eval, (n, h, w, c); or its gradient. */
+    /* (optional; for tests) Output of one node after step or eval, (n, h, w, c); or, after step, the gradient
+     * of the loss by it. The loss node gives each item's loss. FV_EUNSUPPORTED for what was not computed: the
+     * gradient of the input, the loss node after eval, what a backend has fused away. */
     int (*node_get)(struct fv_program *p, int node, int gradient, float *out);
 };
 
-extern const struct fv_backend *const fv_backends[]; /* NULL-terminated, best first */
+extern const struct fv_backend *const fv_backends[]; /* NULL-terminated, best first; the build decides */
 /* "auto" is the first that opens. FV_ENOTFOUND lists what this build has. */
 int fv_backend_open(const char *name, const struct fv_device_settings *s,
                     const struct fv_backend **backend, struct fv_device **device);
+
+/* For the backends: what any of them may rely on in a step. FV_EINVAL names what is wrong with the batch: its
+ * size or image size, a label or lambda out of range, or a single value for a batch norm to normalise. */
+int fv_backend_check_batch(const struct fv_net *net, int capacity, const struct fv_batch *b);
 
 #endif

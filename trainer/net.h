@@ -29,7 +29,7 @@ extern const char *const fv_node_names[FV_NODE_KINDS];
 
 struct fv_node {
     enum fv_node_kind kind;
-    const char *name; /* torchvision's module name: "layer1.0.conv1"; "" where it has none */
+    char *name;       /* torchvision's module name: "layer1.0.conv1"; "" where it has none */
     int in[2];        /* node indices, -1 for none */
     int h, w, c;      /* output shape */
     int window, stride, pad, groups; /* CONV, MAXPOOL */
@@ -41,13 +41,13 @@ struct fv_node {
 enum fv_init { FV_INIT_ZERO, FV_INIT_ONE, FV_INIT_KAIMING_FAN_OUT, FV_INIT_UNIFORM_FAN_IN };
 
 struct fv_tensor {
-    const char *name; /* "layer1.0.conv1.weight" */
+    char *name; /* "layer1.0.conv1.weight" */
     int ndim, dim[4];
     size_t offset, count; /* in floats, in the arena */
     int buffer;           /* not trained */
     int no_decay;         /* a bias or a BN parameter: --decay-all says whether weight decay applies */
     enum fv_init init;
-    int fan;              /* for the random initialisers */
+    size_t fan; /* for the random initialisers */
 };
 
 struct fv_net {
@@ -55,17 +55,18 @@ struct fv_net {
     int size, classes, embedding; /* pixels a side, classes of the head, length of the embedding */
     struct fv_node *node;
     int nodes;
-    struct fv_tensor *tensor;
+    struct fv_tensor *tensor; /* in the order of torchvision's state_dict */
     int tensors;
     size_t params;  /* trainable floats: arena[0 .. params-1] */
     size_t buffers; /* arena[params .. params+buffers-1] */
-    int embedding_node, logits_node;
-    char *strings; /* owns the names */
-    size_t strings_used, strings_size;
+    int embedding_node, logits_node; /* the architecture sets the first, fv_net_loss the second */
+    int error;                       /* the builder's first failure */
 };
 
-/* Builder. Each returns the index of the new node; a failure is remembered and reported by
- * fv_net_finish, so that an architecture reads as a list. */
+/* Builder: fv_net_new, nodes, fv_net_finish. Each node function returns the index of the new node, or -1; a
+ * failure is remembered and reported by fv_net_finish, so that an architecture reads as a list. The last node
+ * is the loss, and no other. `arch` is kept as a pointer. */
+int fv_net_new(struct fv_net **out, const char *arch);
 int fv_net_input(struct fv_net *n, int size, const float mean[3], const float std[3]);
 int fv_net_conv(struct fv_net *n, const char *name, int in, int out_c, int window, int stride, int pad,
                 int groups, int bias);
@@ -76,18 +77,20 @@ int fv_net_maxpool(struct fv_net *n, int in, int window, int stride, int pad);
 int fv_net_gap(struct fv_net *n, int in);
 int fv_net_fc(struct fv_net *n, const char *name, int in, int out, int bias);
 int fv_net_loss(struct fv_net *n, int logits);
+/* Lays out the arena. Without an embedding node the logits are the embedding. */
+int fv_net_finish(struct fv_net *n);
 
 /* Multiply-accumulates of one forward pass of one image. */
 uint64_t fv_net_macs(const struct fv_net *n);
 /* Fills an arena of params + buffers floats, as torchvision initialises; a function of the seed. */
 void fv_net_init(const struct fv_net *n, uint64_t seed, float *arena);
 int fv_net_find_tensor(const struct fv_net *n, const char *name); /* -1 if there is none */
-void fv_net_free(struct fv_net **n);
+void fv_net_free(struct fv_net **n); /* accepts NULL */
 
 /* Architectures: one file and one row in trainer/arch.c each. */
 struct fv_arch_settings {
-    int size, classes;
-    const char *stem; /* "auto", "7x7", "3x3" */
+    int size, classes; /* 8 .. 2048 pixels, 1 .. 2^24 classes */
+    const char *stem;  /* "auto", "7x7", "3x3" */
     float mean[3], std[3];
 };
 struct fv_arch {

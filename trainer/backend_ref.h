@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/* The reference backend's program, for its own files. */
+#ifndef FV_TRAINER_BACKEND_REF_H
+#define FV_TRAINER_BACKEND_REF_H
+
+#include "common/arena.h"
+#include "trainer/backend.h"
+
+struct fv__ref_node {
+    double *out;  /* (batch, h, w, c) */
+    double *grad; /* the same; NULL in a program that does not train, and for the input */
+    double *
+        stat; /* BN: mean, biased variance of the batch, (2, c). NULL if the program does not train */
+};
+
+enum fv__ref_state { FV__REF_NEW, FV__REF_EVALUATED, FV__REF_STEPPED };
+
+struct fv_program {
+    const struct fv_net *net;
+    int batch, train;
+    float *value;    /* params + buffers */
+    float *momentum; /* params */
+    double *grad;    /* params */
+    struct fv__ref_node *node;
+    double *weight, *weight_grad; /* scratch for one convolution */
+    struct fv_arena memory;
+    /* of the running or last step or eval */
+    enum fv__ref_state state;
+    int n, by_batch; /* by_batch: BN normalises by the batch's statistics */
+    const uint8_t *pixels;
+    const int32_t *label, *label_mix;
+    const float *lambda;
+    struct fv_step_result result;
+};
+
+/* A node's forward pass, and its backward pass: from its gradient to those of its inputs and of its parameters,
+ * which are added to. The input has no backward pass. */
+struct fv__ref_op {
+    void (*forward)(struct fv_program *p, int node);
+    void (*backward)(struct fv_program *p, int node);
+};
+extern const struct fv__ref_op fv__ref_ops[FV_NODE_KINDS];
+
+void fv__ref_conv_forward(struct fv_program *p, int node);
+void fv__ref_conv_backward(struct fv_program *p, int node);
+
+/* Values of one of the node's tensors, and their gradients; NULL where it has none. */
+static inline const float *fv__ref_value(const struct fv_program *p, int tensor)
+{
+    return tensor < 0 ? NULL : p->value + p->net->tensor[tensor].offset;
+}
+static inline double *fv__ref_grad(const struct fv_program *p, int tensor)
+{
+    return tensor < 0 ? NULL : p->grad + p->net->tensor[tensor].offset;
+}
+
+#endif
