@@ -41,12 +41,19 @@ struct fv_photo {
 
 static int init_rc;
 
+/* libvips would print its warnings; what matters of them comes back as a reason. */
+static void say_nothing(const char *domain, GLogLevelFlags level, const char *text, void *ctx)
+{
+    (void)domain, (void)level, (void)text, (void)ctx;
+}
+
 static void init_once(void)
 {
     if (VIPS_INIT("fv") != 0) {
         init_rc = -1;
         return;
     }
+    g_log_set_handler("VIPS", G_LOG_LEVEL_MASK, say_nothing, NULL);
     vips_concurrency_set(1);
     vips_cache_set_max(0);
     vips_vector_set_enabled(FALSE);
@@ -136,14 +143,18 @@ static int replace(VipsImage **im, int rc, VipsImage **next)
     return 0;
 }
 
+/* Opens the bytes in p->file, reading their header. A source, not a buffer: PNM has no buffer loader. */
 static VipsImage *open_image(const struct fv_photo *p, size_t n, int shrink)
 {
-    VipsImage *im =
-        shrink > 1
-            ? vips_image_new_from_buffer(p->file, n, "", "access", VIPS_ACCESS_SEQUENTIAL,
-                                         "fail_on", VIPS_FAIL_ON_ERROR, "shrink", shrink, NULL)
-            : vips_image_new_from_buffer(p->file, n, "", "access", VIPS_ACCESS_SEQUENTIAL,
-                                         "fail_on", VIPS_FAIL_ON_ERROR, NULL);
+    VipsImage *im = NULL;
+    VipsSource *source = vips_source_new_from_memory(p->file, n);
+    if (source && shrink > 1)
+        im = vips_image_new_from_source(source, "", "access", VIPS_ACCESS_SEQUENTIAL, "fail_on",
+                                        VIPS_FAIL_ON_ERROR, "shrink", shrink, NULL);
+    else if (source)
+        im = vips_image_new_from_source(source, "", "access", VIPS_ACCESS_SEQUENTIAL, "fail_on",
+                                        VIPS_FAIL_ON_ERROR, NULL);
+    g_clear_object(&source);
     if (!im)
         vips_error_clear();
     return im;
@@ -220,6 +231,21 @@ static int to_srgb8(VipsImage **im)
     return (*im)->Bands == 3 ? 0 : -1;
 }
 
+/* libvips takes a PNM's values as they are; their full scale is in the file's header. */
+static int scale_pnm(VipsImage **im, int white)
+{
+    VipsImage *next;
+    VipsBandFormat depth = (*im)->BandFmt;
+    VipsInterpretation type = (*im)->Type;
+    int full = depth == VIPS_FORMAT_USHORT ? 65535 : 255;
+    if (white == full)
+        return 0;
+    if (replace(im, vips_linear1(*im, &next, (double)full / white, 0.5, NULL), &next) ||
+        replace(im, vips_cast(*im, &next, depth, NULL), &next))
+        return -1;
+    return replace(im, vips_copy(*im, &next, "interpretation", type, NULL), &next);
+}
+
 static int turn_upright(VipsImage **im)
 {
     VipsImage *next;
@@ -269,6 +295,11 @@ static int shrink_on_load(const struct fv_format *f, const VipsImage *im, int si
     return shrink;
 }
 
+static int is_pnm(const struct fv_format *f)
+{
+    return strcmp(f->name, "PNM") == 0;
+}
+
 static int fit(VipsImage **im, const struct fv_photo *p, uint8_t *rgb, struct fv_refusal *why)
 {
     if (crop_square(im) || flatten_alpha(im) || resize_square(im, p->size))
@@ -282,7 +313,9 @@ static int fit(VipsImage **im, const struct fv_photo *p, uint8_t *rgb, struct fv
 static int decode(const struct fv_photo *p, const struct fv_format *f, size_t n, uint8_t *rgb,
                   struct fv_refusal *why)
 {
-    VipsImage *im = open_image(p, n, 1);
+    /* libvips believes any numbers in a PNM's header, negative ones too */
+    int sane = !is_pnm(f) || fv__format_pnm_white(p->file, n) > 0;
+    VipsImage *im = sane ? open_image(p, n, 1) : NULL;
     if (!im)
         return fv__refuse(why, FV_REJECT_BAD_HEADER, "%s", f->name);
     int rc = check_header(im, why);
@@ -296,6 +329,8 @@ static int decode(const struct fv_photo *p, const struct fv_format *f, size_t n,
         rc = fv__refuse(
             why, fv__format_is_whole(f, p->file, n) ? FV_REJECT_DAMAGED : FV_REJECT_TRUNCATED,
             "%s, %d x %d, %zu bytes", f->name, im->Xsize * shrink, im->Ysize * shrink, n);
+    if (rc == 0 && is_pnm(f) && scale_pnm(&im, fv__format_pnm_white(p->file, n)) != 0)
+        rc = fv__refuse(why, FV_REJECT_COLOUR, "%s", f->name);
     if (rc == 0)
         rc = fit(&im, p, rgb, why);
     g_object_unref(im);

@@ -74,3 +74,31 @@ int fv__format_is_whole(const struct fv_format *f, const uint8_t *p, size_t n)
     size_t from = n > LOOK_BACK ? n - LOOK_BACK : 0;
     return memmem(p + from, n - from, f->end, f->end_len) != NULL;
 }
+
+int fv__format_pnm_white(const uint8_t *p, size_t n)
+{
+    /* "P5 width height max", between blanks and remarks that run from '#' to the end of their line; a
+     * bitmap has no max, and is read as 0 and 255 */
+    int bitmap = n > 1 && (p[1] == '1' || p[1] == '4');
+    int number = 0, value = 0, digits = 0;
+    for (size_t i = 2; i < n; i++) {
+        if (isdigit(p[i]) && ++digits < 8) {
+            value = value * 10 + (p[i] - '0');
+            continue;
+        }
+        if (digits) {
+            number++;
+            if (value == 0 || value > (number < 3 ? 9999999 : 65535))
+                return 0;
+            if (number == (bitmap ? 2 : 3))
+                return bitmap ? 255 : value;
+        }
+        value = digits = 0;
+        if (p[i] == '#')
+            while (i + 1 < n && p[i] != '\n')
+                i++;
+        else if (!isspace(p[i]))
+            return 0;
+    }
+    return 0;
+}

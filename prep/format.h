@@ -26,5 +26,7 @@ const struct fv_format *fv__format_of_name(const char *name);
 const struct fv_format *fv__format_of_bytes(const uint8_t *p, size_t n);
 /* 0 when the format has an end mark and the file lacks it: it was cut off. */
 int fv__format_is_whole(const struct fv_format *f, const uint8_t *p, size_t n);
+/* The value that stands for white in a PNM; 0 when its header makes no sense. */
+int fv__format_pnm_white(const uint8_t *p, size_t n);
 
 #endif
