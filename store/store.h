@@ -112,6 +112,8 @@ int fv_store_put_label(struct fv_store_writer *w, const char *name, int holdout)
 /* Appends the next image, of the label put last. `record` comes from fv_encoder_write. */
 int fv_store_put(struct fv_store_writer *w, const uint8_t *record, size_t n, const char *name,
                  enum fv_split split);
+/* Moves an image already put between training and validation: for rules that see all of an identity first. */
+int fv_store_set_split(struct fv_store_writer *w, uint64_t image, enum fv_split split);
 int fv_store_finish(struct fv_store_writer **w);
 void fv_store_abort(struct fv_store_writer **w); /* removes the partial file; accepts NULL */
 

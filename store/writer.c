@@ -342,6 +342,23 @@ int fv_store_put(struct fv_store_writer *w, const uint8_t *record, size_t n, con
     return FV_OK;
 }
 
+int fv_store_set_split(struct fv_store_writer *w, uint64_t image, enum fv_split split)
+{
+    struct fv_index_entry e;
+
+    if (image >= w->images)
+        return fv_err(FV_EINVAL, "%s: split of image %llu of %llu", w->path, (unsigned long long)image,
+                      (unsigned long long)w->images);
+    uint8_t *entry = w->index.p + image * FV_INDEX_ENTRY;
+    fv_index_parse(entry, &e);
+    if (split >= FV_SPLIT_HOLDOUT || e.split == FV_SPLIT_HOLDOUT)
+        return fv_err(FV_EINVAL, "%s: image %llu: only training and validation images change places", w->path,
+                      (unsigned long long)image);
+    e.split = split;
+    fv_index_write(entry, &e);
+    return FV_OK;
+}
+
 /* --- finish --------------------------------------------------------------------------------------- */
 
 /* The two halves of a table behind one another, in fresh memory. */

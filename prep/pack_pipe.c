@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: MIT */
+/* The ring between the decoders and the writer.
+ *
+ * A record carries its image id under its checksum, and an id counts the photos before it that were not
+ * refused. So a photo passes through two jobs: decoding, which any thread may do at any time, and encoding,
+ * which waits until all photos before it are known to be good or bad. Photo t lives in slot t mod SLOTS
+ * and moves through
+ *
+ *     decoding -> decoded -> (its turn has come: it has an id) -> encoding -> done -> (written) -> free
+ *
+ * Four cursors say how far each step has come; written <= encode <= settled <= decode <= written + SLOTS.
+ * A thread prefers encoding, which makes room, to decoding, which takes it. One lock guards the cursors:
+ * it is taken three times a photo, and a photo takes a millisecond. The result does not depend on the
+ * number of threads, and memory is bounded by the slots, however slow one photo is.
+ */
+#include "prep/pack_pipe.h"
+
+#include "common/arena.h"
+#include "common/err.h"
+#include "common/trace.h"
+#include "prep/decode.h"
+#include "prep/prep.h"
+
+#include <limits.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { SLOTS_PER_THREAD = 8 };
+
+struct slot {
+    struct fv_pipe_item item;
+    uint8_t *rgb, *record;
+    uint32_t image;
+    int decoded, done;
+};
+
+struct run {
+    const struct fv_pipe *p;
+    struct fv_arena arena;
+    struct slot *slot;
+    size_t slots;
+    pthread_t *thread;
+    pthread_mutex_t lock;
+    pthread_cond_t work, ready; /* for the threads; for the writer */
+    size_t decode, settled, encode, written;
+    uint32_t images;
+    int rc; /* the first failure, with its sentence: everybody stops */
+    char text[FV_ERR_TEXT_MAX];
+};
+
+/* One thread's tools. */
+struct hand {
+    struct fv_photo *photo;
+    struct fv_encoder *encoder;
+};
+
+static struct slot *slot_of(struct run *r, size_t file)
+{
+    return &r->slot[file % r->slots];
+}
+
+/* Called with the lock held, after the failing function has left its sentence in this thread. */
+static void fail(struct run *r, int rc)
+{
+    if (r->rc == 0) {
+        r->rc = rc;
+        fv_err_save(r->text);
+    }
+    pthread_cond_broadcast(&r->work);
+    pthread_cond_signal(&r->ready);
+}
+
+/* Gives ids to all decoded photos that have no undecoded one before them. Lock held. */
+static void settle(struct run *r)
+{
+    while (r->settled < r->decode && slot_of(r, r->settled)->decoded) {
+        struct slot *s = slot_of(r, r->settled++);
+        if (s->item.refused)
+            s->done = 1;
+        else
+            s->image = r->images++;
+    }
+    while (r->encode < r->settled && slot_of(r, r->encode)->item.refused)
+        r->encode++;
+    pthread_cond_broadcast(&r->work);
+    pthread_cond_signal(&r->ready);
+}
+
+static int decode_one(struct run *r, struct hand *h, size_t file)
+{
+    struct slot *s = slot_of(r, file);
+    char path[PATH_MAX + 16];
+    uint64_t t = fv_trace_begin();
+    snprintf(path, sizeof path, "%s/%s", r->p->root, r->p->file[file]);
+    int rc = fv__photo_read(h->photo, path, s->rgb, &s->item.why);
+    fv_trace_end("decode", t);
+    s->item.refused = rc == 1;
+    return rc < 0 ? rc : 0;
+}
+
+static int encode_one(struct run *r, struct hand *h, size_t file)
+{
+    struct slot *s = slot_of(r, file);
+    uint64_t t = fv_trace_begin();
+    int rc = fv_encoder_write(h->encoder, s->rgb, s->image, s->record, &s->item.n);
+    fv_trace_end("encode", t);
+    return rc;
+}
+
+/* The next job of one thread: 1 when there is none left. Lock held on entry and return. */
+static int do_next(struct run *r, struct hand *h)
+{
+    size_t at;
+    int rc;
+    if (r->encode < r->settled) {
+        at = r->encode++;
+        while (r->encode < r->settled && slot_of(r, r->encode)->item.refused)
+            r->encode++;
+        pthread_mutex_unlock(&r->lock);
+        rc = encode_one(r, h, at);
+        pthread_mutex_lock(&r->lock);
+        slot_of(r, at)->done = 1;
+        pthread_cond_signal(&r->ready);
+    } else if (r->decode < r->p->files && r->decode < r->written + r->slots) {
+        at = r->decode++;
+        pthread_mutex_unlock(&r->lock);
+        rc = decode_one(r, h, at);
+        pthread_mutex_lock(&r->lock);
+        slot_of(r, at)->decoded = 1;
+        settle(r);
+    } else if (r->encode == r->p->files) {
+        return 1;
+    } else {
+        pthread_cond_wait(&r->work, &r->lock);
+        rc = 0;
+    }
+    return rc;
+}
+
+static void *worker(void *arg)
+{
+    struct run *r = arg;
+    struct hand h = {0};
+    int rc = fv__photo_open(&h.photo, r->p->store->width);
+    if (rc == 0)
+        rc = fv_encoder_open(&h.encoder, r->p->store);
+    pthread_mutex_lock(&r->lock);
+    while (rc == 0 && r->rc == 0) {
+        if (fv_prep_stop)
+            rc = fv_err(FV_EINTR, "interrupted");
+        else
+            rc = do_next(r, &h);
+    }
+    if (rc < 0)
+        fail(r, rc);
+    pthread_mutex_unlock(&r->lock);
+    fv_encoder_close(&h.encoder);
+    fv__photo_close(&h.photo);
+    return NULL;
+}
+
+/* The writer: this thread. Lock held on entry and return. */
+static void write_in_order(struct run *r)
+{
+    while (r->rc == 0 && r->written < r->p->files) {
+        struct slot *s = slot_of(r, r->written);
+        if (!s->done) {
+            pthread_cond_wait(&r->ready, &r->lock);
+            continue;
+        }
+        pthread_mutex_unlock(&r->lock);
+        int rc = fv_prep_stop ? fv_err(FV_EINTR, "interrupted")
+                              : r->p->sink(r->p->ctx, r->written, &s->item);
+        pthread_mutex_lock(&r->lock);
+        if (rc < 0) {
+            fail(r, rc);
+            return;
+        }
+        s->decoded = s->done = 0;
+        r->written++;
+        pthread_cond_broadcast(&r->work);
+    }
+}
+
+static int prepare(struct run *r, size_t record_bytes)
+{
+    size_t pixels = (size_t)r->p->store->width * (size_t)r->p->store->height * 3;
+    for (int pass = 0; pass < 2; pass++) {
+        r->slot = fv_arena_take(&r->arena, r->slots * sizeof *r->slot, 64);
+        r->thread = fv_arena_take(&r->arena, (size_t)r->p->threads * sizeof *r->thread, 64);
+        uint8_t *rgb = fv_arena_take(&r->arena, r->slots * pixels, 64);
+        uint8_t *record = fv_arena_take(&r->arena, r->slots * record_bytes, 64);
+        if (pass == 0)
+            FV_TRY(fv_arena_commit(&r->arena));
+        for (size_t i = 0; pass == 1 && i < r->slots; i++) {
+            r->slot[i].rgb = rgb + i * pixels;
+            r->slot[i].item.record = r->slot[i].record = record + i * record_bytes;
+        }
+    }
+    return 0;
+}
+
+static int run_threads(struct run *r)
+{
+    int started = 0;
+    pthread_mutex_lock(&r->lock);
+    while (started < r->p->threads && pthread_create(&r->thread[started], NULL, worker, r) == 0)
+        started++;
+    if (started)
+        write_in_order(r);
+    pthread_mutex_unlock(&r->lock);
+    for (int i = 0; i < started; i++)
+        pthread_join(r->thread[i], NULL);
+    if (!started)
+        return fv_err(FV_EIO, "the system starts no thread for packing");
+    return r->rc < 0 ? fv_err_restore(r->rc, r->text) : 0;
+}
+
+int fv__pipe_run(const struct fv_pipe *p)
+{
+    struct fv_encoder *probe;
+    FV_TRY(fv_encoder_open(&probe, p->store));
+    size_t record_bytes = fv_encoder_bound(probe);
+    fv_encoder_close(&probe);
+    struct run r = {.p = p, .slots = (size_t)p->threads * SLOTS_PER_THREAD};
+    int rc = prepare(&r, record_bytes);
+    if (rc == 0) {
+        pthread_mutex_init(&r.lock, NULL);
+        pthread_cond_init(&r.work, NULL);
+        pthread_cond_init(&r.ready, NULL);
+        rc = run_threads(&r);
+        pthread_cond_destroy(&r.ready);
+        pthread_cond_destroy(&r.work);
+        pthread_mutex_destroy(&r.lock);
+    }
+    fv_arena_free(&r.arena);
+    return rc;
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/* Photos in, records out: decoded and encoded on many threads, handed over one by one in order. */
+#ifndef FV_PREP_PACK_PIPE_H
+#define FV_PREP_PACK_PIPE_H
+
+#include "prep/reject.h"
+#include "store/store.h"
+
+#include <stdint.h>
+
+/* What became of one photo: refused, or the record of the next image. */
+struct fv_pipe_item {
+    int refused;
+    struct fv_refusal why;
+    const uint8_t *record; /* valid during the call */
+    size_t n;
+};
+
+struct fv_pipe {
+    const char *root;
+    const char *const *file; /* relative to the root, in packing order */
+    size_t files;
+    const struct fv_store_settings *store;
+    int threads;
+    /* Called by the thread that runs the pipe, for each file in order. A negative code stops it. */
+    int (*sink)(void *ctx, size_t file, const struct fv_pipe_item *item);
+    void *ctx;
+};
+
+/* Image ids count the photos that were not refused. FV_EINTR on fv_prep_stop. */
+int fv__pipe_run(const struct fv_pipe *p);
+
+#endif

@@ -1,0 +1,376 @@
+/* SPDX-License-Identifier: MIT */
+/* The whole way from a folder to a data set: what is in it, that threads do not matter, and that a run which
+ * does not succeed leaves nothing behind.
+ */
+#include "prep/prep.h"
+
+#include "common/err.h"
+#include "prep/split.h"
+#include "store/store.h"
+#include "tests/cmocka_all.h"
+#include "tests/prep/scratch.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { IDENTITIES = 6, IMAGES = 5, SIDE = 16 };
+
+static struct fv_pack_settings settings;
+static struct fv_pack_result result;
+
+/* Six people of five flat grey photos each; what is wrong beside them is added by the tests. */
+static int setup(void **state)
+{
+    (void)state;
+    scratch_open();
+    for (int i = 0; i < IDENTITIES; i++)
+        for (int k = 0; k < IMAGES; k++) {
+            char name[64];
+            snprintf(name, sizeof name, "photos/p%d/%d.pgm", i, k);
+            scratch_pgm(name, SIDE + i, 40 * i + k);
+        }
+    assert_int_equal(mkdir(scratch_path("out"), 0700), 0);
+    fv_pack_defaults(&settings);
+    settings.size = SIDE;
+    settings.output = strdup(scratch_path("out/faces.lmdb"));
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    free((char *)settings.output);
+    fv_prep_stop = 0;
+    scratch_close();
+    return 0;
+}
+
+static int pack(void)
+{
+    return fv_pack_run(&settings, scratch_path("photos"), NULL, &result);
+}
+
+static void add_bad_files(void)
+{
+    scratch_write("photos/p0/notes.txt", "not meant as a photo", 20);
+    scratch_write("photos/p0/.DS_Store", "x", 1);
+    scratch_write("photos/p1/text.jpg", "meant as a photo", 16);
+    scratch_write("photos/p2/cut.pgm", "P5\n64 64\n255\n0123456789", 23);
+    scratch_write("photos/p2/empty.png", "", 0);
+    scratch_write("photos/p1b/only.jpg", "nobody has this face", 20);
+    scratch_write("photos/loose.jpg", "x", 1);
+}
+
+/* --- what is in it -------------------------------------------------------------------------------- */
+
+static void assert_pixels(struct fv_decoder *d, uint64_t image, int grey)
+{
+    static uint8_t rgb[SIDE * SIDE * 3 + FV_DECODE_PAD];
+    assert_int_equal(fv_decoder_read(d, image, rgb), 0);
+    for (int i = 0; i < SIDE * SIDE * 3; i++)
+        assert_int_equal(rgb[i], grey);
+}
+
+/* Training identities by name, then held-out ones by name; images by name; pixels and splits as due. */
+static void assert_content(const char *path, size_t held_want, size_t val_want)
+{
+    struct fv_store *store;
+    struct fv_decoder *d;
+    uint64_t at = 0;
+    size_t held = 0;
+    int seen = 0;
+    assert_int_equal(fv_store_open(&store, path), 0);
+    assert_int_equal(fv_decoder_open(&d, store), 0);
+    assert_int_equal(fv_store_info(store)->labels, IDENTITIES);
+    assert_int_equal(fv_store_info(store)->images, IDENTITIES * IMAGES);
+    for (uint64_t l = 0; l < IDENTITIES; l++) {
+        struct fv_store_label label;
+        size_t val = 0;
+        assert_int_equal(fv_store_label(store, l, &label), 0);
+        int id = label.name[1] - '0';
+        seen |= 1 << id;
+        held += label.holdout != 0;
+        assert_int_equal(label.count, IMAGES);
+        for (int k = 0; k < IMAGES; k++, at++) {
+            struct fv_store_image image;
+            char name[32];
+            snprintf(name, sizeof name, "p%d/%d.pgm", id, k);
+            assert_int_equal(fv_store_image(store, at, &image), 0);
+            assert_string_equal(image.name, name);
+            assert_int_equal(image.label, l);
+            assert_int_equal(image.split == FV_SPLIT_HOLDOUT, label.holdout);
+            val += image.split == FV_SPLIT_VAL;
+            assert_pixels(d, at, 40 * id + k);
+        }
+        assert_int_equal(val, label.holdout ? 0 : val_want);
+    }
+    assert_int_equal(seen, (1 << IDENTITIES) - 1);
+    assert_int_equal(held, held_want);
+    assert_int_equal(fv_store_info(store)->train_labels, IDENTITIES - held_want);
+    fv_decoder_close(&d);
+    fv_store_close(&store);
+}
+
+static void packs_all_without_splits(void **state)
+{
+    (void)state;
+    assert_int_equal(pack(), 0);
+    assert_content(settings.output, 0, 0);
+    assert_int_equal(result.files, 30);
+    assert_int_equal(result.packed, 30);
+    assert_int_equal(result.rejected, 0);
+    assert_int_equal(result.identities, 6);
+    assert_int_equal(result.train_images, 30);
+    assert_true(result.file_bytes >= result.record_bytes && result.record_bytes > 0);
+    assert_int_equal(scratch_count("out"), 2);
+}
+
+static void holds_out_and_validates_exact_shares(void **state)
+{
+    (void)state;
+    add_bad_files(); /* a seventh identity, dropped: of seven, half would be four */
+    settings.holdout_ids = 0.5;
+    settings.val = 0.4;
+    assert_int_equal(pack(), 0);
+    assert_content(settings.output, 3, 2);
+    assert_int_equal(result.holdout_identities, 3);
+    assert_int_equal(result.holdout_images, 15);
+    assert_int_equal(result.val_images, 6);
+    assert_int_equal(result.train_images, 9);
+    assert_int_equal(result.files, 35);
+    assert_int_equal(result.rejected, 5);
+}
+
+static void the_lowest_ranks_are_held_out(void **state)
+{
+    (void)state;
+    struct fv_store *store;
+    struct fv_store_label in, out;
+    settings.holdout_ids = 0.34;
+    settings.seed = 9;
+    assert_int_equal(pack(), 0);
+    assert_int_equal(fv_store_open(&store, settings.output), 0);
+    for (uint64_t a = 0; a < 4; a++)
+        for (uint64_t b = 4; b < 6; b++) {
+            assert_int_equal(fv_store_label(store, a, &in), 0);
+            assert_int_equal(fv_store_label(store, b, &out), 0);
+            assert_true(!in.holdout && out.holdout);
+            assert_true(fv__split_rank(9, FV_SPLIT_IDENTITIES, in.name) >
+                        fv__split_rank(9, FV_SPLIT_IDENTITIES, out.name));
+        }
+    fv_store_close(&store);
+}
+
+static void validation_leaves_an_image_to_train_on(void **state)
+{
+    (void)state;
+    scratch_pgm("photos/single/1.pgm", SIDE, 9);
+    settings.val = 1;
+    assert_int_equal(pack(), 0);
+    assert_int_equal(result.val_images, IDENTITIES * (IMAGES - 1));
+    assert_int_equal(result.train_images, IDENTITIES + 1);
+}
+
+static void keeps_its_settings_but_not_those_of_the_run(void **state)
+{
+    (void)state;
+    struct fv_store *store;
+    settings.holdout_ids = 0.5;
+    settings.threads = 2;
+    assert_int_equal(pack(), 0);
+    assert_int_equal(fv_store_open(&store, settings.output), 0);
+    assert_string_equal(fv_store_info(store)->packed_with, "size = 16\nholdout-ids = 0.5\nval = 0\n"
+                                                           "seed = 1\ncodec = pixels\nlevel = 6\n");
+    fv_store_close(&store);
+}
+
+/* --- threads -------------------------------------------------------------------------------------- */
+
+static void any_number_of_threads_gives_the_same_bytes(void **state)
+{
+    (void)state;
+    static const int threads[] = {1, 2, 3, 8};
+    char *first = NULL;
+    size_t first_n = 0, n;
+    add_bad_files();
+    settings.holdout_ids = 0.3;
+    settings.val = 0.2;
+    settings.overwrite = 1;
+    for (int i = 0; i < 4; i++) {
+        settings.threads = threads[i];
+        assert_int_equal(pack(), 0);
+        char *bytes = scratch_read("out/faces.lmdb", &n);
+        if (!first) {
+            first = bytes;
+            first_n = n;
+            continue;
+        }
+        assert_int_equal(n, first_n);
+        assert_memory_equal(bytes, first, n);
+        free(bytes);
+    }
+    free(first);
+}
+
+/* --- what is refused ------------------------------------------------------------------------------ */
+
+struct heard {
+    char text[8][512];
+    int n;
+};
+
+static void hear(void *ctx, enum fv_level level, const char *text)
+{
+    struct heard *h = ctx;
+    if (level == FV_LEVEL_WARN && h->n < 8)
+        snprintf(h->text[h->n++], sizeof h->text[0], "%s", text);
+}
+
+static void refused_files_are_named_and_listed(void **state)
+{
+    (void)state;
+    static const char want[] = "# path\treason\tdetail\n"
+                               "loose.jpg\tno-identity\t\n"
+                               "p2/empty.png\tempty\t\n"
+                               "# ignored\tp0/.DS_Store\thidden\n"
+                               "# ignored\tp0/notes.txt\tnot-a-photo\n"
+                               "p1/text.jpg\tnot-an-image\t\n"
+                               "p1b/only.jpg\tnot-an-image\t\n"
+                               "p2/cut.pgm\tdamaged\tPNM, 64 x 64, 23 bytes\n";
+    struct heard h = {0};
+    struct fv_report report = {&h, hear, NULL};
+    size_t n;
+    add_bad_files();
+    assert_int_equal(fv_pack_run(&settings, scratch_path("photos"), &report, &result), 0);
+    char *list = scratch_read("out/faces.rejects.tsv", &n);
+    assert_string_equal(list, want);
+    free(list);
+    assert_int_equal(h.n, 6);
+    assert_string_equal(h.text[0], "loose.jpg: lies beside the identity folders, not in one");
+    assert_string_equal(h.text[2], "p1/text.jpg: its first bytes are those of no image format");
+    assert_string_equal(h.text[4], "p1b: no usable photo, identity dropped");
+}
+
+static void the_list_may_lie_elsewhere(void **state)
+{
+    (void)state;
+    char path[1024];
+    strcpy(path, scratch_path("list.txt"));
+    settings.rejects = path;
+    assert_int_equal(pack(), 0);
+    assert_true(scratch_has("list.txt"));
+    assert_int_equal(scratch_count("out"), 1);
+}
+
+static void strict_makes_a_refused_file_fatal(void **state)
+{
+    (void)state;
+    settings.strict = 1;
+    assert_int_equal(pack(), 0);
+    settings.overwrite = 1;
+    scratch_write("photos/p3/2x.jpg", "text", 4);
+    size_t n, m;
+    char *before = scratch_read("out/faces.lmdb", &n);
+    assert_int_equal(pack(), FV_ECORRUPT);
+    assert_non_null(strstr(fv_err_text(), "p3/2x.jpg: its first bytes"));
+    char *after = scratch_read("out/faces.lmdb", &m); /* the earlier one stands */
+    assert_int_equal(n, m);
+    assert_memory_equal(before, after, n);
+    free(before);
+    free(after);
+    remove(scratch_path("out/faces.lmdb"));
+    remove(scratch_path("out/faces.rejects.tsv"));
+    assert_int_equal(pack(), FV_ECORRUPT);
+    assert_int_equal(scratch_count("out"), 0);
+}
+
+/* --- what does not succeed ------------------------------------------------------------------------- */
+
+static void an_existing_file_is_kept(void **state)
+{
+    (void)state;
+    size_t n;
+    scratch_write("out/faces.lmdb", "precious", 8);
+    assert_int_equal(pack(), FV_EEXIST);
+    assert_non_null(strstr(fv_err_text(), "--overwrite"));
+    char *text = scratch_read("out/faces.lmdb", &n);
+    assert_string_equal(text, "precious");
+    free(text);
+    assert_int_equal(scratch_count("out"), 1);
+    settings.overwrite = 1;
+    assert_int_equal(pack(), 0);
+    assert_content(settings.output, 0, 0);
+}
+
+static void nothing_usable_is_an_error_with_reasons(void **state)
+{
+    (void)state;
+    scratch_write("none/a/1.jpg", "text", 4);
+    assert_int_equal(fv_pack_run(&settings, scratch_path("none"), NULL, &result), FV_ENOTFOUND);
+    assert_false(scratch_has("out/faces.lmdb"));
+    assert_true(scratch_has("out/faces.rejects.tsv"));
+    scratch_write("empty/a/notes.txt", "text", 4);
+    assert_int_equal(fv_pack_run(&settings, scratch_path("empty"), NULL, &result), FV_ENOTFOUND);
+    assert_int_equal(scratch_count("out"), 1);
+}
+
+static void wrong_settings_leave_nothing(void **state)
+{
+    (void)state;
+    settings.codec = "pixel";
+    assert_int_equal(pack(), FV_EUSAGE);
+    assert_non_null(strstr(fv_err_text(), "pixels"));
+    settings.codec = "pixels";
+    assert_int_equal(fv_pack_run(&settings, scratch_path("gone"), NULL, &result), FV_ENOTFOUND);
+    assert_int_equal(scratch_count("out"), 0);
+}
+
+static void stop_soon(void *ctx, const struct fv_progress *p)
+{
+    if (p->done == *(const uint64_t *)ctx)
+        fv_prep_stop = 1;
+}
+
+static void an_interrupted_run_leaves_nothing(void **state)
+{
+    (void)state;
+    static const uint64_t when[] = {1, 7, 29};
+    for (int i = 0; i < 3; i++)
+        for (int threads = 1; threads <= 3; threads += 2) {
+            uint64_t at = when[i];
+            struct fv_report report = {&at, NULL, stop_soon};
+            settings.threads = threads;
+            fv_prep_stop = 0;
+            assert_int_equal(fv_pack_run(&settings, scratch_path("photos"), &report, &result),
+                             FV_EINTR);
+            assert_int_equal(scratch_count("out"), 0);
+        }
+    fv_prep_stop = 1;
+    assert_int_equal(pack(), FV_EINTR);
+    assert_int_equal(scratch_count("out"), 0);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(packs_all_without_splits),
+        TEST(holds_out_and_validates_exact_shares),
+        TEST(the_lowest_ranks_are_held_out),
+        TEST(validation_leaves_an_image_to_train_on),
+        TEST(keeps_its_settings_but_not_those_of_the_run),
+        TEST(any_number_of_threads_gives_the_same_bytes),
+        TEST(refused_files_are_named_and_listed),
+        TEST(the_list_may_lie_elsewhere),
+        TEST(strict_makes_a_refused_file_fatal),
+        TEST(an_existing_file_is_kept),
+        TEST(nothing_usable_is_an_error_with_reasons),
+        TEST(wrong_settings_leave_nothing),
+        TEST(an_interrupted_run_leaves_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

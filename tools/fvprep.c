@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: MIT */
+/* fvprep: photos to a data set, and questions about one. Each subcommand is a row of the table at the end; it
+ * parses its options, calls one function of a library and prints what came of it.
+ */
+#include "common/clock.h"
+#include "common/cpu.h"
+#include "common/err.h"
+#include "common/opt.h"
+#include "common/report.h"
+#include "prep/prep.h"
+#include "store/store.h"
+#include "tools/results.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* --- what all subcommands share ------------------------------------------------------------------- */
+
+struct talk {
+    int quiet, json;
+};
+
+#define FIELD(f) offsetof(struct talk, f)
+/* clang-format off */
+static const struct fv_opt talk_opts[] = {
+    {"json", 0, FV_OPT_FLAG, 0, FIELD(json), NULL, "print the result as JSON", 0, 0, NULL},
+    {"quiet", 'q', FV_OPT_FLAG, 0, FIELD(quiet), NULL, "only the result, warnings and errors", 0, 0, NULL},
+    {.name = NULL},
+};
+/* clang-format on */
+#undef FIELD
+
+/* 1 when --help was asked for and printed. */
+static int parse(const struct fv_command *cmd, const struct fv_opt *opts, void *settings,
+                 struct talk *talk, int argc, char **argv, struct fv_args *args)
+{
+    struct fv_opt_group groups[] = {{"options", opts, settings}, {"output", talk_opts, talk}};
+    const struct fv_opt_group *first = opts ? groups : groups + 1;
+    int n = opts ? 2 : 1;
+    *talk = (struct talk){0};
+    FV_TRY(fv_opt_parse(cmd, first, n, argc, argv, args));
+    if (args->help)
+        fv_opt_help(cmd, first, n, stdout);
+    return args->help;
+}
+
+static const struct fv_report *console(const struct fv_command *cmd, const struct talk *talk)
+{
+    return fv_console_report(cmd->name, talk->quiet ? 1 : 2);
+}
+
+static void on_signal(int number)
+{
+    (void)number;
+    fv_prep_stop = 1;
+}
+
+/* The first Ctrl-C asks to stop and clean up; the second one kills. */
+static void stop_on_signals(void)
+{
+    struct sigaction act = {.sa_handler = on_signal, .sa_flags = SA_RESTART | SA_RESETHAND};
+    sigemptyset(&act.sa_mask);
+    sigaction(SIGINT, &act, NULL);
+    sigaction(SIGTERM, &act, NULL);
+    sigaction(SIGHUP, &act, NULL);
+}
+
+static double ratio(uint64_t a, uint64_t b)
+{
+    return b ? (double)a / (double)b : 0;
+}
+
+/* --- pack ----------------------------------------------------------------------------------------- */
+
+static const struct fv_command pack_cmd = {
+    .name = "fvprep pack",
+    .summary = "Packs a folder of identity folders into one data set: square 8-bit sRGB images, "
+               "labels, splits.",
+    .usage = "PHOTOS -o FILE [options]",
+    .notes = "PHOTOS holds one folder per identity, with its photos at any depth. Each photo is "
+             "turned upright,\n"
+             "cropped to its centre square and resized. A photo that cannot be used is named, "
+             "listed with its\n"
+             "reason in the rejects file, and skipped. The data set does not depend on the number "
+             "of threads.\n"
+             "\n"
+             "  fvprep pack photos -o faces.lmdb --holdout-ids 15% --val 10%",
+    .min_args = 1,
+    .max_args = 1,
+};
+
+static void print_packed(const struct fv_pack_settings *s, const struct fv_pack_result *p, int json)
+{
+    struct results r = {0};
+    results_int(&r, "files", p->files, NULL);
+    results_int(&r, "refused", p->rejected, NULL);
+    results_int(&r, "images", p->packed, NULL);
+    results_int(&r, "identities", p->identities, NULL);
+    results_int(&r, "holdout_identities", p->holdout_identities, NULL);
+    results_int(&r, "train_images", p->train_images, NULL);
+    results_int(&r, "val_images", p->val_images, NULL);
+    results_int(&r, "holdout_images", p->holdout_images, NULL);
+    results_int(&r, "file_bytes", p->file_bytes, "%" PRIu64 ", %.3f times its records",
+                p->file_bytes, ratio(p->file_bytes, p->record_bytes));
+    char digest[24];
+    snprintf(digest, sizeof digest, "%016" PRIx64, p->digest);
+    results_string(&r, "digest", digest);
+    results_real(&r, "seconds", p->seconds, "%.1f, %.0f files a second", p->seconds,
+                 p->seconds > 0 ? (double)p->files / p->seconds : 0);
+    results_print(&r, s->output, json);
+}
+
+static int run_pack(int argc, char **argv)
+{
+    struct fv_pack_settings s;
+    struct fv_pack_result result;
+    struct talk talk;
+    struct fv_args args;
+    fv_pack_defaults(&s);
+    int rc = parse(&pack_cmd, fv_pack_opts, &s, &talk, argc, argv, &args);
+    if (rc)
+        return rc;
+    stop_on_signals();
+    FV_TRY(fv_pack_run(&s, args.arg[0], console(&pack_cmd, &talk), &result));
+    fv_console_endline();
+    print_packed(&s, &result, talk.json);
+    return 0;
+}
+
+/* --- info ----------------------------------------------------------------------------------------- */
+
+static const struct fv_command info_cmd = {
+    .name = "fvprep info",
+    .summary = "Shows what is in a data set, how it was packed, and how fast it decodes here on "
+               "one thread.",
+    .usage = "FILE [options]",
+    .min_args = 1,
+    .max_args = 1,
+};
+
+/* Decodes images in order, again from the first when they are few, for a quarter of a second. */
+static int measure_decoding(const struct fv_store *store, double *images_per_s)
+{
+    const struct fv_store_info *info = fv_store_info(store);
+    uint8_t *rgb = malloc((size_t)info->height * (size_t)info->width * 3 + FV_DECODE_PAD);
+    struct fv_decoder *d = NULL;
+    int rc = rgb ? fv_decoder_open(&d, store) : fv_err(FV_ENOMEM, "out of memory for an image");
+    uint64_t n = 0, start_ns = fv_now_ns(), now_ns = start_ns;
+    for (; rc == 0 && now_ns - start_ns < 250000000u; now_ns = fv_now_ns())
+        rc = fv_decoder_read(d, n++ % info->images, rgb);
+    *images_per_s = (double)n * 1e9 / (double)(now_ns - start_ns + 1);
+    fv_decoder_close(&d);
+    free(rgb);
+    return rc;
+}
+
+static void print_info(const struct fv_store *store, double images_per_s, int json)
+{
+    const struct fv_store_info *i = fv_store_info(store);
+    double image_bytes = (double)i->height * i->width * 3;
+    struct results r = {0};
+    char digest[24];
+    results_int(&r, "version", (uint64_t)i->version, NULL);
+    results_int(&r, "height", (uint64_t)i->height, NULL);
+    results_int(&r, "width", (uint64_t)i->width, NULL);
+    results_string(&r, "codec", i->codec);
+    results_int(&r, "images", i->images, NULL);
+    results_int(&r, "identities", i->labels, NULL);
+    results_int(&r, "training_identities", i->train_labels, NULL);
+    results_int(&r, "holdout_identities", i->labels - i->train_labels, NULL);
+    results_int(&r, "train_images", i->split_images[FV_SPLIT_TRAIN], NULL);
+    results_int(&r, "val_images", i->split_images[FV_SPLIT_VAL], NULL);
+    results_int(&r, "holdout_images", i->split_images[FV_SPLIT_HOLDOUT], NULL);
+    results_int(&r, "file_bytes", i->file_bytes, NULL);
+    results_int(&r, "record_bytes", i->record_bytes, NULL);
+    results_real(&r, "bytes_per_image", ratio(i->record_bytes, i->images), "%.0f",
+                 ratio(i->record_bytes, i->images));
+    results_real(&r, "overhead", ratio(i->file_bytes, i->record_bytes), "%.3f (file to records)",
+                 ratio(i->file_bytes, i->record_bytes));
+    results_real(&r, "ratio", ratio(i->raw_bytes, i->record_bytes), "%.2f (raw pixels to records)",
+                 ratio(i->raw_bytes, i->record_bytes));
+    if (images_per_s > 0) {
+        results_real(&r, "decode_images_per_s", images_per_s, "%.0f (one thread, now)",
+                     images_per_s);
+        results_real(&r, "decode_mb_per_s", images_per_s * image_bytes * 1e-6, "%.0f (raw pixels)",
+                     images_per_s * image_bytes * 1e-6);
+    }
+    snprintf(digest, sizeof digest, "%016" PRIx64, i->digest);
+    results_string(&r, "digest", digest);
+    results_settings(&r, "packed_with", i->packed_with);
+    results_print(&r, fv_store_path(store), json);
+}
+
+static int run_info(int argc, char **argv)
+{
+    struct talk talk;
+    struct fv_args args;
+    struct fv_store *store;
+    double images_per_s;
+    int rc = parse(&info_cmd, NULL, NULL, &talk, argc, argv, &args);
+    if (rc)
+        return rc;
+    FV_TRY(fv_store_open(&store, args.arg[0]));
+    rc = measure_decoding(store, &images_per_s);
+    print_info(store, rc == 0 ? images_per_s : 0, talk.json);
+    fv_store_close(&store);
+    return rc;
+}
+
+/* --- verify --------------------------------------------------------------------------------------- */
+
+struct verify_settings {
+    int64_t threads;
+};
+
+/* clang-format off */
+static const struct fv_opt verify_opts[] = {
+    {"threads", 'j', FV_OPT_INT, 0, offsetof(struct verify_settings, threads), "N",
+     "threads that check; 0: one per processor", 0, 256, NULL},
+    {.name = NULL},
+};
+/* clang-format on */
+
+static const struct fv_command verify_cmd = {
+    .name = "fvprep verify",
+    .summary = "Reads and checks every record of a data set, its index, its labels and its digest.",
+    .usage = "FILE [options]",
+    .min_args = 1,
+    .max_args = 1,
+};
+
+static int run_verify(int argc, char **argv)
+{
+    struct verify_settings s = {0};
+    struct talk talk;
+    struct fv_args args;
+    struct fv_store *store;
+    uint64_t bad = 0;
+    int rc = parse(&verify_cmd, verify_opts, &s, &talk, argc, argv, &args);
+    if (rc)
+        return rc;
+    FV_TRY(fv_store_open(&store, args.arg[0]));
+    rc = fv_store_verify(store, s.threads ? (int)s.threads : fv_cpu_count(),
+                         console(&verify_cmd, &talk), &bad);
+    fv_console_endline();
+    if (rc == 0 || bad) {
+        struct results r = {0};
+        results_int(&r, "images", fv_store_info(store)->images, NULL);
+        results_int(&r, "bad", bad, NULL);
+        results_print(&r, args.arg[0], talk.json);
+    }
+    fv_store_close(&store);
+    return rc;
+}
+
+/* --- pairs ---------------------------------------------------------------------------------------- */
+
+struct pairs_settings {
+    const char *output, *split;
+    int64_t n, seed;
+};
+
+static const char *const pair_splits[] = {"holdout", "val", NULL};
+
+#define FIELD(f) offsetof(struct pairs_settings, f)
+/* clang-format off */
+static const struct fv_opt pairs_opts[] = {
+    {"output", 'o', FV_OPT_STRING, FV_OPT_REQUIRED, FIELD(output), "LIST", "the list to write", 0, 0, NULL},
+    {"split", 0, FV_OPT_CHOICE, 0, FIELD(split), NULL,
+     "people never trained on, or validation images of those trained on", 0, 0, pair_splits},
+    {"pairs", 'n', FV_OPT_INT, 0, FIELD(n), "N", "how many, half of them of one person", 2, 1e9, NULL},
+    {"seed", 0, FV_OPT_INT, 0, FIELD(seed), "N", "chooses the pairs", 0, 0, NULL},
+    {.name = NULL},
+};
+/* clang-format on */
+#undef FIELD
+
+static const struct fv_command pairs_cmd = {
+    .name = "fvprep pairs",
+    .summary = "Writes a balanced list of image pairs: which two are compared, and whether they "
+               "show one person.",
+    .usage = "FILE -o LIST [options]",
+    .min_args = 1,
+    .max_args = 1,
+};
+
+static int make_pairs(const struct fv_store *store, const struct pairs_settings *s,
+                      const struct fv_report *to, int json)
+{
+    struct fv_pairs pairs = {0};
+    int split = strcmp(s->split, "val") == 0 ? FV_SPLIT_VAL : FV_SPLIT_HOLDOUT;
+    int rc = fv_pairs_make(&pairs, store, split, (size_t)s->n, (uint64_t)s->seed);
+    if (rc == 0)
+        rc = fv_pairs_write(&pairs, store, s->output);
+    if (rc == 0) {
+        struct results r = {0};
+        if (pairs.n < (size_t)s->n)
+            fv_say(to, FV_LEVEL_WARN, "the images give %zu pairs, not %" PRId64, pairs.n, s->n);
+        results_int(&r, "pairs", pairs.n, NULL);
+        results_int(&r, "genuine", pairs.genuine, NULL);
+        results_int(&r, "impostor", pairs.n - pairs.genuine, NULL);
+        results_string(&r, "split", s->split);
+        results_print(&r, s->output, json);
+    }
+    fv_pairs_free(&pairs);
+    return rc;
+}
+
+static int run_pairs(int argc, char **argv)
+{
+    struct pairs_settings s = {.split = "holdout", .n = 6000, .seed = 1};
+    struct talk talk;
+    struct fv_args args;
+    struct fv_store *store;
+    int rc = parse(&pairs_cmd, pairs_opts, &s, &talk, argc, argv, &args);
+    if (rc)
+        return rc;
+    FV_TRY(fv_store_open(&store, args.arg[0]));
+    rc = make_pairs(store, &s, console(&pairs_cmd, &talk), talk.json);
+    fv_store_close(&store);
+    return rc;
+}
+
+/* --- the table ------------------------------------------------------------------------------------ */
+
+static const struct {
+    const struct fv_command *cmd;
+    int (*run)(int argc, char **argv);
+} commands[] = {
+    {&pack_cmd, run_pack},
+    {&info_cmd, run_info},
+    {&verify_cmd, run_verify},
+    {&pairs_cmd, run_pairs},
+};
+enum { COMMANDS = sizeof commands / sizeof commands[0], PREFIX = sizeof "fvprep " - 1 };
+
+static void print_help(FILE *to)
+{
+    fprintf(to, "usage: fvprep COMMAND ...\n\nPhotos to a data set, and questions about "
+                "one.\n\ncommands:\n");
+    for (int i = 0; i < COMMANDS; i++)
+        fprintf(to, "  %-8s %s\n", commands[i].cmd->name + PREFIX, commands[i].cmd->summary);
+    fprintf(to, "\n'fvprep COMMAND --help' explains one; 'fvprep --version' prints the version.\n");
+}
+
+static int unknown_command(const char *name)
+{
+    const char *valid[COMMANDS + 1] = {0};
+    for (int i = 0; i < COMMANDS; i++)
+        valid[i] = commands[i].cmd->name + PREFIX;
+    const char *near = fv_opt_nearest(name, valid);
+    fprintf(stderr, "fvprep: unknown command '%s'", name);
+    if (near)
+        fprintf(stderr, ": did you mean '%s'?\n", near);
+    for (int i = 0; !near && i < COMMANDS; i++)
+        fprintf(stderr, "%s%s%s", i ? ", " : ": valid are ", valid[i],
+                i + 1 < COMMANDS ? "" : "\n");
+    return 2;
+}
+
+static int exit_status(const struct fv_command *cmd, int rc)
+{
+    if (rc >= 0)
+        return 0;
+    fv_console_endline();
+    fprintf(stderr, "%s: %s\n", cmd->name, fv_err_text());
+    if (rc == FV_EUSAGE)
+        fprintf(stderr, "try '%s --help'\n", cmd->name);
+    return rc == FV_EUSAGE ? 2 : rc == FV_EINTR ? 130 : 1;
+}
+
+int main(int argc, char **argv)
+{
+    const char *name = argc > 1 ? argv[1] : NULL;
+    if (!name) {
+        print_help(stderr);
+        return 2;
+    }
+    if (!strcmp(name, "--help") || !strcmp(name, "-h") || !strcmp(name, "help")) {
+        print_help(stdout);
+        return 0;
+    }
+    if (!strcmp(name, "--version")) {
+        printf("fvprep %s\n", FV_VERSION);
+        return 0;
+    }
+    for (int i = 0; i < COMMANDS; i++)
+        if (!strcmp(name, commands[i].cmd->name + PREFIX))
+            return exit_status(commands[i].cmd, commands[i].run(argc - 1, argv + 1));
+    return unknown_command(name);
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/* What a command found, once for people and once for programs: aligned lines, or one JSON object. */
+#ifndef FV_TOOLS_RESULTS_H
+#define FV_TOOLS_RESULTS_H
+
+#include <stdint.h>
+#include <stdio.h>
+
+enum { RESULTS_MAX = 40 };
+
+struct results {
+    int n;
+    struct {
+        const char *key; /* JSON's name; shown with blanks for underscores */
+        void *json;
+        char text[160];
+    } row[RESULTS_MAX];
+};
+
+/* `text` (a format) is what people read; without it, NULL, the value itself. A key must outlive r. */
+void results_int(struct results *r, const char *key, uint64_t value, const char *text, ...)
+    __attribute__((format(printf, 4, 5)));
+void results_real(struct results *r, const char *key, double value, const char *text, ...)
+    __attribute__((format(printf, 4, 5)));
+void results_string(struct results *r, const char *key, const char *value);
+/* "name = value" lines: an object in JSON; for people one row each. */
+void results_settings(struct results *r, const char *key, const char *lines);
+
+/* Prints `title` and the rows (or the object, with "file": title) to stdout, and frees them. */
+void results_print(struct results *r, const char *title, int as_json);
+
+#endif
