@@ -36,7 +36,8 @@ void fv_st_close(struct fv_st **st);
 /* Views valid until close. In files of other programs data may lie unaligned: copy, don't cast. FV_ENOTFOUND
  * names the tensor. */
 int fv_st_tensor(const struct fv_st *st, const char *name, struct fv_st_tensor *out);
-int fv_st_tensor_at(const struct fv_st *st, int i, struct fv_st_tensor *out); /* in the file's order; FV_ENOTFOUND at the end */
+/* In the file's order; FV_ENOTFOUND at the end. */
+int fv_st_tensor_at(const struct fv_st *st, int i, struct fv_st_tensor *out);
 const char *fv_st_meta(const struct fv_st *st, const char *key);              /* NULL if absent */
 
 #endif
