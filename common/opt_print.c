@@ -97,8 +97,8 @@ static void help_option(const struct fv_opt *o, const void *settings, FILE *to)
 
     if (o->type != FV_OPT_FLAG)
         snprintf(head + n, sizeof head - (size_t)n, " %s", o->metavar ? o->metavar : "VALUE");
-    const int used = fprintf(to, "%-*s", COLUMN, head);
-    if (used > COLUMN - 1)
+    fprintf(to, "%-*s", COLUMN, head);
+    if (strlen(head) >= COLUMN)
         fprintf(to, "\n%*s", COLUMN, "");
     int t = snprintf(text, sizeof text, "%s", o->help);
     if (o->type == FV_OPT_CHOICE) {

@@ -122,6 +122,7 @@ static void help_names_every_option_with_its_default(void **state)
     assert_non_null(strstr(text, "[32]"));
     assert_non_null(strstr(text, "(pixels, jpeg) [pixels]"));
     assert_non_null(strstr(text, "--no-flip"));
+    assert_non_null(strstr(text, "  -b, --batch N               images in a batch [32]\n"));
     free(text);
 }
 
