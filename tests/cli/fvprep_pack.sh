@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: MIT
+# fvprep on photos: pack, then everything that reads what was packed.
+for i in 1 2 3 4; do
+    for k in 1 2 3 4 5; do
+        pgm photos/p$i/$k.pgm 20 $((i * 40 + k))
+    done
+done
+echo 'not a photo' >photos/p2/text.jpg
+: >photos/p3/empty.png
+echo 'a note' >photos/p1/notes.txt
+
+run fvprep pack photos -o faces.lmdb --size 16 --holdout-ids 50% --val 20%
+exits 0
+out_has 'images              20'
+out_has 'refused             2'
+out_has 'holdout identities  2'
+out_has 'val images          2'
+err_has 'warning: p2/text.jpg: its first bytes are those of no image format'
+err_has 'warning: p3/empty.png: has no bytes'
+there faces.lmdb
+run cat faces.rejects.tsv
+out "# path	reason	detail
+p3/empty.png	empty	
+# ignored	p1/notes.txt	not-a-photo
+p2/text.jpg	not-an-image	"
+
+run fvprep pack photos -o faces.lmdb --size 16
+exits 1
+out ''
+err_has 'faces.lmdb'
+err_has '--overwrite'
+
+run fvprep pack photos -o again.lmdb --size 16 --holdout-ids 50% --val 20% --quiet --json --threads 1
+exits 0
+out_has '"images": 20'
+run cmp faces.lmdb again.lmdb
+exits 0
+
+run fvprep pack photos -o strict.lmdb --size 16 --strict
+exits 1
+out ''
+err_has 'p3/empty.png: has no bytes'
+not_there strict.lmdb
+not_there strict.lmdb.part
+not_there strict.rejects.tsv
+
+run fvprep pack gone -o gone.lmdb
+exits 1
+err_has "cannot open the photo folder 'gone'"
+run fvprep pack photos/p1 -o flat.lmdb
+exits 1
+err_has 'holds no folders'
+not_there gone.lmdb
+not_there flat.lmdb
+not_there flat.rejects.tsv
+
+run fvprep info faces.lmdb
+exits 0
+err ''
+out_has 'images               20'
+out_has 'training identities  2'
+out_has 'packed with          size 16, holdout-ids 0.5, val 0.2, seed 1, codec pixels, level 6'
+run fvprep info --json faces.lmdb
+exits 0
+out_has '"holdout_images": 10'
+
+run fvprep verify faces.lmdb --quiet
+exits 0
+out_has 'bad     0'
+
+run fvprep pairs faces.lmdb -o pairs.txt -n 20
+exits 0
+out_has 'genuine   10'
+run grep -c ' 1$' pairs.txt
+out 10
+run grep -c ' 0$' pairs.txt
+out 10
+
+# one flipped byte in the middle of the records is found, and named
+cp faces.lmdb bad.lmdb
+size=$(stat -c %s bad.lmdb)
+at=$(grep -abo "$(printf '\050\265\057\375')" bad.lmdb | sed -n '5s/:.*//p')
+[ -n "$at" ] || at=$((size / 2))
+printf '\377' | dd of=bad.lmdb bs=1 seek=$((at + 6)) conv=notrunc 2>/dev/null
+run fvprep verify bad.lmdb
+exits 1
+err_has 'bad.lmdb'
