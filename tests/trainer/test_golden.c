@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: MIT */
+/* A backend against PyTorch: a few SGD steps and an inference pass, from golden/trainer_<case>.txt.
+ *
+ *     test_golden BACKEND TOLERANCE FILE...
+ *
+ * The golden numbers are exact to about 1e-7 and no ReLU or max-pool is near a branch (see
+ * golden/make_trainer_golden.py), so a backend differs by its rounding alone. A value may differ by the tolerance
+ * times the tensor's root mean square, or times the value itself if that is larger. For ref, which computes in
+ * double, what remains is the rounding of results to fp32.
+ *
+ * The program has room for two images more than the batch has, and those are noise with labels out of range: they
+ * must not count.
+ */
+#include "common/err.h"
+#include "tests/cmocka_all.h"
+#include "trainer/backend.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SAMPLES = 32, SPARE = 2, MAX_BATCH = 8, MAX_OUT = 512 };
+
+static const char *backend_name;
+static double tolerance;
+
+static double unit(uint32_t seed, uint32_t stream, uint32_t i)
+{
+    uint32_t x = i * 0x9E3779B9u;
+    x ^= stream * 0x85EBCA6Bu + seed * 0xC2B2AE35u;
+    for (int round = 0; round < 2; round++) {
+        x ^= x >> 16;
+        x *= 0x7FEB352Du;
+        x ^= x >> 15;
+        x *= 0x846CA68Bu;
+        x ^= x >> 16;
+    }
+    return (x >> 8) * 0x1p-23 - 1.0;
+}
+
+static int ends_with(const char *s, const char *end)
+{
+    return strlen(s) >= strlen(end) && strcmp(s + strlen(s) - strlen(end), end) == 0;
+}
+
+static void fill(const struct fv_net *net, uint32_t seed, float *arena)
+{
+    for (int i = 0; i < net->tensors; i++) {
+        const struct fv_tensor *t = &net->tensor[i];
+        for (size_t k = 0; k < t->count; k++) {
+            double u = unit(seed, (uint32_t)i, (uint32_t)k);
+            if (ends_with(t->name, "running_mean") || ends_with(t->name, "bias"))
+                u = 0.1 * u;
+            else if (t->ndim == 1)
+                u = 1.0 + 0.2 * u;
+            else if (t->ndim == 2)
+                u = u * sqrt(3.0 / t->dim[1]);
+            else
+                u = u * sqrt(6.0 / (t->dim[1] * t->dim[2] * t->dim[3]));
+            arena[t->offset + k] = (float)u;
+        }
+    }
+}
+
+/* What the residual nets lack; its twin is in make_trainer_golden.py. */
+static int build_grouped(struct fv_net **out, const struct fv_arch_settings *s)
+{
+    FV_TRY(fv_net_new(out, "grouped"));
+    struct fv_net *n = *out;
+    int x = fv_net_input(n, s->size, s->mean, s->std);
+    x = fv_net_conv(n, "conv1", x, 12, 3, 2, 1, 3, 1);
+    x = fv_net_relu(n, x);
+    x = fv_net_conv(n, "conv2", x, 12, 5, 1, 2, 12, 0);
+    x = fv_net_relu(n, fv_net_bn(n, "bn2", x));
+    x = fv_net_maxpool(n, x, 2, 1, 0);
+    x = fv_net_conv(n, "conv3", x, 8, 4, 3, 0, 2, 1);
+    x = n->embedding_node = fv_net_gap(n, x);
+    fv_net_loss(n, fv_net_fc(n, "fc", x, s->classes, 0));
+    return fv_net_finish(n);
+}
+
+static int build(struct fv_net **out, const char *name, int size, int classes)
+{
+    struct fv_arch_settings s = {size, classes, "auto", {.5f, .5f, .5f}, {.25f, .25f, .25f}};
+    if (strcmp(name, "grouped") == 0)
+        return build_grouped(out, &s);
+    if (strcmp(name, "tiny") == 0)
+        return fv_net_build(out, "tiny", &s);
+    s.stem = strchr(name, '-') + 1;
+    return fv_net_build(out, "resnet18", &s);
+}
+
+struct run {
+    FILE *f;
+    struct fv_net *net;
+    const struct fv_backend *backend;
+    struct fv_device *device;
+    struct fv_program *program;
+    float *arena, *grad, *out;
+    uint8_t *pixels;
+    int32_t label[MAX_BATCH + SPARE], label_mix[MAX_BATCH + SPARE];
+    float lambda[MAX_BATCH + SPARE];
+    int seed, size, classes, batch, steps;
+    double worst;
+};
+
+static void must(int rc)
+{
+    if (rc < 0)
+        fail_msg("%s", fv_err_text());
+}
+
+static void compare(struct run *r, const char *what, double got, double want, double rms)
+{
+    double error = fabs(got - want) / fmax(rms, fabs(want));
+    if (!(error <= tolerance))
+        fail_msg("%s: got %.9g, PyTorch has %.9g: %.2g of the root mean square %.3g", what, got,
+                 want, error, rms);
+    r->worst = fmax(r->worst, error);
+}
+
+static double next_number(struct run *r)
+{
+    double x;
+    assert_int_equal(fscanf(r->f, "%lf", &x), 1);
+    return x;
+}
+
+static void expect_word(struct run *r, const char *word)
+{
+    char text[64];
+    assert_int_equal(fscanf(r->f, "%63s", text), 1);
+    assert_string_equal(text, word);
+}
+
+/* A line of a word and `count` numbers, against `got`. */
+static void compare_vector(struct run *r, const char *word, const float *got, int count)
+{
+    double want[MAX_BATCH * MAX_OUT], squares = 0;
+    expect_word(r, word);
+    for (int i = 0; i < count; i++) {
+        want[i] = next_number(r);
+        squares += want[i] * want[i];
+    }
+    for (int i = 0; i < count; i++)
+        compare(r, word, (double)got[i], want[i], sqrt(squares / count));
+}
+
+static void open_run(struct run *r, const char *path)
+{
+    char name[64];
+    *r = (struct run){.f = fopen(path, "r")};
+    assert_non_null(r->f);
+    assert_int_equal(fscanf(r->f, "#%*[^\n] case %63s %d %d %d %d %d", name, &r->seed, &r->size,
+                            &r->classes, &r->batch, &r->steps),
+                     6);
+    assert_in_range(r->batch, 1, MAX_BATCH);
+    must(build(&r->net, name, r->size, r->classes));
+    assert_in_range(r->net->embedding, 1, MAX_OUT);
+    assert_in_range(r->net->classes, 1, MAX_OUT);
+    must(fv_backend_open(backend_name, &(struct fv_device_settings){.threads = 2}, &r->backend,
+                         &r->device));
+    must(r->backend->compile(r->device, r->net, r->batch + SPARE, 1, &r->program));
+    r->arena = calloc(r->net->params + r->net->buffers, sizeof(float));
+    r->grad = calloc(r->net->params, sizeof(float));
+    r->out = calloc((size_t)MAX_BATCH * MAX_OUT, sizeof(float));
+    r->pixels = calloc((size_t)(r->batch + SPARE), (size_t)(r->size * r->size) * 3);
+    fill(r->net, (uint32_t)r->seed, r->arena);
+    must(r->backend->params_set(r->program, r->arena));
+    for (int i = 0; i < r->batch + SPARE; i++) {
+        r->lambda[i] = (float[]){1, .25f, .625f, 1}[i % 4];
+        r->label[i] = i < r->batch ? 3 * i % r->classes : -1;
+        r->label_mix[i] = r->lambda[i] < 1 && i < r->batch ? (i + 1) % r->classes : r->label[i];
+    }
+}
+
+static void close_run(struct run *r)
+{
+    fclose(r->f);
+    r->backend->release(&r->program);
+    r->backend->close(&r->device);
+    fv_net_free(&r->net);
+    free(r->arena);
+    free(r->grad);
+    free(r->out);
+    free(r->pixels);
+}
+
+static void draw_images(struct run *r, int step)
+{
+    for (int i = 0; i < (r->batch + SPARE) * r->size * r->size * 3; i++) {
+        double u = unit((uint32_t)r->seed, 1000 + (uint32_t)step, (uint32_t)i);
+        r->pixels[i] = (uint8_t)((u + 1.0) * 128.0);
+    }
+}
+
+static void take_step(struct run *r, int step)
+{
+    const struct fv_optim optim = {
+        .lr = 0.05f, .momentum = 0.9f, .weight_decay = 5e-4f, .decay_all = 1};
+    struct fv_batch b = {.n = r->batch,
+                         .capacity = r->batch + SPARE,
+                         .height = r->size,
+                         .width = r->size,
+                         .pixels = r->pixels,
+                         .label = r->label,
+                         .label_mix = r->label_mix,
+                         .lambda = r->lambda};
+    struct fv_step_result result;
+    draw_images(r, step);
+    must(r->backend->step(r->program, &b, &optim));
+    must(r->backend->result(r->program, &result));
+    assert_int_equal(result.n, r->batch);
+    assert_true(result.finite);
+    expect_word(r, "loss");
+    compare(r, "loss", result.loss, next_number(r), 0);
+    expect_word(r, "correct");
+    assert_true(fabs(result.correct - next_number(r)) < 1e-6);
+    if (r->backend->node_get) {
+        must(r->backend->node_get(r->program, r->net->logits_node, 0, r->out));
+        compare_vector(r, "logits", r->out, r->batch * r->classes);
+    } else {
+        assert_int_equal(fscanf(r->f, " logits%*[^\n]"), 0);
+    }
+    if (step == 0)
+        must(r->backend->grads_get(r->program, r->grad));
+}
+
+static void compare_tensor(struct run *r, const char *kind, const struct fv_tensor *t,
+                           const float *arena)
+{
+    double squares = 0;
+    expect_word(r, kind);
+    expect_word(r, t->name);
+    for (size_t i = 0; i < t->count; i++)
+        squares += (double)arena[t->offset + i] * (double)arena[t->offset + i];
+    double rms = next_number(r);
+    compare(r, t->name, sqrt(squares / (double)t->count), rms, rms);
+    for (size_t j = 0; j < SAMPLES; j++) {
+        size_t i = (2 * j + 1) * t->count / (2 * SAMPLES);
+        compare(r, t->name, (double)arena[t->offset + i], next_number(r), rms);
+    }
+}
+
+static void equal_to_pytorch(void **state)
+{
+    struct run r;
+    float *embedding;
+    open_run(&r, *state);
+    for (int step = 0; step < r.steps; step++)
+        take_step(&r, step);
+    draw_images(&r, r.steps);
+    embedding = calloc((size_t)r.batch * (size_t)r.net->embedding, sizeof *embedding);
+    must(r.backend->eval(r.program, r.pixels, r.batch, embedding, r.out));
+    compare_vector(&r, "embedding", embedding, r.batch * r.net->embedding);
+    compare_vector(&r, "logits", r.out, r.batch * r.classes);
+    free(embedding);
+    must(r.backend->params_get(r.program, r.arena));
+    for (int i = 0; i < r.net->tensors; i++)
+        if (!r.net->tensor[i].buffer)
+            compare_tensor(&r, "grad", &r.net->tensor[i], r.grad);
+    for (int i = 0; i < r.net->tensors; i++)
+        compare_tensor(&r, "value", &r.net->tensor[i], r.arena);
+    print_message("largest difference %.2g\n", r.worst);
+    close_run(&r);
+}
+
+int main(int argc, char **argv)
+{
+    struct CMUnitTest tests[8];
+    size_t n = 0;
+    if (argc < 4 || argc > 3 + 8)
+        return 2;
+    backend_name = argv[1];
+    tolerance = strtod(argv[2], NULL);
+    for (int i = 3; i < argc; i++)
+        tests[n++] = (struct CMUnitTest){
+            .name = argv[i], .test_func = equal_to_pytorch, .initial_state = argv[i]};
+    return _cmocka_run_group_tests("golden", tests, n, NULL, NULL);
+}
