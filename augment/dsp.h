@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/* The kernels that touch pixels, chosen once per handle for the processor at hand.
+ *
+ * Every version of a kernel gives the same bits as the C one: integers are exact, and floats are single
+ * IEEE operations in the same order, without fused multiply-add. tests/check proves it.
+ *
+ * Pixels are interleaved RGB, 8 bits. Every kernel writes exactly the bytes of its result. Sources of
+ * warps have FV_DSP_PADDING readable bytes after them, of any value; all other sources are read exactly.
+ */
+#ifndef FV_AUGMENT_DSP_H
+#define FV_AUGMENT_DSP_H
+
+#include <stdint.h>
+
+enum {
+    FV_DSP_PADDING = 64,
+    FV_DSP_WEIGHT_BITS = 11, /* of a bilinear weight: a sampling point is exact to 1/4096 pixel */
+};
+
+/* One row of a warp. Pixel i of the row samples the source at (x + i dx, y + i dy) / (w + i dw), in index
+ * coordinates: (0, 0) is the centre of the first pixel. A point outside the source's area gives black; within
+ * half a pixel of the edge the edge pixels go on. Affine rows take w = 1 and dw = 0. */
+struct fv_warp_row {
+    float x, y, w;
+    float dx, dy, dw;
+};
+
+/* out = scale * c + grey * (luma of the pixel) + offset for each channel c, rounded to the nearest. */
+struct fv_colour {
+    float scale, grey, offset;
+};
+/* ITU-R 601 luma with torchvision's digits. */
+#define FV_LUMA_R 0.2989f
+#define FV_LUMA_G 0.587f
+#define FV_LUMA_B 0.114f
+
+struct fv_dsp {
+    /* dst: n pixels; src: (h, w, 3), h * w * 3 < 2^31 */
+    void (*warp_affine)(uint8_t *dst, int n, const uint8_t *src, int h, int w,
+                        const struct fv_warp_row *row);
+    void (*warp_projective)(uint8_t *dst, int n, const uint8_t *src, int h, int w,
+                            const struct fv_warp_row *row);
+    /* n pixels mirrored; dst and src do not overlap */
+    void (*mirror)(uint8_t *dst, const uint8_t *src, int n);
+    /* Means of 2 x 2 pixels, rounded half up: rows a and b of n pixels give (n + 1) / 2, an odd last
+     * column counting double. a may be b. */
+    void (*halve)(uint8_t *dst, const uint8_t *a, const uint8_t *b, int n);
+    /* Means of two rows of n bytes, rounded half up. */
+    void (*average)(uint8_t *dst, const uint8_t *a, const uint8_t *b, int n);
+    /* Channel sums of n < 2^24 pixels. */
+    void (*sum)(const uint8_t *src, int n, uint32_t sums[3]);
+    /* n pixels in place */
+    void (*colour)(uint8_t *px, int n, const struct fv_colour *c);
+};
+
+/* Fills in the best kernels that fv_cpu_flags() permits. */
+void fv_dsp_init(struct fv_dsp *dsp);
+
+/* Internal: overwrite what the instruction set does better. */
+void fv__dsp_init_avx2(struct fv_dsp *dsp);
+
+#endif

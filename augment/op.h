@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/* What an augmentation op is, and the vocabulary in which ops speak of geometry.
+ *
+ * An op draws its parameters and writes what it decided: geometry as a step composed into the frame's
+ * matrix, colour and erasing as fields of the plan, mixing as a box. It never sees pixels. Each op of a
+ * policy draws from a stream of its own, so ops do not disturb each other.
+ */
+#ifndef FV_AUGMENT_OP_H
+#define FV_AUGMENT_OP_H
+
+#include "augment/policy.h"
+#include "common/rng.h"
+
+enum { FV_AUG_PARAMS = 8 };
+
+struct fv_aug_param {
+    const char *name;
+    double def; /* NAN: must be given */
+    double min, max;
+    const char *help;
+};
+
+/* The picture as it stands between two geometric ops. */
+struct fv_aug_frame {
+    int h, w;          /* its size: the source's, until an op crops to the result's */
+    int out_h, out_w;  /* the size of the result */
+    double inverse[9]; /* its points -> points of the source */
+    struct fv_plan *plan;
+};
+
+struct fv_aug_op {
+    const char *name;
+    const char *help;
+    int most; /* how often a policy may name it; 0: any number of times */
+    struct fv_aug_param param[FV_AUG_PARAMS + 1]; /* in positional order; ends with name == NULL */
+    /* Whether the values go together; sets the error. NULL: any do. */
+    int (*check)(const double *value);
+    /* One of the two: decides for a sample, or for a batch. */
+    void (*decide)(const double *value, struct fv_rng *r, struct fv_aug_frame *f);
+    void (*decide_batch)(const double *value, struct fv_rng *r, int h, int w, struct fv_mix *mix);
+};
+
+/* Every op of this build, ends with NULL. Written by Meson from op_table.c.in. */
+extern const struct fv_aug_op *const fv_aug_ops[];
+
+/* FV_EUSAGE unless lo <= hi. */
+int fv__aug_check_range(const char *op, const char *what, double lo, double hi);
+
+/* Geometry: each makes the frame one step longer. Coordinates are those of the frame. */
+void fv__aug_compose(struct fv_aug_frame *f,
+                     const double step[9]); /* step: new point -> old point */
+void fv__aug_mirror(struct fv_aug_frame *f);
+void fv__aug_rotate(struct fv_aug_frame *f,
+                    double degrees); /* counter-clockwise, about the centre */
+/* The box becomes the whole picture, resized to the result. */
+void fv__aug_crop(struct fv_aug_frame *f, int y, int x, int h, int w);
+
+/* torchvision's search for a box of random area and shape. scale: share of the picture's area; ratio:
+ * bounds of the side ratio, drawn uniformly in its logarithm. Ten tries; 0 when none fits. `tall` makes the
+ * ratio height : width instead of width : height; `strict` demands a box smaller than the picture in
+ * both directions. */
+struct fv_aug_box {
+    double scale[2], ratio[2];
+    int tall, strict;
+};
+int fv__aug_draw_box(const struct fv_aug_box *rule, struct fv_rng *r, int h, int w,
+                     struct fv_rect *box);
+
+/* The box of CutMix for a drawn share and centre, clipped; lambda becomes the share that is true. */
+void fv__cutmix_box(double lambda, int centre_x, int centre_y, int h, int w, struct fv_mix *mix);
+
+#endif

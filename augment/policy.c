@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: MIT */
+/* The policy language.
+ *
+ *     policy = "" | "none" | op { "," op }
+ *     op     = name [ "(" [ value { "," value } ] ")" ]
+ *     value  = [ parameter "=" ] number
+ *
+ * Values without a name fill the parameters from the left and come before named ones, as in a Python call.
+ * Blanks may stand anywhere between words. The canonical text writes values by position, up to the
+ * last one that is not the default, with as few digits as give the same number back.
+ */
+#include "augment/policy.h"
+#include "augment/augment.h"
+#include "augment/policy_impl.h"
+#include "common/err.h"
+
+#include <ctype.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *skip_blanks(const char *p)
+{
+    while (isspace((unsigned char)*p))
+        p++;
+    return p;
+}
+
+static size_t word_length(const char *p)
+{
+    size_t n = 0;
+    while (isalnum((unsigned char)p[n]) || p[n] == '_')
+        n++;
+    return n;
+}
+
+static int is_word(const char *p, size_t n, const char *word)
+{
+    return strlen(word) == n && memcmp(p, word, n) == 0;
+}
+
+static int count_params(const struct fv_aug_op *op)
+{
+    int n = 0;
+    while (op->param[n].name)
+        n++;
+    return n;
+}
+
+/* "a, b, c" for error messages. */
+static void list_ops(char *buf, size_t n)
+{
+    size_t len = 0;
+
+    buf[0] = '\0';
+    for (int i = 0; fv_aug_ops[i] && len < n; i++)
+        len += (size_t)snprintf(buf + len, n - len, "%s%s", i ? ", " : "", fv_aug_ops[i]->name);
+}
+
+static void list_params(const struct fv_aug_op *op, char *buf, size_t n)
+{
+    size_t len = 0;
+
+    buf[0] = '\0';
+    for (int i = 0; op->param[i].name && len < n; i++)
+        len += (size_t)snprintf(buf + len, n - len, "%s%s", i ? ", " : "", op->param[i].name);
+}
+
+static const struct fv_aug_op *find_op(const char *p, size_t n)
+{
+    for (int i = 0; fv_aug_ops[i]; i++)
+        if (is_word(p, n, fv_aug_ops[i]->name))
+            return fv_aug_ops[i];
+    return NULL;
+}
+
+/* Reads "name =" if it is there: the index of that parameter, `next` if there is none. */
+static int parse_param_name(const struct fv_aug_op *op, const char **text, int next, int *named)
+{
+    const char *p = *text;
+    const size_t n = word_length(p);
+    const char *after = skip_blanks(p + n);
+    char valid[256];
+
+    list_params(op, valid, sizeof valid);
+    if (n == 0 || *after != '=') {
+        if (*named)
+            return fv_err(
+                FV_EUSAGE,
+                "augmentation '%s': '%.12s' stands after a named parameter and needs a name "
+                "too: valid are %s",
+                op->name, p, valid);
+        if (next >= count_params(op))
+            return fv_err(FV_EUSAGE, "augmentation '%s' takes at most %d values: %s", op->name,
+                          count_params(op), valid);
+        return next;
+    }
+    for (int i = 0; op->param[i].name; i++)
+        if (is_word(p, n, op->param[i].name)) {
+            *text = skip_blanks(after + 1);
+            *named = 1;
+            return i;
+        }
+    return fv_err(FV_EUSAGE, "augmentation '%s' has no parameter '%.*s': valid are %s", op->name,
+                  (int)n, p, valid);
+}
+
+static int parse_number(const struct fv_aug_op *op, const struct fv_aug_param *param,
+                        const char **text, double *value)
+{
+    char *end;
+    const double v = strtod(*text, &end);
+
+    if (end == *text)
+        return fv_err(FV_EUSAGE, "augmentation '%s': %s needs a number, not '%.12s'", op->name,
+                      param->name, *text);
+    if (!isfinite(v) || v < param->min || v > param->max)
+        return fv_err(FV_EUSAGE, "augmentation '%s': %s is %.*s: valid are %g to %g", op->name,
+                      param->name, (int)(end - *text), *text, param->min, param->max);
+    *value = v;
+    *text = end;
+    return FV_OK;
+}
+
+/* The values in parentheses; *text stands behind "(" and is left behind ")". */
+static int parse_values(const struct fv_aug_op *op, const char **text, double *value)
+{
+    unsigned given = 0;
+    int named = 0;
+    const char *p = skip_blanks(*text);
+
+    for (int next = 0; *p != ')'; next++) {
+        const int i = parse_param_name(op, &p, next, &named);
+        if (i < 0)
+            return i;
+        if (given & 1u << i)
+            return fv_err(FV_EUSAGE, "augmentation '%s': %s is given twice", op->name,
+                          op->param[i].name);
+        given |= 1u << i;
+        FV_TRY(parse_number(op, &op->param[i], &p, &value[i]));
+        p = skip_blanks(p);
+        if (*p == ',')
+            p = skip_blanks(p + 1);
+        else if (*p != ')')
+            return fv_err(FV_EUSAGE, "augmentation '%s': expected ',' or ')' at '%.12s'", op->name,
+                          p);
+    }
+    *text = p + 1;
+    return FV_OK;
+}
+
+static int check_step(const struct fv_policy *p, const struct fv_policy_step *step)
+{
+    const struct fv_aug_op *op = step->op;
+    int uses = 1;
+
+    for (int i = 0; op->param[i].name; i++)
+        if (isnan(step->value[i]))
+            return fv_err(FV_EUSAGE, "augmentation '%s' needs %s (%s), for example %s(10)",
+                          op->name, op->param[i].name, op->param[i].help, op->name);
+    for (int i = 0; i < p->steps; i++)
+        uses += p->step[i].op == op;
+    if (op->most && uses > op->most)
+        return fv_err(FV_EUSAGE, "augmentation '%s' may be named at most %d time%s", op->name,
+                      op->most, op->most > 1 ? "s" : "");
+    return op->check ? op->check(step->value) : FV_OK;
+}
+
+static int parse_step(struct fv_policy *policy, const char **text)
+{
+    const char *p = *text;
+    const size_t n = word_length(p);
+    const struct fv_aug_op *op = find_op(p, n);
+    char valid[256];
+
+    if (!op) {
+        list_ops(valid, sizeof valid);
+        if (n == 0)
+            return fv_err(FV_EUSAGE, "augmentation policy: expected an op at '%.12s': valid are %s",
+                          p, valid);
+        return fv_err(FV_EUSAGE, "unknown augmentation '%.*s': valid are %s", (int)n, p, valid);
+    }
+    if (policy->steps == FV_POLICY_STEPS)
+        return fv_err(FV_EUSAGE, "an augmentation policy has at most %d ops", FV_POLICY_STEPS);
+
+    struct fv_policy_step *step = &policy->step[policy->steps];
+    step->op = op;
+    for (int i = 0; op->param[i].name; i++)
+        step->value[i] = op->param[i].def;
+    p = skip_blanks(p + n);
+    if (*p == '(') {
+        p++;
+        FV_TRY(parse_values(op, &p, step->value));
+    }
+    FV_TRY(check_step(policy, step));
+    policy->steps++;
+    *text = p;
+    return FV_OK;
+}
+
+/* As few digits as read back as the same number. */
+static void format_number(char buf[32], double v)
+{
+    int digits = 6;
+
+    do
+        snprintf(buf, 32, "%.*g", digits, v);
+    while (strtod(buf, NULL) != v && digits++ < 17);
+}
+
+static void write_text(struct fv_policy *p)
+{
+    char *at = p->text;
+
+    for (int s = 0; s < p->steps; s++) {
+        const struct fv_policy_step *step = &p->step[s];
+        int last = count_params(step->op) - 1;
+        while (last >= 0 && step->value[last] == step->op->param[last].def)
+            last--;
+        at += sprintf(at, "%s%s", s ? "," : "", step->op->name);
+        for (int i = 0; i <= last; i++) {
+            char number[32];
+            format_number(number, step->value[i]);
+            at += sprintf(at, "%c%s", i ? ',' : '(', number);
+        }
+        if (last >= 0)
+            at += sprintf(at, ")");
+    }
+}
+
+static int parse(struct fv_policy *policy, const char *text)
+{
+    const char *p = skip_blanks(text);
+
+    if (*p == '\0' || strcmp(p, "none") == 0)
+        return FV_OK;
+    for (;;) {
+        FV_TRY(parse_step(policy, &p));
+        p = skip_blanks(p);
+        if (*p == '\0')
+            return FV_OK;
+        if (*p != ',')
+            return fv_err(FV_EUSAGE, "augmentation policy: expected ',' at '%.12s'", p);
+        p = skip_blanks(p + 1);
+    }
+}
+
+int fv_policy_parse(struct fv_policy **out, const char *text)
+{
+    struct fv_policy *p = calloc(1, sizeof *p);
+
+    *out = NULL;
+    if (!p)
+        return fv_err(FV_ENOMEM, "out of memory for an augmentation policy");
+    const int rc = parse(p, text);
+    if (rc < 0) {
+        fv_policy_free(&p);
+        return rc;
+    }
+    write_text(p);
+    *out = p;
+    return FV_OK;
+}
+
+void fv_policy_free(struct fv_policy **p)
+{
+    if (p) {
+        free(*p);
+        *p = NULL;
+    }
+}
+
+const char *fv_policy_text(const struct fv_policy *p)
+{
+    return p->text;
+}
+
+void fv_policy_help(FILE *to)
+{
+    fprintf(to, "Augmentation ops, in a policy such as rrc(0.8,1),flip,rotate(10),jitter(.2,.2,.2),"
+                "cutmix(1,p=.5):\n");
+    for (int i = 0; fv_aug_ops[i]; i++) {
+        const struct fv_aug_op *op = fv_aug_ops[i];
+        fprintf(to, "\n  %-12s  %s\n", op->name, op->help);
+        for (const struct fv_aug_param *param = op->param; param->name; param++) {
+            fprintf(to, "    %-10s  %s, %g to %g ", param->name, param->help, param->min,
+                    param->max);
+            if (isnan(param->def))
+                fprintf(to, "(must be given)\n");
+            else
+                fprintf(to, "(default %g)\n", param->def);
+        }
+    }
+}

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: MIT */
+/* Plan -> pixels, each result pixel written once by the warp and once by the colour pass.
+ *
+ * A bilinear sample looks at 2 x 2 pixels of the source, so where the map shrinks by more than 1.5 times in a
+ * direction, the source is first halved in that direction by a box, as often as needed: that leaves a
+ * factor between 0.75 and 1.5.
+ *
+ * Brightness, contrast and saturation are affine maps of RGB that share one form, scale * c + grey * luma
+ * + offset, and that form is closed under composition. Contrast pulls towards the mean luma of the
+ * picture as it is when contrast's turn comes: the same map applied to the mean colour of the warped picture.
+ */
+#include "augment/dsp.h"
+#include "augment/policy.h"
+#include "common/clock.h"
+
+#include <math.h>
+#include <string.h>
+
+#define SHRINK_LIMIT 1.5
+
+struct picture {
+    const uint8_t *px;
+    int h, w;
+    double inverse[9]; /* result -> this picture, pixel-centre coordinates */
+};
+
+static size_t align_up(size_t n)
+{
+    return (n + 63) & ~(size_t)63;
+}
+
+size_t fv_render_scratch(int src_h, int src_w, int out_h, int out_w)
+{
+    /* Two buffers in turn: the larger one takes the first halving, in one direction if need be. */
+    const size_t half = (size_t)(src_h + 1) * (size_t)(src_w + 1) / 2 + (size_t)(src_h + src_w);
+
+    (void)out_h;
+    (void)out_w;
+    return 2 * align_up(half * 3 + FV_DSP_PADDING);
+}
+
+/* How many pixels of the picture one step in the result crosses at most, along x (row 0) or y (row 1);
+ * taken at the centre of the result. */
+static double shrink(const struct picture *p, int row, int out_h, int out_w)
+{
+    const double *m = p->inverse, *r = m + 3 * row;
+    const double cx = 0.5 * out_w, cy = 0.5 * out_h;
+    const double w = m[6] * cx + m[7] * cy + m[8];
+    const double at = (r[0] * cx + r[1] * cy + r[2]) / w;
+
+    return hypot(r[0] - at * m[6], r[1] - at * m[7]) / fabs(w);
+}
+
+static void halve_picture(const struct fv_dsp *dsp, struct picture *p, int in_x, int in_y,
+                          uint8_t *to)
+{
+    const int h = in_y ? (p->h + 1) / 2 : p->h, w = in_x ? (p->w + 1) / 2 : p->w;
+    const size_t from_stride = (size_t)p->w * 3, to_stride = (size_t)w * 3;
+
+    for (int y = 0; y < h; y++) {
+        const uint8_t *a = p->px + (size_t)(in_y ? 2 * y : y) * from_stride;
+        const uint8_t *b = in_y && 2 * y + 1 < p->h ? a + from_stride : a;
+        if (in_x)
+            dsp->halve(to + (size_t)y * to_stride, a, b, p->w);
+        else
+            dsp->average(to + (size_t)y * to_stride, a, b, p->w * 3);
+    }
+    for (int i = 0; i < 3; i++) {
+        p->inverse[i] *= in_x ? 0.5 : 1.0;
+        p->inverse[3 + i] *= in_y ? 0.5 : 1.0;
+    }
+    p->px = to;
+    p->h = h;
+    p->w = w;
+}
+
+static void prefilter(const struct fv_dsp *dsp, struct picture *p, int out_h, int out_w,
+                      uint8_t *scratch, size_t scratch_bytes)
+{
+    uint8_t *buffer[2] = {scratch, scratch + scratch_bytes / 2};
+
+    for (int turn = 0;; turn ^= 1) {
+        const int in_x = p->w > 1 && shrink(p, 0, out_h, out_w) > SHRINK_LIMIT;
+        const int in_y = p->h > 1 && shrink(p, 1, out_h, out_w) > SHRINK_LIMIT;
+        if (!in_x && !in_y)
+            return;
+        halve_picture(dsp, p, in_x, in_y, buffer[turn]);
+    }
+}
+
+static void copy(const struct fv_dsp *dsp, const uint8_t *src, uint8_t *dst, int h, int w,
+                 int mirror)
+{
+    const size_t stride = (size_t)w * 3;
+
+    if (!mirror) {
+        memcpy(dst, src, (size_t)h * stride);
+        return;
+    }
+    for (int y = 0; y < h; y++)
+        dsp->mirror(dst + (size_t)y * stride, src + (size_t)y * stride, w);
+}
+
+static void warp(const struct fv_dsp *dsp, const struct fv_plan *plan, const uint8_t *src,
+                 int src_h, int src_w, uint8_t *dst, int out_h, int out_w, void *scratch)
+{
+    struct picture p = {.px = src, .h = src_h, .w = src_w};
+
+    for (int i = 0; i < 9; i++)
+        p.inverse[i] = plan->inverse[i];
+    prefilter(dsp, &p, out_h, out_w, scratch, fv_render_scratch(src_h, src_w, out_h, out_w));
+
+    const double *m = p.inverse;
+    const int affine = m[6] == 0.0 && m[7] == 0.0 && m[8] == 1.0;
+    for (int y = 0; y < out_h; y++) {
+        const double cy = y + 0.5;
+        const double w = m[6] * 0.5 + m[7] * cy + m[8];
+        const struct fv_warp_row row = {
+            /* centre to index coordinates: minus half, times the denominator */
+            .x = (float)(m[0] * 0.5 + m[1] * cy + m[2] - 0.5 * w),
+            .y = (float)(m[3] * 0.5 + m[4] * cy + m[5] - 0.5 * w),
+            .w = (float)w,
+            .dx = (float)(m[0] - 0.5 * m[6]),
+            .dy = (float)(m[3] - 0.5 * m[6]),
+            .dw = (float)m[6],
+        };
+        (affine ? dsp->warp_affine : dsp->warp_projective)(dst + (size_t)y * (size_t)out_w * 3,
+                                                           out_w, p.px, p.h, p.w, &row);
+    }
+}
+
+/* The composed colour map, given the mean luma of the picture that it will be applied to. */
+static struct fv_colour compose_colour(const struct fv_plan *plan, double mean_luma)
+{
+    const double white =
+        (double)FV_LUMA_R + FV_LUMA_G + FV_LUMA_B; /* luma of (1, 1, 1): just below 1 */
+    double scale = 1, grey = 0, offset = 0;
+
+    for (int i = 0; i < 3; i++) {
+        const int which = plan->colour_order[i];
+        const double f = which == 0   ? plan->brightness
+                         : which == 1 ? plan->contrast
+                                      : plan->saturation;
+        /* luma after the map so far = luma_scale * luma + luma_offset */
+        const double luma_scale = scale + grey * white, luma_offset = offset * white;
+        scale *= f;
+        grey *= f;
+        offset *= f;
+        if (which == 1) {
+            offset += (1 - f) * (luma_scale * mean_luma + luma_offset);
+        } else if (which == 2) {
+            grey += (1 - f) * luma_scale;
+            offset += (1 - f) * luma_offset;
+        }
+    }
+    return (struct fv_colour){(float)scale, (float)grey, (float)offset};
+}
+
+static void colour(const struct fv_dsp *dsp, const struct fv_plan *plan, uint8_t *px, int n)
+{
+    double mean_luma = 0;
+
+    if (plan->brightness == 1 && plan->contrast == 1 && plan->saturation == 1)
+        return;
+    if (plan->contrast != 1) {
+        double sums[3] = {0, 0, 0};
+        for (int at = 0; at < n; at += 1 << 20) {
+            uint32_t part[3];
+            dsp->sum(px + (size_t)at * 3, n - at < 1 << 20 ? n - at : 1 << 20, part);
+            for (int c = 0; c < 3; c++)
+                sums[c] += part[c];
+        }
+        mean_luma = (FV_LUMA_R * sums[0] + FV_LUMA_G * sums[1] + FV_LUMA_B * sums[2]) / n;
+    }
+    const struct fv_colour k = compose_colour(plan, mean_luma);
+    dsp->colour(px, n, &k);
+}
+
+static void erase(const struct fv_rect *box, const uint8_t rgb[3], uint8_t *px, int w)
+{
+    for (int y = box->y; y < box->y + box->h; y++) {
+        uint8_t *p = px + ((size_t)y * (size_t)w + (size_t)box->x) * 3;
+        if (rgb[0] == rgb[1] && rgb[1] == rgb[2])
+            memset(p, rgb[0], (size_t)box->w * 3);
+        else
+            for (int x = 0; x < box->w; x++)
+                memcpy(p + 3 * (size_t)x, rgb, 3);
+    }
+}
+
+void fv_render(const struct fv_dsp *dsp, const struct fv_plan *plan, const uint8_t *src, int src_h,
+               int src_w, uint8_t *dst, int out_h, int out_w, void *scratch,
+               struct fv_render_times *times)
+{
+    const uint64_t start = fv_now_ns();
+
+    if (plan->identity)
+        copy(dsp, src, dst, out_h, out_w, plan->mirror);
+    else
+        warp(dsp, plan, src, src_h, src_w, dst, out_h, out_w, scratch);
+    const uint64_t warped = fv_now_ns();
+    colour(dsp, plan, dst, out_h * out_w);
+    const uint64_t coloured = fv_now_ns();
+    for (int i = 0; i < plan->erases; i++)
+        erase(&plan->erase[i], plan->erase_rgb[i], dst, out_w);
+    if (times) {
+        times->warp_ns += warped - start;
+        times->colour_ns += coloured - warped;
+        times->erase_ns += fv_now_ns() - coloured;
+    }
+}
