@@ -84,7 +84,7 @@ const struct fv_net *fv_model_net(const struct fv_model *m);
 const char *fv_model_info(const struct fv_model *m); /* backend, architecture, epoch it came from */
 /* Embeddings of every image of a single-pass source, L2-normalised in double, (n, embedding) into emb;
  * flip: the sum of the embeddings of image and mirror image, then normalised. A vector of norm < 1e-12 or with
- * a NaN is FV_EINVAL naming the image. logits may be NULL. */
+ * a NaN is FV_EINVAL naming the image. */
 int fv_model_embed(struct fv_model *m, const struct fv_batch_source *images, int flip, float *emb,
                    const struct fv_report *r);
 /* Closed-set accuracy over a single-pass source. */

@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: MIT */
+/* Training learns, keeps what was best, says when it cannot go on; a checkpoint alone gives the net back. */
+#include "train_fixture.h"
+
+#include "common/err.h"
+#include "common/fs.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <jansson.h>
+#include <unistd.h>
+
+static struct fixture fix;
+
+/* One run for all: long enough to learn, noisy enough to have ups and downs. */
+enum { EPOCHS = 12 };
+
+static int setup(void **state)
+{
+    (void)state;
+    fixture_open(&fix);
+    fix.settings.epochs = EPOCHS;
+    fix.settings.save_every = 0;
+    fix.train.noise = fix.val.noise = fix.verify.noise = 160;
+    assert_int_equal(fixture_run(&fix, "run", 0), 0);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    fixture_close(&fix);
+    return 0;
+}
+
+struct epoch {
+    double loss, val_loss, val_acc, eer, auc;
+};
+
+static void read_epochs(struct epoch *e)
+{
+    char *text;
+    size_t n;
+    int i = 0;
+    assert_log_whole(&fix, "run");
+    assert_int_equal(fv_file_read(fixture_path(&fix, "run", "log.jsonl"), 1 << 24, &text, &n), 0);
+    for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
+        json_t *o = json_loads(line, 0, NULL);
+        if (strcmp(json_string_value(json_object_get(o, "type")), "epoch") == 0) {
+            assert_true(i < EPOCHS);
+            e[i++] = (struct epoch){json_real_value(json_object_get(o, "loss")),
+                                    json_real_value(json_object_get(o, "val_loss")),
+                                    json_number_value(json_object_get(o, "val_acc")),
+                                    json_number_value(json_object_get(o, "eer")),
+                                    json_number_value(json_object_get(o, "auc"))};
+        }
+        json_decref(o);
+    }
+    assert_int_equal(i, EPOCHS);
+    free(text);
+}
+
+static void test_learns(void **state)
+{
+    (void)state;
+    struct epoch e[EPOCHS];
+    read_epochs(e);
+    /* of four classes a guess hits a quarter, at a loss of log 4 */
+    assert_true(e[EPOCHS - 1].loss < 0.5 * e[0].loss);
+    assert_true(e[EPOCHS - 1].val_loss < 0.7);
+    assert_true(e[EPOCHS - 1].val_acc > 0.75);
+    assert_true(e[EPOCHS - 1].auc > 0.9);
+}
+
+static double meta_number(const struct fv_st *st, const char *key)
+{
+    const char *text = fv_st_meta(st, key);
+    assert_non_null(text);
+    return strtod(text, NULL);
+}
+
+static void assert_near(double a, double b, double tolerance)
+{
+    if (!(fabs(a - b) <= tolerance))
+        fail_msg("%.17g and %.17g differ by more than %g", a, b, tolerance);
+}
+
+/* The first epoch with the highest accuracy is kept, and its net scores just that. */
+static void test_best_cls(void **state)
+{
+    (void)state;
+    struct epoch e[EPOCHS];
+    struct fv_st *st;
+    struct fv_model *m;
+    int best = 0;
+    double accuracy, loss;
+    read_epochs(e);
+    for (int i = 1; i < EPOCHS; i++)
+        best = e[i].val_acc > e[best].val_acc ? i : best;
+    const char *path = fixture_path(&fix, "run", "best_cls.safetensors");
+    assert_int_equal(fv_st_open(&st, path), 0);
+    assert_int_equal(meta_number(st, "epoch"), best + 1);
+    assert_int_equal(meta_number(st, "best_cls_epoch"), best + 1);
+    fv_st_close(&st);
+
+    assert_int_equal(fv_model_open(&m, path, "ref", 1, 7), 0);
+    assert_int_equal(fv_model_accuracy(m, &fix.val.source, &accuracy, &loss, NULL), 0);
+    assert_near(accuracy, e[best].val_acc, 1e-8);
+    assert_near(loss, e[best].val_loss, 1e-5);
+    fv_model_close(&m);
+}
+
+static void test_best_ver(void **state)
+{
+    (void)state;
+    struct epoch e[EPOCHS];
+    struct fv_st *st;
+    struct fv_model *m;
+    int best = 0;
+    read_epochs(e);
+    for (int i = 1; i < EPOCHS; i++)
+        if (e[i].eer < e[best].eer || (e[i].eer == e[best].eer && e[i].auc > e[best].auc))
+            best = i;
+    const char *path = fixture_path(&fix, "run", "best_ver.safetensors");
+    assert_int_equal(fv_st_open(&st, path), 0);
+    assert_int_equal(meta_number(st, "best_ver_epoch"), best + 1);
+    assert_near(meta_number(st, "best_ver_eer"), e[best].eer, 1e-8);
+    fv_st_close(&st);
+
+    assert_int_equal(fv_model_open(&m, path, "ref", 1, 3), 0);
+    const int dim = fv_model_net(m)->embedding;
+    float *emb = malloc(20 * (size_t)dim * sizeof *emb);
+    double score[FIXTURE_PAIRS];
+    uint8_t same[FIXTURE_PAIRS];
+    struct fv_roc roc;
+    struct fv_eer eer;
+    assert_int_equal(fv_model_embed(m, &fix.verify.source, 0, emb, NULL), 0);
+    for (int i = 0; i < 20; i++) {
+        double square = 0;
+        for (int k = 0; k < dim; k++)
+            square += (double)emb[i * dim + k] * (double)emb[i * dim + k];
+        assert_near(square, 1, 1e-6);
+    }
+    fv_score_pairs(emb, dim, fix.pair, FIXTURE_PAIRS, score);
+    for (int i = 0; i < FIXTURE_PAIRS; i++)
+        same[i] = fix.pair[i].same;
+    assert_int_equal(fv_roc_make(&roc, score, same, FIXTURE_PAIRS), 0);
+    fv_roc_eer(&roc, &eer);
+    assert_near(eer.eer, e[best].eer, 1e-8);
+    fv_roc_free(&roc);
+    free(emb);
+    fv_model_close(&m);
+}
+
+/* With the mirror image added, image and mirror image have the same embedding. */
+static void test_flip(void **state)
+{
+    (void)state;
+    struct fv_model *m;
+    assert_int_equal(fv_model_open(&m, fixture_path(&fix, "run", "last.safetensors"), "ref", 1, 8),
+                     0);
+    const int dim = fv_model_net(m)->embedding;
+    struct synthetic one, other;
+    synthetic_open(&one, FIXTURE_CLASSES, 1, 1, 12, 0, 9);
+    synthetic_open(&other, FIXTURE_CLASSES, 1, 1, 12, 0, 9);
+    one.noise = other.noise = 0;
+    other.mirror = 1;
+    float a[64], b[64], plain[64];
+    assert_true(dim <= 64);
+    assert_int_equal(fv_model_embed(m, &one.source, 0, plain, NULL), 0);
+    assert_int_equal(fv_model_embed(m, &one.source, 1, a, NULL), 0);
+    assert_int_equal(fv_model_embed(m, &other.source, 1, b, NULL), 0);
+    assert_memory_equal(a, b, (size_t)dim * sizeof *a);
+    double dot = 0;
+    for (int k = 0; k < dim; k++)
+        dot += (double)plain[k] * (double)a[k];
+    assert_true(dot < 1 - 1e-9);
+    synthetic_close(&one);
+    synthetic_close(&other);
+    fv_model_close(&m);
+}
+
+/* All that resuming and rebuilding needs is there under the names that torchvision uses. */
+static void test_checkpoint_contents(void **state)
+{
+    (void)state;
+    static const char *const keys[] = {
+        "format",    "fv_checkpoint",    "program", "arch", "stem",    "size", "classes",
+        "embedding", "colour_order",     "mean",    "std",  "backend", "lr",   "settings",
+        "data",      "schedule_position"};
+    struct fv_st *st;
+    struct fv_st_tensor t;
+    int64_t batches;
+    assert_int_equal(fv_st_open(&st, fixture_path(&fix, "run", "last.safetensors")), 0);
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (!fv_st_meta(st, keys[i]))
+            fail_msg("no '%s'", keys[i]);
+    assert_string_equal(fv_st_meta(st, "settings"), fix.data.settings_text);
+    assert_string_equal(fv_st_meta(st, "data"), fix.data.data_id);
+    assert_int_equal(meta_number(st, "step"), EPOCHS * FIXTURE_STEPS);
+    assert_int_equal(fv_st_tensor(st, "bn1.num_batches_tracked", &t), 0);
+    assert_string_equal(t.dtype, "I64");
+    assert_int_equal(t.ndim, 0);
+    memcpy(&batches, t.data, sizeof batches);
+    assert_int_equal(batches, EPOCHS * FIXTURE_STEPS);
+    assert_int_equal(fv_st_tensor(st, "conv1.weight", &t), 0);
+    assert_int_equal(fv_st_tensor(st, "optim.momentum.conv1.weight", &t), 0);
+    assert_int_equal(fv_st_tensor(st, "bn1.running_var", &t), 0);
+    assert_int_equal(fv_st_tensor(st, "optim.momentum.bn1.running_var", &t), FV_ENOTFOUND);
+    fv_st_close(&st);
+}
+
+static void assert_says(int rc, int code, const char *says)
+{
+    assert_int_equal(rc, code);
+    if (!strstr(fv_err_text(), says))
+        fail_msg("says \"%s\", should say \"%s\"", fv_err_text(), says);
+}
+
+/* Diverged training ends with a sentence and leaves the last good checkpoint alone. */
+static void test_diverged(void **state)
+{
+    (void)state;
+    char *before, *after;
+    size_t n, m;
+    const struct fv_train_settings settings = fix.settings;
+    const char *path = fixture_path(&fix, "diverged", "last.safetensors");
+    fix.settings.epochs = 1;
+    assert_int_equal(fixture_run(&fix, "diverged", 0), 0);
+    assert_int_equal(fv_file_read(path, 1 << 24, &before, &n), 0);
+    fix.settings.epochs = 20;
+    fix.settings.lr = 1e36;
+    fix.settings.schedule = "constant";
+    assert_says(fixture_run(&fix, "diverged", 1), FV_EBACKEND, "--lr");
+    fix.settings = settings;
+    path = fixture_path(&fix, "diverged", "last.safetensors");
+    assert_int_equal(fv_file_read(path, 1 << 24, &after, &m), 0);
+    assert_int_equal(n, m);
+    assert_memory_equal(before, after, n);
+    free(before);
+    free(after);
+}
+
+/* In a long epoch, ten such steps in a row are enough. */
+static void test_not_finite_in_a_row(void **state)
+{
+    (void)state;
+    const struct fv_train_settings settings = fix.settings;
+    struct synthetic longer;
+    synthetic_open(&longer, FIXTURE_CLASSES, 30 * FIXTURE_BATCH, FIXTURE_BATCH, 12, 1, 1);
+    fix.settings.lr = 1e36;
+    fix.data.train = &longer.source;
+    assert_says(fixture_run(&fix, "row", 0), FV_EBACKEND, "10 times in a row");
+    assert_int_equal(access(fixture_path(&fix, "row", "last.safetensors"), F_OK), -1);
+    assert_true(longer.ticket < 15);
+    fix.settings = settings;
+    fix.data.train = &fix.train.source;
+    synthetic_close(&longer);
+}
+
+static void test_refuses_requests(void **state)
+{
+    (void)state;
+    const struct fv_train_settings s = fix.settings;
+    const struct fv_index_pair pair = fix.pair[3];
+    fix.settings.arch = "resnet19";
+    assert_says(fixture_run(&fix, "no", 0), FV_ENOTFOUND, "resnet18");
+    fix.settings = s;
+    fix.settings.backend = "abacus";
+    assert_says(fixture_run(&fix, "no", 0), FV_ENOTFOUND, "ref");
+    fix.settings = s;
+    fix.settings.schedule = "steep";
+    assert_says(fixture_run(&fix, "no", 0), FV_ENOTFOUND, "cosine");
+    fix.settings = s;
+    fix.settings.warmup = EPOCHS + 1;
+    assert_says(fixture_run(&fix, "no", 0), FV_EUSAGE, "--warmup");
+    fix.settings = s;
+    fix.train.source.classes = 1;
+    assert_says(fixture_run(&fix, "no", 0), FV_EINVAL, "two is the least");
+    fix.train.source.classes = FIXTURE_CLASSES;
+    fix.train.source.batches_per_epoch = 0;
+    assert_says(fixture_run(&fix, "no", 0), FV_EINVAL, "--batch");
+    fix.train.source.batches_per_epoch = FIXTURE_STEPS;
+    fix.pair[3].b = 20;
+    assert_says(fixture_run(&fix, "no", 0), FV_EINVAL, "pair 3");
+    fix.pair[3] = pair;
+    fix.data.pairs = 20;
+    assert_says(fixture_run(&fix, "no", 0), FV_EINVAL, "20 and 0");
+    fix.data.pairs = FIXTURE_PAIRS;
+}
+
+/* Training works without either kind of evaluation, and then keeps no best. */
+static void test_without_evaluation(void **state)
+{
+    (void)state;
+    const struct fv_train_data data = fix.data;
+    fix.data.val = fix.data.verify = NULL;
+    fix.settings.epochs = 1;
+    assert_int_equal(fixture_run(&fix, "plain", 0), 0);
+    assert_int_equal(access(fixture_path(&fix, "plain", "last.safetensors"), F_OK), 0);
+    assert_int_equal(access(fixture_path(&fix, "plain", "best_cls.safetensors"), F_OK), -1);
+    assert_int_equal(access(fixture_path(&fix, "plain", "best_ver.safetensors"), F_OK), -1);
+    fix.data = data;
+    fix.settings.epochs = EPOCHS;
+}
+
+static void test_model_refuses(void **state)
+{
+    (void)state;
+    struct fv_model *m;
+    const struct fv_st_tensor none = {
+        .name = "a", .dtype = "F32", .ndim = 1, .data = "", .bytes = 0};
+    char path[128];
+    snprintf(path, sizeof path, "%s/foreign.safetensors", fix.root);
+    assert_says(fv_model_open(&m, path, "ref", 1, 8), FV_ENOTFOUND, path);
+    assert_int_equal(fv_st_write(path, &none, 1, NULL, 0), 0);
+    assert_says(fv_model_open(&m, path, "ref", 1, 8), FV_EVERSION, "not a checkpoint of fvtrain");
+    assert_null(m);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_learns),
+        cmocka_unit_test(test_best_cls),
+        cmocka_unit_test(test_best_ver),
+        cmocka_unit_test(test_flip),
+        cmocka_unit_test(test_checkpoint_contents),
+        cmocka_unit_test(test_diverged),
+        cmocka_unit_test(test_not_finite_in_a_row),
+        cmocka_unit_test(test_refuses_requests),
+        cmocka_unit_test(test_without_evaluation),
+        cmocka_unit_test(test_model_refuses),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* Passes over images without training (internal to trainer/): accuracy, embeddings. */
+#ifndef FV_TRAINER_EVALUATE_H
+#define FV_TRAINER_EVALUATE_H
+
+#include "common/report.h"
+#include "trainer/backend.h"
+
+struct fv_evaluator {
+    const struct fv_backend *backend;
+    struct fv_program *program;
+    const struct fv_net *net;
+    int capacity; /* images that the program takes at once */
+    const struct fv_report *report;
+};
+
+/* One pass over a single-pass source, from its beginning. FV_EINTR when fv_train_stop is set meanwhile. */
+int fv__eval_accuracy(const struct fv_evaluator *e, const struct fv_batch_source *images,
+                      double *accuracy, double *loss);
+/* As fv_model_embed. */
+int fv__eval_embed(const struct fv_evaluator *e, const struct fv_batch_source *images, int flip,
+                   float *emb);
+
+#endif
