@@ -4,6 +4,8 @@
 
 #include "common/err.h"
 
+#include <stddef.h>
+
 int fv__photo_open(struct fv_photo **out, int size)
 {
     (void)size;

@@ -6,5 +6,9 @@ exits 1
 out ''
 err_has 'this build reads no photos: install libvips'
 not_there faces.lmdb
+run fvprep synth -o demo
+exits 1
+out ''
+err_has 'libvips'
 run fvprep info gone.lmdb
 exits 1

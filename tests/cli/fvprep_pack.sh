@@ -85,3 +85,12 @@ printf '\377' | dd of=bad.lmdb bs=1 seek=$((at + 6)) conv=notrunc 2>/dev/null
 run fvprep verify bad.lmdb
 exits 1
 err_has 'bad.lmdb'
+
+# made-up people go the same way
+run fvprep synth -o demo --identities 2 --images 2 --size 64 --quiet
+exits 0
+out_has 'identities  2'
+out_has 'images      4'
+run fvprep pack demo -o demo.lmdb --size 32 --strict --quiet
+exits 0
+out_has 'images              4'
