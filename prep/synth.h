@@ -88,8 +88,7 @@ struct fv__shot {
     double scale;
     struct fv__pt shift;
 
-    double smile, open, brow_lift, frown, lid[2], gaze_x,
-        gaze_y; /* smile -1 .. 1, the rest 0 .. 1 */
+    double smile, open, brow_lift, frown, lid[2], gaze_x, gaze_y; /* all within -1 .. 1 */
 
     struct fv__rgb back[2], cloth, trim;
     double back_angle;

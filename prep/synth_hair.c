@@ -136,7 +136,7 @@ void fv__draw_hair(struct fv__svg *svg, const struct fv__sitter *f)
     if (p->hair != FV__HAIR_BUZZ)
         draw_strands(svg, f, cap, inner);
     fv__svg_glow(svg, fv__on_rim(f, 0, p->crown_y * 0.86 - p->hair_top * 0.6, 0), p->temple_w * 0.8,
-                 6 + p->hair_top * 0.4, 0, (struct fv__rgb){255, 255, 255}, 0.26);
+                 6 + p->hair_top * 0.4, 0, (struct fv__rgb){255, 255, 255}, 0.17);
 }
 
 void fv__draw_hair_behind(struct fv__svg *svg, const struct fv__sitter *f)

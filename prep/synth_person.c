@@ -203,7 +203,7 @@ static void draw_marks(struct fv__person *p, struct fv_rng *r)
         double side = i % 2 ? 1 : -1;
         p->freckle[i] = (struct fv__pt){side * uniform(r, 3, 29), uniform(r, 7, 26)};
     }
-    p->moles = chance(r, 0.4) ? 1 + (int)fv_rng_below(r, FV__MOLES) : 0;
+    p->moles = chance(r, 0.3) ? 1 + (int)fv_rng_below(r, FV__MOLES) : 0;
     for (int i = 0; i < FV__MOLES; i++)
         p->mole[i] = (struct fv__pt){uniform(r, -28, 28), uniform(r, 10, 44)};
 }

@@ -36,7 +36,7 @@ static void draw_pose(struct fv__shot *s, struct fv_rng *r)
 
 static void draw_expression(struct fv__shot *s, struct fv_rng *r)
 {
-    s->smile = uniform(r, -0.45, 1);
+    s->smile = uniform(r, -0.2, 1);
     s->open = chance(r, 0.4) ? uniform(r, 0.15, 1) : 0;
     s->brow_lift = uniform(r, -0.4, 0.8);
     s->frown = chance(r, 0.25) ? uniform(r, 0.2, 1) : 0;
@@ -93,7 +93,7 @@ static void draw_light(struct fv__shot *s, struct fv_rng *r)
     s->light_angle = uniform(r, 0, 360);
     s->light = uniform(r, 0, 0.75);
     s->warmth = around(r, 0, 0.10);
-    s->exposure = uniform(r, 0.62, 1.22);
+    s->exposure = uniform(r, 0.74, 1.26);
     s->contrast = uniform(r, 0.72, 1.2);
     s->saturation = chance(r, 0.05) ? 0 : uniform(r, 0.55, 1.25);
     s->vignette = uniform(r, 0, 0.35);
