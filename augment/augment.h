@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* The loader: batches out of a data set, the same ones for any number of threads.
  *
- * Work is counted in samples. Worker threads take the next sample number, decode that record, carry out
- * the decisions of the augmentation policy in one warp and one colour pass straight into the batch's slot
- * of the ring, and whoever completes a batch's last sample mixes the batch (CutMix) and publishes it.
- * Every decision is a function of (seed, epoch, image, op), and the order one of (seed, epoch):
- * pixels, order and CutMix partners do not depend on threads, slots, scheduling or restarts.
+ * Work is counted in samples. Worker threads take the next sample number, decode that record, carry
+ * out the decisions of the augmentation policy in one warp and one colour pass straight into the
+ * batch's slot of the ring, and whoever completes a batch's last sample mixes the batch (CutMix)
+ * and publishes it. Every decision is a function of (seed, epoch, image, op), and the order one of
+ * (seed, epoch): pixels, order and CutMix partners do not depend on threads, slots, scheduling or
+ * restarts.
  *
  * Steady state allocates nothing and copies no batch.
  */
@@ -26,26 +27,31 @@ struct fv_allocator {
 };
 
 struct fv_loader_settings {
-    int64_t batch;        /* images in a batch (default 32) */
-    int64_t threads;      /* worker threads; 0: all processors but one, at least one (default 0) */
-    int64_t slots;        /* batches in the ring (default 4) */
-    int64_t size;         /* pixels a side of what comes out; 0: as stored (default 0) */
-    int64_t seed;         /* (default 1) */
-    const char *policy;   /* augmentation, "" for none: "rrc(0.8,1),flip,rotate(10),jitter(.2,.2,.2),..." */
+    int64_t batch;   /* images in a batch (default 32) */
+    int64_t threads; /* worker threads; 0: all processors but one, at least one (default 0) */
+    int64_t slots;   /* batches in the ring (default 4) */
+    int64_t size;    /* pixels a side of what comes out; 0: as stored (default 0) */
+    int64_t seed;    /* (default 1) */
+    const char
+        *policy; /* augmentation, "" for none: "rrc(0.8,1),flip,rotate(10),jitter(.2,.2,.2),..." */
     /* not options: set by the program */
-    unsigned splits;      /* bit set of 1 << enum fv_split (default TRAIN) */
-    int shuffle;          /* order is a permutation per epoch (default 1), else by image id */
-    int endless;          /* epochs without end, whole batches only (default 1); 0: one pass, last one short */
-    const char *on_error; /* "fail": a bad record ends the run; "replace": another image of the same label
-                             stands in (the next readable one), reported once (default "replace") */
+    unsigned splits; /* bit set of 1 << enum fv_split (default TRAIN) */
+    int shuffle;     /* order is a permutation per epoch (default 1), else by image id */
+    int endless; /* epochs without end, whole batches only (default 1); 0: one pass, last one short
+                  */
+    const char
+        *on_error; /* "fail": a bad record ends the run; "replace": another image of the same label
+                      stands in (the next readable one), reported once (default "replace") */
     const struct fv_allocator *allocator; /* NULL: ordinary memory */
-    const struct fv_report *report;       /* told of replaced images; called under a lock; may be NULL */
+    const struct fv_report
+        *report; /* told of replaced images, by the thread that calls next; may be NULL */
 };
 extern const struct fv_opt fv_loader_opts[];
 
 void fv_loader_defaults(struct fv_loader_settings *s);
 /* The store must outlive the loader. Threads start at the first `next`. */
-int fv_loader_open(struct fv_loader **out, struct fv_store *store, const struct fv_loader_settings *s);
+int fv_loader_open(struct fv_loader **out, struct fv_store *store,
+                   const struct fv_loader_settings *s);
 /* Stops the threads, whatever they are doing, and frees everything. Accepts NULL. */
 void fv_loader_close(struct fv_loader **l);
 /* The loader as the trainer sees it; valid until close. One consumer thread. */

@@ -55,8 +55,9 @@ struct fv_ring_claim {
     uint64_t waited_ns; /* that this claim waited for its slot */
 };
 
-/* Announces this thread as a producer: fv_ring_seek waits for it from now on, so it must go on
- * claiming until a claim returns 0. FV_EFULL when there are FV_RING_MAX_PRODUCERS. */
+/* Announces one more producer, itself or before it starts: fv_ring_seek waits for it from now on,
+ * so it must go on claiming until a claim returns 0. FV_EFULL when there are FV_RING_MAX_PRODUCERS.
+ */
 int fv_ring_attach(struct fv_ring *ring);
 /* 1 and the next item; 0 when the ring was stopped: the producer leaves. Sleeps while the item's
  * slot is in use, and from the end of the sequence to the next seek. */

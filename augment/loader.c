@@ -1,0 +1,563 @@
+/* SPDX-License-Identifier: MIT */
+/* Worker threads between a data set and the ring. This file decides which image is item i of batch
+ * t, where a slot's arrays lie, and what becomes of an image that cannot be read; how batches
+ * travel is augment/ring.c's matter and what happens to pixels augment/policy.h's.
+ *
+ * Item i of ticket t is image ids[permute(seed, epoch, step * batch + i)] with epoch = t / batches
+ * an epoch. A bad image is replaced by the next readable one of its label in the same splits, in
+ * image order and wrapping; the decisions stay those of the image that was due. Replacements are
+ * noted in the slot and told by the consumer's thread when it reaches that batch, so even the
+ * messages come in a fixed order. */
+#include "augment/augment.h"
+#include "augment/dsp.h"
+#include "augment/policy.h"
+#include "augment/ring.h"
+#include "common/clock.h"
+#include "common/cpu.h"
+#include "common/err.h"
+#include "common/rng.h"
+#include "common/trace.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdalign.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CACHE_LINE = 64, NOT_REPLACED = -1 };
+
+enum counter { DECODE_NS, WARP_NS, COLOUR_NS, ERASE_NS, MIX_NS, WAIT_NS, COUNTERS };
+
+struct worker {
+    alignas(CACHE_LINE) _Atomic uint64_t counter[COUNTERS]; /* written by the worker alone */
+    struct fv_loader *loader;
+    struct fv_decoder *decoder;
+    uint8_t *source, *scratch; /* a decoded image; what rendering and mixing need */
+    pthread_t thread;
+    int number;
+};
+
+struct slot {
+    struct fv_batch batch;
+    void *memory;
+    int64_t *replaced; /* (batch) the image that should have been there, or NOT_REPLACED */
+};
+
+struct fv_loader {
+    struct fv_loader_settings set;
+    struct fv_store *store;
+    struct fv_policy *policy;
+    struct fv_dsp dsp;
+    struct fv_ring *ring;
+    struct fv_batch_source source;
+    int src_h, src_w, out_h, out_w, replace;
+    uint64_t images;
+    uint32_t *ids; /* (images) of the chosen splits, in image order */
+    struct slot *slot;
+    size_t slot_bytes;
+    struct worker *worker;
+    int workers, started;
+    /* the consumer's own */
+    struct fv_decoder *decoder;
+    uint8_t *scratch;
+    uint8_t *told; /* one bit an image: its replacement was reported */
+    _Atomic uint64_t delivered_images, delivered_batches, replaced_images, waited_ns;
+};
+
+/* --- settings
+ * -------------------------------------------------------------------------------------- */
+
+static const char *const on_error_names[] = {"fail", "replace", NULL};
+
+#define FIELD(f) offsetof(struct fv_loader_settings, f)
+const struct fv_opt fv_loader_opts[] = {
+    {"batch", 'b', FV_OPT_INT, 0, FIELD(batch), "N", "images in a batch", 1, 1 << 16, NULL},
+    {"loader-threads", 'j', FV_OPT_INT, FV_OPT_TRANSIENT, FIELD(threads), "N",
+     "threads that make batches; 0: all processors but one", 0, FV_RING_MAX_PRODUCERS, NULL},
+    {"slots", 0, FV_OPT_INT, FV_OPT_TRANSIENT, FIELD(slots), "N", "batches made ahead", 1,
+     FV_RING_MAX_SLOTS, NULL},
+    {"size", 0, FV_OPT_INT, 0, FIELD(size), "PX", "side of the images made; 0: as stored", 0, 4096,
+     NULL},
+    {"seed", 0, FV_OPT_INT, 0, FIELD(seed), "N", "what all random decisions follow from", 0,
+     9007199254740992.0, NULL},
+    {"aug", 0, FV_OPT_STRING, 0, FIELD(policy), "POLICY", "augmentation; none: leave images alone",
+     0, 0, NULL},
+    {"on-error", 0, FV_OPT_CHOICE, 0, FIELD(on_error), "WHAT",
+     "a bad record ends the run (fail) or another image of its label stands in (replace)", 0, 0,
+     on_error_names},
+    {0},
+};
+
+void fv_loader_defaults(struct fv_loader_settings *s)
+{
+    *s = (struct fv_loader_settings){
+        .batch = 32,
+        .slots = 4,
+        .seed = 1,
+        .policy = "none",
+        .splits = 1u << FV_SPLIT_TRAIN,
+        .shuffle = 1,
+        .endless = 1,
+        .on_error = "replace",
+    };
+}
+
+/* --- which image
+ * ----------------------------------------------------------------------------------- */
+
+static uint32_t image_at(const struct fv_loader *l, uint64_t ticket, uint32_t item)
+{
+    const uint64_t per_epoch = l->source.batches_per_epoch;
+    const uint64_t at = ticket % per_epoch * (uint64_t)l->set.batch + item;
+
+    if (!l->set.shuffle)
+        return l->ids[at];
+    return l
+        ->ids[fv_rng_permute((uint64_t)l->set.seed, (uint32_t)(ticket / per_epoch), l->images, at)];
+}
+
+static int in_splits(const struct fv_loader *l, const struct fv_store_image *image)
+{
+    return l->set.splits >> image->split & 1;
+}
+
+/* Decodes the stand-in for a bad image: the next readable one of its label. */
+static int read_replacement(const struct fv_loader *l, struct worker *w, uint32_t bad,
+                            const struct fv_store_image *wanted, uint32_t *image)
+{
+    struct fv_store_label label;
+
+    FV_TRY(fv_store_label(l->store, wanted->label, &label));
+    for (uint64_t k = 1; k < label.count; k++) {
+        const uint64_t candidate = label.first + (bad - label.first + k) % label.count;
+        struct fv_store_image other;
+        FV_TRY(fv_store_image(l->store, candidate, &other));
+        if (in_splits(l, &other) && fv_decoder_read(w->decoder, candidate, w->source) == FV_OK) {
+            *image = (uint32_t)candidate;
+            return FV_OK;
+        }
+    }
+    return fv_err(FV_ECORRUPT, "%s: no image of '%s' can be read: pack the data set again",
+                  fv_store_path(l->store), label.name);
+}
+
+/* --- a worker
+ * -------------------------------------------------------------------------------------- */
+
+static void count(struct worker *w, enum counter which, uint64_t ns)
+{
+    /* Relaxed: a single writer, and readers want no more than a recent figure. */
+    atomic_store_explicit(&w->counter[which],
+                          atomic_load_explicit(&w->counter[which], memory_order_relaxed) + ns,
+                          memory_order_relaxed);
+}
+
+static int decode(struct fv_loader *l, struct worker *w, struct slot *s, uint32_t item,
+                  uint32_t due)
+{
+    const uint64_t span = fv_trace_begin(), begin = fv_now_ns();
+    struct fv_store_image about;
+    uint32_t image = due;
+
+    FV_TRY(fv_store_image(l->store, due, &about));
+    int rc = fv_decoder_read(w->decoder, due, w->source);
+    s->replaced[item] = NOT_REPLACED;
+    if (rc < 0 && l->replace) {
+        rc = read_replacement(l, w, due, &about, &image);
+        s->replaced[item] = due;
+    }
+    s->batch.image[item] = image;
+    s->batch.label[item] = s->batch.label_mix[item] = (int32_t)about.label;
+    s->batch.lambda[item] = 1;
+    count(w, DECODE_NS, fv_now_ns() - begin);
+    fv_trace_end("decode", span);
+    return rc;
+}
+
+static int make_item(struct fv_loader *l, struct worker *w, const struct fv_ring_claim *c)
+{
+    struct slot *s = &l->slot[c->slot];
+    const uint32_t due = image_at(l, c->ticket, c->item);
+    const uint32_t epoch = (uint32_t)(c->ticket / l->source.batches_per_epoch);
+    const size_t bytes = (size_t)l->out_h * (size_t)l->out_w * 3;
+    struct fv_render_times times = {0};
+    struct fv_plan plan;
+
+    FV_TRY(decode(l, w, s, c->item, due));
+    const uint64_t span = fv_trace_begin();
+    fv_policy_plan(l->policy, (uint64_t)l->set.seed, epoch, due, l->src_h, l->src_w, l->out_h,
+                   l->out_w, &plan);
+    fv_render(&l->dsp, &plan, w->source, l->src_h, l->src_w, s->batch.pixels + c->item * bytes,
+              l->out_h, l->out_w, w->scratch, &times);
+    count(w, WARP_NS, times.warp_ns);
+    count(w, COLOUR_NS, times.colour_ns);
+    count(w, ERASE_NS, times.erase_ns);
+    fv_trace_end("render", span);
+    return FV_OK;
+}
+
+/* What concerns the batch as a whole, once its items are there. */
+static void finish_batch(struct fv_loader *l, struct worker *w, const struct fv_ring_claim *c)
+{
+    struct fv_batch *b = &l->slot[c->slot].batch;
+    const size_t bytes = (size_t)l->out_h * (size_t)l->out_w * 3;
+    const uint64_t span = fv_trace_begin(), begin = fv_now_ns();
+    struct fv_mix mix;
+
+    b->ticket = c->ticket;
+    b->epoch = (uint32_t)(c->ticket / l->source.batches_per_epoch);
+    b->step = (uint32_t)(c->ticket % l->source.batches_per_epoch);
+    b->n = (int)fv_ring_items(l->ring, c->ticket);
+    memset(b->pixels + (size_t)b->n * bytes, 0, (size_t)(b->capacity - b->n) * bytes);
+    for (int i = b->n; i < b->capacity; i++) {
+        b->label[i] = b->label_mix[i] = -1;
+        b->lambda[i] = 1;
+        b->image[i] = UINT32_MAX;
+    }
+    fv_policy_plan_batch(l->policy, (uint64_t)l->set.seed, b->epoch, b->step, b->n, b->height,
+                         b->width, &mix);
+    fv_mix_apply(&mix, b, w->scratch);
+    count(w, MIX_NS, fv_now_ns() - begin);
+    fv_trace_end("mix", span);
+}
+
+static void *work(void *arg)
+{
+    struct worker *w = arg;
+    struct fv_loader *l = w->loader;
+    struct fv_ring_claim c;
+    char name[32];
+
+    snprintf(name, sizeof name, "loader %d", w->number);
+    pthread_setname_np(pthread_self(), name);
+    fv_trace_thread(name);
+    while (fv_ring_claim(l->ring, &c)) {
+        count(w, WAIT_NS, c.waited_ns);
+        if (fv_ring_complete(l->ring, &c, make_item(l, w, &c))) {
+            finish_batch(l, w, &c);
+            fv_ring_publish(l->ring, &c);
+        }
+    }
+    return NULL;
+}
+
+/* Signals are for the program's own thread. */
+static int start_workers(struct fv_loader *l)
+{
+    sigset_t all, before;
+    int rc = FV_OK;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    while (rc == FV_OK && l->started < l->workers) {
+        struct worker *w = &l->worker[l->started];
+        rc = fv_ring_attach(l->ring);
+        if (rc == FV_OK && pthread_create(&w->thread, NULL, work, w) != 0)
+            rc = fv_err(FV_EIO, "cannot start loader thread %d of %d: use fewer --loader-threads",
+                        l->started + 1, l->workers);
+        if (rc == FV_OK)
+            l->started++;
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (rc < 0)
+        fv_ring_stop(l->ring); /* the one that was announced and did not come would be waited for */
+    return rc;
+}
+
+/* --- the consumer
+ * ---------------------------------------------------------------------------------- */
+
+static void add(_Atomic uint64_t *to, uint64_t n)
+{
+    atomic_fetch_add_explicit(to, n, memory_order_relaxed); /* a statistic: orders nothing */
+}
+
+/* The reason is found by reading the image again: only now, and only once. */
+static void tell_replaced(struct fv_loader *l, uint32_t image, uint32_t by)
+{
+    struct fv_store_image stand_in;
+
+    add(&l->replaced_images, 1);
+    if (l->told[image / 8] >> image % 8 & 1)
+        return;
+    l->told[image / 8] |= (uint8_t)(1 << image % 8);
+    if (fv_store_image(l->store, by, &stand_in) != FV_OK)
+        return;
+    if (fv_decoder_read(l->decoder, image, l->scratch) != FV_OK)
+        fv_say(l->set.report, FV_LEVEL_WARN, "%s; %s stands in for it", fv_err_text(),
+               stand_in.name);
+}
+
+static int next_batch(void *ctx, const struct fv_batch **out)
+{
+    struct fv_loader *l = ctx;
+    struct fv_ring_view v;
+
+    *out = NULL;
+    if (!l->started)
+        FV_TRY(start_workers(l));
+    const int rc = fv_ring_take(l->ring, &v);
+    if (rc <= 0)
+        return rc;
+    const struct slot *s = &l->slot[v.slot];
+    for (uint32_t i = 0; i < v.items; i++)
+        if (s->replaced[i] != NOT_REPLACED)
+            tell_replaced(l, (uint32_t)s->replaced[i], s->batch.image[i]);
+    add(&l->waited_ns, v.waited_ns);
+    add(&l->delivered_images, v.items);
+    add(&l->delivered_batches, 1);
+    *out = &s->batch;
+    return 1;
+}
+
+static void release_batch(void *ctx)
+{
+    fv_ring_release(((struct fv_loader *)ctx)->ring);
+}
+
+static int seek_batch(void *ctx, uint64_t ticket)
+{
+    return fv_ring_seek(((struct fv_loader *)ctx)->ring, ticket);
+}
+
+static uint64_t waited(void *ctx)
+{
+    return atomic_load_explicit(&((struct fv_loader *)ctx)->waited_ns, memory_order_relaxed);
+}
+
+const struct fv_batch_source *fv_loader_source(struct fv_loader *l)
+{
+    return &l->source;
+}
+
+void fv_loader_stats(const struct fv_loader *l, struct fv_loader_stats *out)
+{
+    uint64_t sum[COUNTERS] = {0};
+
+    for (int i = 0; i < l->workers; i++)
+        for (int k = 0; k < COUNTERS; k++)
+            sum[k] += atomic_load_explicit(&l->worker[i].counter[k], memory_order_relaxed);
+    *out = (struct fv_loader_stats){
+        .images = atomic_load_explicit(&l->delivered_images, memory_order_relaxed),
+        .batches = atomic_load_explicit(&l->delivered_batches, memory_order_relaxed),
+        .replaced = atomic_load_explicit(&l->replaced_images, memory_order_relaxed),
+        .decode_ns = sum[DECODE_NS],
+        .warp_ns = sum[WARP_NS],
+        .colour_ns = sum[COLOUR_NS],
+        .erase_ns = sum[ERASE_NS],
+        .mix_ns = sum[MIX_NS],
+        .producer_wait_ns = sum[WAIT_NS],
+        .consumer_wait_ns = atomic_load_explicit(&l->waited_ns, memory_order_relaxed),
+    };
+}
+
+/* --- open and close
+ * -------------------------------------------------------------------------------- */
+
+static void *ordinary_alloc(void *ctx, size_t bytes)
+{
+    (void)ctx;
+    return aligned_alloc(CACHE_LINE, bytes);
+}
+
+static void ordinary_free(void *ctx, void *p, size_t bytes)
+{
+    (void)ctx, (void)bytes;
+    free(p);
+}
+
+static const struct fv_allocator ordinary_memory = {.alloc = ordinary_alloc, .free = ordinary_free};
+
+static size_t round_up(size_t n)
+{
+    return (n + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
+}
+
+static int no_memory(const char *what)
+{
+    return fv_err(FV_ENOMEM, "out of memory for the loader's %s", what);
+}
+
+static int choose_images(struct fv_loader *l)
+{
+    const uint64_t all = fv_store_info(l->store)->images;
+    const uint64_t batch = (uint64_t)l->set.batch;
+
+    l->ids = malloc((all ? all : 1) * sizeof *l->ids);
+    l->told = calloc(all / 8 + 1, 1);
+    if (!l->ids || !l->told)
+        return no_memory("image list");
+    for (uint64_t i = 0; i < all; i++) {
+        struct fv_store_image image;
+        FV_TRY(fv_store_image(l->store, i, &image));
+        if (in_splits(l, &image))
+            l->ids[l->images++] = (uint32_t)i;
+    }
+    if (l->images == 0)
+        return fv_err(FV_ENOTFOUND, "%s: has no image of the kind asked for",
+                      fv_store_path(l->store));
+    if (l->set.endless && l->images < batch)
+        return fv_err(FV_EINVAL,
+                      "%s: has %" PRIu64 " images, fewer than a batch: use --batch %" PRIu64,
+                      fv_store_path(l->store), l->images, l->images);
+    l->source.images_per_epoch = l->images;
+    l->source.batches_per_epoch = l->images / batch + (!l->set.endless && l->images % batch);
+    return FV_OK;
+}
+
+static int open_ring(struct fv_loader *l)
+{
+    const uint64_t per_epoch = l->source.batches_per_epoch, batch = (uint64_t)l->set.batch;
+    struct fv_ring_shape shape = {.slots = (uint32_t)l->set.slots, .items = (uint32_t)batch};
+
+    if (l->set.endless) { /* as far as an epoch's number has 32 bits */
+        shape.end = per_epoch > FV_RING_TICKETS >> 32 ? FV_RING_TICKETS : per_epoch << 32;
+        shape.last_items = shape.items;
+    } else {
+        shape.end = per_epoch;
+        shape.last_items = (uint32_t)(l->images - (per_epoch - 1) * batch);
+    }
+    return fv_ring_open(&l->ring, &shape);
+}
+
+/* One allocation a slot: pixels, then the four columns. */
+static int open_slots(struct fv_loader *l)
+{
+    const size_t n = (size_t)l->set.batch;
+    const size_t pixels = round_up(n * (size_t)l->out_h * (size_t)l->out_w * 3);
+    const size_t column = round_up(n * 4);
+
+    l->slot_bytes = pixels + 4 * column;
+    l->slot = calloc((size_t)l->set.slots, sizeof *l->slot);
+    if (!l->slot)
+        return no_memory("slots");
+    for (int64_t i = 0; i < l->set.slots; i++) {
+        struct slot *s = &l->slot[i];
+        uint8_t *p = l->set.allocator->alloc(l->set.allocator->ctx, l->slot_bytes);
+        s->memory = p;
+        s->replaced = malloc(n * sizeof *s->replaced);
+        if (!p || !s->replaced)
+            return no_memory("batches: use fewer --slots or a smaller --batch");
+        s->batch = (struct fv_batch){
+            .capacity = (int)n,
+            .height = l->out_h,
+            .width = l->out_w,
+            .pixels = p,
+            .label = (int32_t *)(void *)(p + pixels),
+            .label_mix = (int32_t *)(void *)(p + pixels + column),
+            .lambda = (float *)(void *)(p + pixels + 2 * column),
+            .image = (uint32_t *)(void *)(p + pixels + 3 * column),
+        };
+    }
+    return FV_OK;
+}
+
+static int open_workers(struct fv_loader *l)
+{
+    const size_t source = round_up((size_t)l->src_h * (size_t)l->src_w * 3 + FV_DECODE_PAD);
+    const size_t render = fv_render_scratch(l->src_h, l->src_w, l->out_h, l->out_w);
+    const size_t image = (size_t)l->out_h * (size_t)l->out_w * 3;
+    const size_t scratch = round_up(render > image ? render : image);
+    const int spare = fv_cpu_count() - 1;
+
+    l->workers = l->set.threads ? (int)l->set.threads : spare > 1 ? spare : 1;
+    l->worker = aligned_alloc(CACHE_LINE, (size_t)l->workers * sizeof *l->worker);
+    l->scratch = aligned_alloc(CACHE_LINE, source);
+    if (!l->worker || !l->scratch)
+        return no_memory("threads");
+    memset(l->worker, 0, (size_t)l->workers * sizeof *l->worker);
+    for (int i = 0; i < l->workers; i++) {
+        struct worker *w = &l->worker[i];
+        w->loader = l;
+        w->number = i;
+        w->source = aligned_alloc(CACHE_LINE, source + scratch);
+        if (!w->source)
+            return no_memory("threads");
+        memset(w->source, 0, source);
+        w->scratch = w->source + source;
+        FV_TRY(fv_decoder_open(&w->decoder, l->store));
+    }
+    return fv_decoder_open(&l->decoder, l->store);
+}
+
+static int open_all(struct fv_loader *l)
+{
+    const struct fv_store_info *info = fv_store_info(l->store);
+
+    l->src_h = info->height;
+    l->src_w = info->width;
+    l->out_h = l->set.size ? (int)l->set.size : l->src_h;
+    l->out_w = l->set.size ? (int)l->set.size : l->src_w;
+    l->replace = strcmp(l->set.on_error, "replace") == 0;
+    if (!l->set.allocator)
+        l->set.allocator = &ordinary_memory;
+    l->source = (struct fv_batch_source){
+        .ctx = l,
+        .next = next_batch,
+        .release = release_batch,
+        .seek = seek_batch,
+        .waited_ns = waited,
+        .batch = (int)l->set.batch,
+        .height = l->out_h,
+        .width = l->out_w,
+        .classes = (int)info->train_labels,
+    };
+    fv_dsp_init(&l->dsp);
+    FV_TRY(fv_policy_parse(&l->policy, l->set.policy ? l->set.policy : ""));
+    FV_TRY(choose_images(l));
+    FV_TRY(open_ring(l));
+    FV_TRY(open_slots(l));
+    return open_workers(l);
+}
+
+int fv_loader_open(struct fv_loader **out, struct fv_store *store,
+                   const struct fv_loader_settings *s)
+{
+    *out = NULL;
+    if (s->batch < 1 || s->batch > 1 << 16 || s->threads < 0 || s->size < 0 || s->slots < 1)
+        return fv_err(FV_EINVAL, "a loader of %" PRId64 " slots of %" PRId64 " images cannot be",
+                      s->slots, s->batch);
+    struct fv_loader *l = calloc(1, sizeof *l);
+    if (!l)
+        return no_memory("settings");
+    l->set = *s;
+    l->store = store;
+    const int rc = open_all(l);
+    if (rc < 0)
+        fv_loader_close(&l);
+    *out = l;
+    return rc;
+}
+
+void fv_loader_close(struct fv_loader **loader)
+{
+    struct fv_loader *l = *loader;
+
+    if (!l)
+        return;
+    if (l->ring)
+        fv_ring_stop(l->ring);
+    for (int i = 0; i < l->started; i++)
+        pthread_join(l->worker[i].thread, NULL);
+    for (int i = 0; l->worker && i < l->workers; i++) {
+        fv_decoder_close(&l->worker[i].decoder);
+        free(l->worker[i].source);
+    }
+    for (int64_t i = 0; l->slot && i < l->set.slots; i++) {
+        if (l->slot[i].memory)
+            l->set.allocator->free(l->set.allocator->ctx, l->slot[i].memory, l->slot_bytes);
+        free(l->slot[i].replaced);
+    }
+    fv_decoder_close(&l->decoder);
+    fv_ring_close(&l->ring);
+    fv_policy_free(&l->policy);
+    free(l->scratch);
+    free(l->worker);
+    free(l->slot);
+    free(l->told);
+    free(l->ids);
+    free(l);
+    *loader = NULL;
+}
