@@ -41,7 +41,7 @@ struct fv_train_settings {
     /* where */
     const char *backend;  /* "auto" */
     int64_t threads;      /* of the backend; 0: all */
-    int64_t seed;         /* weights; data has its own use of it */
+    int64_t seed;         /* of the first weights; not in fv_train_opts, since data has an option for it */
     /* housekeeping */
     double save_every;    /* minutes between "last" checkpoints inside an epoch (default 5) */
 };

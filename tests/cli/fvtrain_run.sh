@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: MIT
+# From photos to a run; killed, interrupted and resumed, the run ends in the bytes of one left alone.
+for id in 1 2 3 4 5 6; do
+    for i in 1 2 3 4 5 6 7 8 9 10; do
+        pgm photos/p$id/$i.pgm 24 $((id * 35 + i))
+    done
+done
+run fvprep pack photos -o faces.lmdb --size 16 --holdout-ids 34% --val 20%
+exits 0
+
+train="fvtrain --db faces.lmdb --arch tiny --backend ref --batch 4 --epochs 6"
+run $train --out whole
+exits 0
+out_has 'whole/best_ver.safetensors'
+err_has '60 images of 6 identities'
+err_has 'epoch 6/6'
+for f in settings.txt log.jsonl last.safetensors best_cls.safetensors best_ver.safetensors; do
+    there whole/$f
+done
+
+last='kill -9 of fvtrain after its first checkpoint'
+$train --out killed --save-every 0.00001 >/dev/null 2>&1 &
+pid=$!
+n=0
+while [ ! -e killed/last.safetensors ] && [ $n -lt 2000 ]; do
+    sleep 0.005
+    n=$((n + 1))
+done
+kill -9 $pid
+wait $pid 2>/dev/null
+status=$?
+exits 137
+run fvtrain --resume killed
+exits 0
+err_has 'resumed from'
+run cmp whole/last.safetensors killed/last.safetensors
+exits 0
+run cmp whole/best_ver.safetensors killed/best_ver.safetensors
+exits 0
+
+last='kill -TERM of fvtrain'
+$train --epochs 100000 --out stopped >out.txt 2>err.txt &
+pid=$!
+n=0
+while [ ! -e stopped/last.safetensors ] && [ $n -lt 200 ]; do
+    sleep 0.05
+    n=$((n + 1))
+done
+kill -TERM $pid
+wait $pid
+status=$?
+exits 130
+there stopped/last.safetensors
+run grep -F 'fvtrain --resume stopped' err.txt
+exits 0
+
+# A moved data set is the same data set; another one is not.
+mv faces.lmdb moved.lmdb
+run fvtrain --resume whole --db moved.lmdb
+exits 0
+run fvprep pack photos -o other.lmdb --size 20 --holdout-ids 34% --val 20%
+run fvtrain --resume whole --db other.lmdb
+exits 1
+err_has 'cannot be resumed'
+mv moved.lmdb faces.lmdb
+run fvtrain --resume whole --lr 0.5
+exits 1
+err_has "'lr = 0.02' and now there is 'lr = 0.5'"
+run fvtrain --resume whole --threads 1
+exits 0
+
+run $train --out whole
+exits 1
+err_has 'not empty'
+run fvtrain --db faces.lmdb --batch 1000
+exits 1
+err_has 'lower --batch'
+
+# Without --out, runs are numbered.
+run $train --epochs 1
+there runs/faces-1/last.safetensors
+run $train --epochs 1
+there runs/faces-2/last.safetensors

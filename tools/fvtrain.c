@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: MIT */
+/* fvtrain: a data set in, a run folder out.
+ *
+ * The settings that describe the result are kept in the run folder; --resume takes them from there, so that going
+ * on is one word. Transient ones (threads, verbosity, paths of output) may be given anew.
+ */
+#include "tools/train_sources.h"
+
+#include "augment/augment.h"
+#include "common/err.h"
+#include "common/fs.h"
+#include "common/opt.h"
+#include "common/trace.h"
+#include "trainer/trainer.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Mild enough for a few images an identity and a short training; --aug gives another. */
+static const char default_policy[] = "rrc(0.8,1),flip,rotate(10),jitter(.2,.2,.2),erase(.1)";
+
+struct options {
+    const char *db, *pairs, *out, *resume, *trace;
+    int64_t max_pairs;
+    int quiet, verbose;
+};
+
+#define FIELD(name) offsetof(struct options, name)
+static const struct fv_opt run_opts[] = {
+    {.name = "db",
+     .letter = 'd',
+     .type = FV_OPT_STRING,
+     .offset = FIELD(db),
+     .metavar = "FILE",
+     .help = "data set to train on, made by fvprep pack"},
+    {.name = "out",
+     .letter = 'o',
+     .type = FV_OPT_STRING,
+     .flags = FV_OPT_TRANSIENT,
+     .offset = FIELD(out),
+     .metavar = "RUN",
+     .help = "run folder to make; without it runs/<name of the data set>-<number>"},
+    {.name = "resume",
+     .type = FV_OPT_STRING,
+     .flags = FV_OPT_TRANSIENT,
+     .offset = FIELD(resume),
+     .metavar = "RUN",
+     .help = "go on with this run, with its data set and settings"},
+    {.name = "pairs",
+     .type = FV_OPT_STRING,
+     .offset = FIELD(pairs),
+     .metavar = "FILE",
+     .help = "verification pairs; without it they are drawn from the held-out identities"},
+    {.name = "max-pairs",
+     .type = FV_OPT_INT,
+     .offset = FIELD(max_pairs),
+     .metavar = "N",
+     .help = "pairs to draw where there is no --pairs; 0: no verification",
+     .min = 0,
+     .max = 1e8},
+    {.name = "trace",
+     .type = FV_OPT_STRING,
+     .flags = FV_OPT_TRANSIENT,
+     .offset = FIELD(trace),
+     .metavar = "FILE",
+     .help = "write where the time goes as a Chrome trace"},
+    {.name = "quiet",
+     .letter = 'q',
+     .type = FV_OPT_FLAG,
+     .flags = FV_OPT_TRANSIENT,
+     .offset = FIELD(quiet),
+     .help = "say nothing but warnings and the result"},
+    {.name = "verbose",
+     .letter = 'v',
+     .type = FV_OPT_FLAG,
+     .flags = FV_OPT_TRANSIENT,
+     .offset = FIELD(verbose),
+     .help = "say more"},
+    {.name = NULL},
+};
+
+static const struct fv_command command = {
+    .name = "fvtrain",
+    .summary = "train a face recognition net",
+    .usage = "--db FILE [options] | --resume RUN [options]",
+    .notes =
+        "examples:\n"
+        "  fvtrain --db faces.lmdb\n"
+        "  fvtrain --db faces.lmdb --out runs/long --epochs 100 --aug 'flip,cutmix(1,p=.5)'\n"
+        "  fvtrain --resume runs/long\n"
+        "\n"
+        "Ctrl-C finishes the step and leaves a checkpoint to resume from; a second Ctrl-C ends at "
+        "once.\n",
+    .max_args = 0,
+};
+
+struct settings {
+    struct options run;
+    struct fv_loader_settings loader;
+    struct fv_train_settings train;
+};
+enum { GROUPS = 3 };
+
+static void set_defaults(struct settings *s)
+{
+    s->run = (struct options){.max_pairs = 6000};
+    fv_loader_defaults(&s->loader);
+    s->loader.policy = default_policy;
+    fv_train_defaults(&s->train);
+}
+
+static void list_groups(struct settings *s, struct fv_opt_group groups[GROUPS])
+{
+    groups[0] = (struct fv_opt_group){"Run", run_opts, &s->run};
+    groups[1] = (struct fv_opt_group){"Data", fv_loader_opts, &s->loader};
+    groups[2] = (struct fv_opt_group){"Training", fv_train_opts, &s->train};
+}
+
+/* Command line and, when resuming, the settings of the run below it. *kept owns what the settings point to. */
+static int read_settings(struct settings *s, int argc, char **argv, struct fv_args *args,
+                         char **kept)
+{
+    struct fv_opt_group groups[GROUPS];
+    set_defaults(s);
+    list_groups(s, groups);
+    FV_TRY(fv_opt_parse(&command, groups, GROUPS, argc, argv, args));
+    if (args->help || !s->run.resume) {
+        if (!args->help && !s->run.db)
+            return fv_err(FV_EUSAGE, "which data set? fvtrain --db FILE, or fvtrain --resume RUN");
+        return 0;
+    }
+    if (s->run.out)
+        return fv_err(
+            FV_EUSAGE,
+            "--out makes a new run and --resume goes on with an old one: give one of them");
+    size_t n;
+    char *path = fv_format("%s/settings.txt", s->run.resume);
+    if (!path)
+        return fv_err(FV_ENOMEM, "out of memory");
+    int rc = fv_file_read(path, 1 << 20, kept, &n);
+    if (rc == FV_ENOTFOUND)
+        rc = fv_err(FV_ENOTFOUND, "%s: there is no run to resume (no settings.txt in it)",
+                    s->run.resume);
+    set_defaults(s);
+    if (rc == 0)
+        rc = fv_opt_read_text(groups, GROUPS, *kept, path);
+    free(path);
+    FV_TRY(rc);
+    return fv_opt_parse(&command, groups, GROUPS, argc, argv, args);
+}
+
+/* The settings as the run keeps them. A data set may have moved: where it is now belongs to this call only, and
+ * that it is the same is checked by its digest. */
+static char *settings_text(struct settings *s, const char *original_db)
+{
+    struct fv_opt_group groups[GROUPS];
+    const char *db = s->run.db;
+    list_groups(s, groups);
+    s->run.db = original_db;
+    char *text = fv_opt_write_text(groups, GROUPS);
+    s->run.db = db;
+    if (!text)
+        fv_err(FV_ENOMEM, "out of memory");
+    return text;
+}
+
+/* The value of "db = ..." in a saved settings text, to free; NULL if there is none. */
+static char *saved_db(const char *run)
+{
+    char *path = fv_format("%s/settings.txt", run), *text = NULL, *db = NULL;
+    size_t n;
+    if (path && fv_file_read(path, 1 << 20, &text, &n) == 0)
+        for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n"))
+            if (strncmp(line, "db = ", 5) == 0)
+                db = strdup(line + 5);
+    free(path);
+    free(text);
+    return db;
+}
+
+static int make_absolute(const char **path, char **owner)
+{
+    if (!*path)
+        return 0;
+    *owner = realpath(*path, NULL);
+    if (!*owner)
+        return fv_err_errno(errno == ENOENT ? FV_ENOTFOUND : FV_EIO, "%s", *path);
+    *path = *owner;
+    return 0;
+}
+
+/* runs/<data set>-<first free number>. mkdir itself decides who gets a number. */
+static char *new_run_folder(const char *db)
+{
+    const char *name = strrchr(db, '/') ? strrchr(db, '/') + 1 : db;
+    const char *dot = strrchr(name, '.');
+    const int length = dot && dot != name ? (int)(dot - name) : (int)strlen(name);
+    if (fv_mkdirs("runs") < 0)
+        return NULL;
+    for (int i = 1; i < 1000000; i++) {
+        char *folder = fv_format("runs/%.*s-%d", length, name, i);
+        if (!folder || mkdir(folder, 0777) == 0)
+            return folder;
+        const int taken = errno == EEXIST;
+        if (!taken)
+            fv_err_errno(FV_EIO, "%s: cannot create", folder);
+        free(folder);
+        if (!taken)
+            return NULL;
+    }
+    fv_err(FV_EEXIST, "runs: there is no free number for %.*s", length, name);
+    return NULL;
+}
+
+/* The folder of the run, to free; NULL after an error. */
+static char *run_folder(const struct options *o)
+{
+    if (o->resume)
+        return strdup(o->resume);
+    if (!o->out)
+        return new_run_folder(o->db);
+    if (rmdir(o->out) < 0 && errno != ENOENT) {
+        fv_err(FV_EEXIST, "%s: is there already and not empty: take another --out, or --resume it",
+               o->out);
+        return NULL;
+    }
+    return strdup(o->out);
+}
+
+static void on_signal(int sig)
+{
+    static const char words[] =
+        "\nfvtrain: finishing this step, then a checkpoint (once more: end at once)\n";
+    (void)sig;
+    if (fv_train_stop)
+        _exit(130);
+    fv_train_stop = 1;
+    if (write(STDERR_FILENO, words, sizeof words - 1) < 0)
+        return;
+}
+
+static void catch_signals(void)
+{
+    struct sigaction a = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    sigaction(SIGINT, &a, NULL);
+    sigaction(SIGTERM, &a, NULL);
+}
+
+/* What the run came to, from its own last checkpoint: results, so on stdout. */
+static int print_result(const char *folder)
+{
+    struct fv_st *st;
+    char *path = fv_format("%s/last.safetensors", folder);
+    int rc = path ? fv_st_open(&st, path) : fv_err(FV_ENOMEM, "out of memory");
+    free(path);
+    FV_TRY(rc);
+    const char *cls = fv_st_meta(st, "best_cls_epoch"), *acc = fv_st_meta(st, "best_cls_accuracy");
+    const char *ver = fv_st_meta(st, "best_ver_epoch"), *eer = fv_st_meta(st, "best_ver_eer");
+    const char *auc = fv_st_meta(st, "best_ver_auc"), *epoch = fv_st_meta(st, "epoch");
+    printf("run         %s\n", folder);
+    printf("trained     %s epochs  %s/last.safetensors\n", epoch ? epoch : "?", folder);
+    if (cls && acc && strcmp(cls, "0") != 0)
+        printf("validation  %.2f %% right at epoch %s  %s/best_cls.safetensors\n",
+               strtod(acc, NULL) * 100, cls, folder);
+    if (ver && eer && auc && strcmp(ver, "0") != 0)
+        printf("verify      EER %.2f %%, AUC %.4f at epoch %s  %s/best_ver.safetensors\n",
+               strtod(eer, NULL) * 100, strtod(auc, NULL), ver, folder);
+    fv_st_close(&st);
+    return 0;
+}
+
+static void print_banner(struct settings *s)
+{
+    struct fv_opt_group groups[GROUPS];
+    struct settings fresh;
+    void *defaults[GROUPS] = {&fresh.run, &fresh.loader, &fresh.train};
+    set_defaults(&fresh);
+    list_groups(s, groups);
+    fv_opt_banner(groups, GROUPS, defaults, stderr);
+}
+
+/* The part between open sources and the result. */
+static int train(struct settings *s, const char *original_db, const struct fv_report *report)
+{
+    struct train_sources src;
+    char *text = NULL, *folder = NULL;
+    s->train.seed = s->loader.seed;
+    s->loader.report = report;
+    FV_TRY(train_sources_open(&src, s->run.db, &s->loader, s->run.pairs, s->run.max_pairs, report));
+    int rc = FV_EIO;
+    if ((folder = run_folder(&s->run)) && (text = settings_text(s, original_db))) {
+        src.data.settings_text = text;
+        fv_say(report, FV_LEVEL_INFO, "run folder %s", folder);
+        catch_signals();
+        rc = fv_train_run(&s->train, &src.data, folder, s->run.resume != NULL, report);
+        if (rc == FV_EINTR && s->train.threads)
+            fv_say(report, FV_LEVEL_WARN, "%s; go on with: fvtrain --resume %s --threads %lld",
+                   fv_err_text(), folder, (long long)s->train.threads);
+        else if (rc == FV_EINTR)
+            fv_say(report, FV_LEVEL_WARN, "%s; go on with: fvtrain --resume %s", fv_err_text(),
+                   folder);
+        if (rc == 0)
+            rc = print_result(folder);
+    }
+    free(folder);
+    free(text);
+    train_sources_close(&src);
+    return rc;
+}
+
+static int exit_status(int rc)
+{
+    return rc == 0 ? 0 : rc == FV_EUSAGE ? 2 : rc == FV_EINTR ? 130 : 1;
+}
+
+int main(int argc, char **argv)
+{
+    struct settings s;
+    struct fv_args args;
+    char *kept = NULL, *db = NULL, *pairs = NULL, *original = NULL;
+    int rc = read_settings(&s, argc, argv, &args, &kept);
+    if (rc == 0 && args.help) {
+        struct fv_opt_group groups[GROUPS];
+        list_groups(&s, groups);
+        fv_opt_help(&command, groups, GROUPS, stdout);
+        printf("\nThe ops of --aug:\n");
+        fv_policy_help(stdout);
+        return 0;
+    }
+    const int level = s.run.quiet ? FV_LEVEL_WARN : s.run.verbose ? FV_LEVEL_DEBUG : FV_LEVEL_INFO;
+    const struct fv_report *report = fv_console_report("fvtrain", level);
+    if (rc == 0)
+        rc = make_absolute(&s.run.db, &db);
+    if (rc == 0)
+        rc = make_absolute(&s.run.pairs, &pairs);
+    if (rc == 0 && level >= FV_LEVEL_INFO)
+        print_banner(&s);
+    if (rc == 0 && s.run.trace)
+        rc = fv_trace_start(s.run.trace);
+    if (rc == 0) {
+        original = s.run.resume ? saved_db(s.run.resume) : NULL;
+        rc = train(&s, original ? original : s.run.db, report);
+        if (s.run.trace && fv_trace_stop() < 0 && rc == 0)
+            rc = FV_EIO;
+    }
+    if (rc < 0 && rc != FV_EINTR)
+        fv_say(report, FV_LEVEL_ERROR, "%s%s", fv_err_text(),
+               rc == FV_EUSAGE ? " (see fvtrain --help)" : "");
+    free(kept);
+    free(db);
+    free(pairs);
+    free(original);
+    return exit_status(rc);
+}
