@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: MIT */
+/* fveval: how well a net tells people apart. `pairs` scores a list of image pairs with a checkpoint and reports
+ * what the scores say, beside two baselines on request: pixels alone, and the same net untrained.
+ */
+#include "augment/augment.h"
+#include "common/err.h"
+#include "common/fs.h"
+#include "common/opt.h"
+#include "common/report.h"
+#include "store/store.h"
+#include "tools/results.h"
+#include "tools/roc_plot.h"
+#include "trainer/trainer.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct eval_settings {
+    const char *db, *pairs, *backend, *scores, *roc;
+    int64_t n, seed, batch, threads;
+    int flip, baselines, json, quiet;
+};
+
+#define FIELD(f) offsetof(struct eval_settings, f)
+/* clang-format off */
+static const struct fv_opt pairs_opts[] = {
+    {"db", 'd', FV_OPT_STRING, FV_OPT_REQUIRED, FIELD(db), "FILE", "the data set that holds the images", 0, 0, NULL},
+    {"pairs", 'p', FV_OPT_STRING, 0, FIELD(pairs), "FILE", "pair list; unset: over the held-out identities", 0, 0, NULL},
+    {"count", 'n', FV_OPT_INT, 0, FIELD(n), "N", "pairs to make when no list is given", 2, 1e8, NULL},
+    {"seed", 0, FV_OPT_INT, 0, FIELD(seed), "N", "chooses those pairs", 0, 0, NULL},
+    {"flip", 0, FV_OPT_FLAG, 0, FIELD(flip), NULL, "add the embedding of the mirror image", 0, 0, NULL},
+    {"baselines", 0, FV_OPT_FLAG, 0, FIELD(baselines), NULL, "also by pixels alone and by the net untrained", 0, 0, NULL},
+    {"scores", 0, FV_OPT_STRING, 0, FIELD(scores), "FILE", "write every pair with its score as CSV", 0, 0, NULL},
+    {"roc", 0, FV_OPT_STRING, 0, FIELD(roc), "FILE", "draw the ROC as PNG (by gnuplot)", 0, 0, NULL},
+    {"backend", 0, FV_OPT_STRING, 0, FIELD(backend), "NAME", "what computes", 0, 0, NULL},
+    {"batch", 'b', FV_OPT_INT, 0, FIELD(batch), "N", "images in a batch", 1, 4096, NULL},
+    {"threads", 'j', FV_OPT_INT, 0, FIELD(threads), "N", "threads of the backend; 0: one per processor", 0, 4096, NULL},
+    {"json", 0, FV_OPT_FLAG, 0, FIELD(json), NULL, "print the result as JSON", 0, 0, NULL},
+    {"quiet", 'q', FV_OPT_FLAG, 0, FIELD(quiet), NULL, "only the result, warnings and errors", 0, 0, NULL},
+    {.name = NULL},
+};
+/* clang-format on */
+#undef FIELD
+
+static const struct fv_command pairs_cmd = {
+    .name = "fveval pairs",
+    .summary =
+        "Scores pairs of images with a trained net: EER, AUC, TPR at fixed FMR, best threshold.",
+    .usage = "CHECKPOINT --db FILE [options]",
+    .notes = "  fveval pairs runs/faces-001/best_ver.safetensors --db faces.lmdb --baselines --roc "
+             "roc.png",
+    .min_args = 1,
+    .max_args = 1,
+};
+
+struct eval {
+    const struct eval_settings *s;
+    const struct fv_report *report;
+    struct fv_store *store;
+    struct fv_pairs pairs;
+    unsigned splits;            /* those that the pairs use */
+    uint32_t images;            /* in these splits */
+    uint32_t *position;         /* (all images) in the order of delivery */
+    struct fv_index_pair *pair; /* (pairs.n) */
+    double *score;              /* (pairs.n) */
+    uint8_t *same;              /* (pairs.n) */
+};
+
+/* --- what is compared ----------------------------------------------------------------------------- */
+
+static int index_pairs(struct eval *e)
+{
+    const uint64_t all = fv_store_info(e->store)->images;
+    struct fv_store_image im;
+
+    e->position = malloc(all * sizeof *e->position);
+    e->pair = malloc(e->pairs.n * sizeof *e->pair);
+    e->score = malloc(e->pairs.n * sizeof *e->score);
+    e->same = malloc(e->pairs.n);
+    if (!e->position || !e->pair || !e->score || !e->same)
+        return fv_err(FV_ENOMEM, "out of memory for %zu pairs", e->pairs.n);
+    for (size_t i = 0; i < e->pairs.n; i++) {
+        FV_TRY(fv_store_image(e->store, e->pairs.pair[i].a, &im));
+        e->splits |= 1u << im.split;
+        FV_TRY(fv_store_image(e->store, e->pairs.pair[i].b, &im));
+        e->splits |= 1u << im.split;
+    }
+    for (uint64_t i = 0; i < all; i++) {
+        FV_TRY(fv_store_image(e->store, i, &im));
+        e->position[i] = e->images;
+        e->images += e->splits >> im.split & 1;
+    }
+    for (size_t i = 0; i < e->pairs.n; i++) {
+        const struct fv_pair *p = &e->pairs.pair[i];
+        e->pair[i] = (struct fv_index_pair){e->position[p->a], e->position[p->b], p->same};
+        e->same[i] = p->same;
+    }
+    return FV_OK;
+}
+
+static int open_pairs(struct eval *e)
+{
+    FV_TRY(fv_store_open(&e->store, e->s->db));
+    if (e->s->pairs)
+        FV_TRY(fv_pairs_read(&e->pairs, e->store, e->s->pairs));
+    else
+        FV_TRY(fv_pairs_make(&e->pairs, e->store, FV_SPLIT_HOLDOUT, (size_t)e->s->n,
+                             (uint64_t)e->s->seed));
+    return index_pairs(e);
+}
+
+static void close_eval(struct eval *e)
+{
+    fv_pairs_free(&e->pairs);
+    fv_store_close(&e->store);
+    free(e->position);
+    free(e->pair);
+    free(e->score);
+    free(e->same);
+}
+
+/* --- scores --------------------------------------------------------------------------------------- */
+
+static int score_with(struct eval *e, struct fv_model *model)
+{
+    const struct fv_net *net = fv_model_net(model);
+    struct fv_loader_settings ls;
+    struct fv_loader *loader = NULL;
+    float *emb = malloc((size_t)e->images * (size_t)net->embedding * sizeof *emb);
+
+    if (!emb)
+        return fv_err(FV_ENOMEM, "out of memory for %u embeddings", e->images);
+    fv_loader_defaults(&ls);
+    ls.batch = e->s->batch;
+    ls.size = net->size;
+    ls.policy = "";
+    ls.splits = e->splits;
+    ls.shuffle = 0;
+    ls.endless = 0;
+    ls.on_error = "fail";
+    int rc = fv_loader_open(&loader, e->store, &ls);
+    if (rc >= 0)
+        rc = fv_model_embed(model, fv_loader_source(loader), e->s->flip, emb, e->report);
+    if (rc >= 0)
+        fv_score_pairs(emb, net->embedding, e->pair, e->pairs.n, e->score);
+    fv_loader_close(&loader);
+    free(emb);
+    return rc;
+}
+
+/* Grey pixels averaged into GRID x GRID cells, mean removed, unit length. */
+enum { GRID = 32 };
+
+static int pixel_vector(const uint8_t *rgb, int side, float *out)
+{
+    double cell[GRID * GRID] = {0}, mean = 0, norm = 0;
+    int count[GRID * GRID] = {0};
+
+    for (int y = 0; y < side; y++)
+        for (int x = 0; x < side; x++) {
+            const int c = y * GRID / side * GRID + x * GRID / side;
+            const uint8_t *p = rgb + 3 * (y * side + x);
+            cell[c] += 0.299 * p[0] + 0.587 * p[1] + 0.114 * p[2];
+            count[c]++;
+        }
+    for (int c = 0; c < GRID * GRID; c++) {
+        cell[c] = count[c] ? cell[c] / count[c] : 0;
+        mean += cell[c] / (GRID * GRID);
+    }
+    for (int c = 0; c < GRID * GRID; c++) {
+        cell[c] -= mean;
+        norm += cell[c] * cell[c];
+    }
+    norm = norm > 0 ? sqrt(norm) : 1;
+    for (int c = 0; c < GRID * GRID; c++)
+        out[c] = (float)(cell[c] / norm);
+    return FV_OK;
+}
+
+static int score_by_pixels(struct eval *e)
+{
+    const struct fv_store_info *info = fv_store_info(e->store);
+    uint8_t *rgb = malloc((size_t)info->width * (size_t)info->height * 3 + FV_DECODE_PAD);
+    float *v = malloc((size_t)e->images * GRID * GRID * sizeof *v);
+    struct fv_decoder *d = NULL;
+    struct fv_store_image im;
+    int rc = rgb && v ? fv_decoder_open(&d, e->store) : fv_err(FV_ENOMEM, "out of memory");
+
+    for (uint64_t i = 0; i < info->images && rc >= 0; i++) {
+        rc = fv_store_image(e->store, i, &im);
+        if (rc < 0 || !(e->splits >> im.split & 1))
+            continue;
+        rc = fv_decoder_read(d, i, rgb);
+        if (rc >= 0)
+            rc = pixel_vector(rgb, info->width, v + (size_t)e->position[i] * GRID * GRID);
+    }
+    if (rc >= 0)
+        fv_score_pairs(v, GRID * GRID, e->pair, e->pairs.n, e->score);
+    fv_decoder_close(&d);
+    free(rgb);
+    free(v);
+    return rc;
+}
+
+static int score_untrained(struct eval *e, const struct fv_net *net, struct fv_roc *roc)
+{
+    struct fv_arch_settings a = {.size = net->size, .classes = net->classes, .stem = "auto"};
+    struct fv_model *model = NULL;
+
+    memcpy(a.mean, net->node[0].mean, sizeof a.mean);
+    memcpy(a.std, net->node[0].std, sizeof a.std);
+    int rc = fv_model_open_untrained(&model, net->arch, &a, (uint64_t)e->s->seed, e->s->backend,
+                                     (int)e->s->threads, (int)e->s->batch);
+    if (rc >= 0)
+        rc = score_with(e, model);
+    fv_model_close(&model);
+    return rc < 0 ? rc : fv_roc_make(roc, e->score, e->same, e->pairs.n);
+}
+
+/* --- what they say -------------------------------------------------------------------------------- */
+
+static int write_scores(const struct eval *e)
+{
+    struct fv_file f;
+    struct fv_store_image a, b;
+
+    FV_TRY(fv_file_create(&f, e->s->scores));
+    fprintf(f.f, "image1,image2,same,score\n");
+    for (size_t i = 0; i < e->pairs.n; i++) {
+        fv_store_image(e->store, e->pairs.pair[i].a, &a);
+        fv_store_image(e->store, e->pairs.pair[i].b, &b);
+        fprintf(f.f, "\"%s\",\"%s\",%d,%.9g\n", a.name, b.name, e->same[i], e->score[i]);
+    }
+    return fv_file_commit(&f);
+}
+
+static void add_tpr(struct results *r, const struct fv_roc *roc)
+{
+    static const struct {
+        double fmr;
+        const char *key;
+    } at[] = {{0.1, "tpr_at_fmr_0.1"}, {0.01, "tpr_at_fmr_0.01"}, {0.001, "tpr_at_fmr_0.001"}};
+
+    for (size_t i = 0; i < sizeof at / sizeof at[0]; i++) {
+        struct fv_tpr t;
+        fv_roc_tpr(roc, at[i].fmr, &t);
+        results_real(r, at[i].key, t.tpr,
+                     "%.4f (realised FMR %.5f, %" PRIu64 " of %" PRIu64 " impostors%s)", t.tpr,
+                     t.fmr, t.false_matches, roc->impostor,
+                     t.below_resolution ? "; below the resolution of the data"
+                     : t.unreliable     ? "; fewer than 30: unreliable"
+                                        : "");
+    }
+}
+
+static void add_metrics(struct results *r, const struct fv_roc *roc)
+{
+    struct fv_eer eer;
+    struct fv_best best;
+
+    fv_roc_eer(roc, &eer);
+    fv_roc_best(roc, &best);
+    results_int(r, "genuine", roc->genuine, NULL);
+    results_int(r, "impostor", roc->impostor, NULL);
+    results_real(r, "eer", eer.eer, "%.4f (threshold %.4f)", eer.eer, eer.threshold);
+    results_real(r, "auc", fv_roc_auc(roc), "%.4f", fv_roc_auc(roc));
+    add_tpr(r, roc);
+    results_real(r, "best_accuracy", best.accuracy,
+                 "%.4f (threshold %.4f, chosen on these pairs: optimistic)", best.accuracy,
+                 best.threshold);
+    results_real(r, "best_threshold", best.threshold, "%.4f", best.threshold);
+}
+
+static void add_baseline(struct results *r, const char *auc_key, const char *eer_key,
+                         const struct fv_roc *roc)
+{
+    struct fv_eer eer;
+
+    fv_roc_eer(roc, &eer);
+    results_real(r, auc_key, fv_roc_auc(roc), "%.4f", fv_roc_auc(roc));
+    results_real(r, eer_key, eer.eer, "%.4f", eer.eer);
+}
+
+static int baselines(struct eval *e, const struct fv_net *net, struct results *r,
+                     struct roc_curve *curve, int *n)
+{
+    FV_TRY(score_by_pixels(e));
+    FV_TRY(fv_roc_make(&curve[*n].roc, e->score, e->same, e->pairs.n));
+    curve[*n].name = "pixels alone";
+    add_baseline(r, "pixels_auc", "pixels_eer", &curve[*n].roc);
+    ++*n;
+    FV_TRY(score_untrained(e, net, &curve[*n].roc));
+    curve[*n].name = "untrained net";
+    add_baseline(r, "untrained_auc", "untrained_eer", &curve[*n].roc);
+    ++*n;
+    return FV_OK;
+}
+
+static int evaluate(struct eval *e, struct fv_model *model, struct roc_curve *curve, int *n)
+{
+    struct results r = {0};
+
+    FV_TRY(score_with(e, model));
+    FV_TRY(fv_roc_make(&curve[0].roc, e->score, e->same, e->pairs.n));
+    curve[0].name = "trained net";
+    *n = 1;
+    results_string(&r, "model", fv_model_info(model));
+    add_metrics(&r, &curve[0].roc);
+    if (e->s->scores)
+        FV_TRY(write_scores(e));
+    if (e->s->baselines)
+        FV_TRY(baselines(e, fv_model_net(model), &r, curve, n));
+    if (e->s->roc)
+        FV_TRY(roc_plot(e->s->roc, curve, *n));
+    fv_console_endline();
+    results_print(&r, e->s->db, e->s->json);
+    return FV_OK;
+}
+
+static int run_pairs(int argc, char **argv)
+{
+    struct eval_settings s = {.n = 6000, .seed = 1, .batch = 32, .backend = "auto"};
+    const struct fv_opt_group group = {"options", pairs_opts, &s};
+    struct roc_curve curve[3] = {{0}};
+    struct fv_model *model = NULL;
+    struct fv_args args;
+    int n = 0;
+
+    FV_TRY(fv_opt_parse(&pairs_cmd, &group, 1, argc, argv, &args));
+    if (args.help) {
+        fv_opt_help(&pairs_cmd, &group, 1, stdout);
+        return FV_OK;
+    }
+    struct eval e = {.s = &s, .report = fv_console_report("fveval", s.quiet ? 1 : 2)};
+    int rc = open_pairs(&e);
+    if (rc >= 0)
+        rc = fv_model_open(&model, args.arg[0], s.backend, (int)s.threads, (int)s.batch);
+    if (rc >= 0)
+        rc = evaluate(&e, model, curve, &n);
+    fv_model_close(&model);
+    close_eval(&e);
+    for (int i = 0; i < 3; i++)
+        fv_roc_free(&curve[i].roc);
+    return rc;
+}
+
+int main(int argc, char **argv)
+{
+    static const char usage[] =
+        "usage: fveval COMMAND ...\n\n"
+        "commands:\n"
+        "  pairs    scores pairs of images with a checkpoint\n\n"
+        "'fveval COMMAND --help' explains one; 'fveval --version' prints the version.\n";
+    const char *name = argc > 1 ? argv[1] : "";
+
+    if (!strcmp(name, "--help") || !strcmp(name, "-h")) {
+        fputs(usage, stdout);
+        return 0;
+    }
+    if (!strcmp(name, "--version")) {
+        printf("fveval %s\n", FV_VERSION);
+        return 0;
+    }
+    if (strcmp(name, "pairs") != 0) {
+        fprintf(stderr, "fveval: %s%s%s\n%s", *name ? "unknown command '" : "a command is needed",
+                name, *name ? "': valid is pairs" : "", usage);
+        return 2;
+    }
+    const int rc = run_pairs(argc - 1, argv + 1);
+    if (rc >= 0)
+        return 0;
+    fv_console_endline();
+    fprintf(stderr, "fveval: %s\n", fv_err_text());
+    return rc == FV_EUSAGE ? 2 : rc == FV_EINTR ? 130 : 1;
+}
