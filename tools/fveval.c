@@ -27,11 +27,11 @@ struct eval_settings {
 /* clang-format off */
 static const struct fv_opt pairs_opts[] = {
     {"db", 'd', FV_OPT_STRING, FV_OPT_REQUIRED, FIELD(db), "FILE", "the data set that holds the images", 0, 0, NULL},
-    {"pairs", 'p', FV_OPT_STRING, 0, FIELD(pairs), "FILE", "pair list; unset: over the held-out identities", 0, 0, NULL},
+    {"pairs", 'p', FV_OPT_STRING, 0, FIELD(pairs), "FILE", "pair list; unset: over held-out identities", 0, 0, NULL},
     {"count", 'n', FV_OPT_INT, 0, FIELD(n), "N", "pairs to make when no list is given", 2, 1e8, NULL},
     {"seed", 0, FV_OPT_INT, 0, FIELD(seed), "N", "chooses those pairs", 0, 0, NULL},
     {"flip", 0, FV_OPT_FLAG, 0, FIELD(flip), NULL, "add the embedding of the mirror image", 0, 0, NULL},
-    {"baselines", 0, FV_OPT_FLAG, 0, FIELD(baselines), NULL, "also by pixels alone and by the net untrained", 0, 0, NULL},
+    {"baselines", 0, FV_OPT_FLAG, 0, FIELD(baselines), NULL, "also by pixels and by the net untrained", 0, 0, NULL},
     {"scores", 0, FV_OPT_STRING, 0, FIELD(scores), "FILE", "write every pair with its score as CSV", 0, 0, NULL},
     {"roc", 0, FV_OPT_STRING, 0, FIELD(roc), "FILE", "draw the ROC as PNG (by gnuplot)", 0, 0, NULL},
     {"backend", 0, FV_OPT_STRING, 0, FIELD(backend), "NAME", "what computes", 0, 0, NULL},
@@ -135,7 +135,7 @@ static int score_with(struct eval *e, struct fv_model *model)
     fv_loader_defaults(&ls);
     ls.batch = e->s->batch;
     ls.size = net->size;
-    ls.policy = "";
+    ls.policy = "none";
     ls.splits = e->splits;
     ls.shuffle = 0;
     ls.endless = 0;
