@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+/* How oneDNN's primitives are made, behind functions of ours. Only this part of its C API differs between 2.x and
+ * 3.x, which did away with operation descriptors and made memory descriptors opaque; so a descriptor is opaque here
+ * too. What runs primitives (dnnl_memory_t, dnnl_exec_arg_t, dnnl_primitive_execute) is used as it is.
+ *
+ * backend_cpu_dnn2.c makes them with 2.6 and 2.7; backend_cpu_dnn.c is the same for any version. Everything is
+ * fp32. Functions return 0, or FV_EUNSUPPORTED when the library has no implementation for the request and
+ * FV_EBACKEND when it fails.
+ */
+#ifndef FV_TRAINER_BACKEND_CPU_DNN_H
+#define FV_TRAINER_BACKEND_CPU_DNN_H
+
+#include <oneapi/dnnl/dnnl.h>
+#include <stddef.h>
+
+enum fv__dnn_layout {
+    FV_DNN_ANY,   /* the library chooses */
+    FV_DNN_PLAIN, /* row-major in the order of the dimensions: (N,C,H,W), (O,I,H,W), (G,O,I,H,W) */
+};
+
+/* A shape and how it lies in memory. */
+struct fv__dnn_md;
+int fv__dnn_md_new(struct fv__dnn_md **out, int ndim, const int *dim, enum fv__dnn_layout layout);
+void fv__dnn_md_free(struct fv__dnn_md **md); /* accepts NULL */
+int fv__dnn_md_equal(const struct fv__dnn_md *a, const struct fv__dnn_md *b);
+size_t fv__dnn_md_bytes(const struct fv__dnn_md *md);
+/* A memory object without storage. */
+int fv__dnn_memory_new(dnnl_memory_t *out, dnnl_engine_t engine, const struct fv__dnn_md *md);
+
+/* A primitive and the descriptor that it was made from; backward passes are made with that of their forward
+ * pass. Scratchpads belong to the caller. */
+struct fv__dnn_op {
+    dnnl_primitive_desc_t desc;
+    dnnl_primitive_t primitive;
+};
+void fv__dnn_op_free(struct fv__dnn_op *op); /* accepts a zeroed op */
+/* A descriptor of the primitive's: its layouts, once made from FV_DNN_ANY; the caller frees it. A query for
+ * something that the primitive lacks (a scratchpad, a workspace) gives a descriptor of 0 bytes. */
+int fv__dnn_op_md(struct fv__dnn_md **out, const struct fv__dnn_op *op, dnnl_query_t what);
+const char *
+fv__dnn_op_name(const struct fv__dnn_op *op); /* of the implementation: "jit:avx512_core" */
+
+struct fv__dnn_conv {
+    int stride, pad;
+    int winograd; /* by Winograd's minimal filtering where the library can, else directly */
+    int training;
+    int sum, relu; /* post-operations of inference: add what dst holds, then the ReLU */
+};
+/* bias may be NULL. */
+int fv__dnn_conv_forward(struct fv__dnn_op *op, dnnl_engine_t e, const struct fv__dnn_conv *c,
+                         const struct fv__dnn_md *src, const struct fv__dnn_md *weights,
+                         const struct fv__dnn_md *bias, const struct fv__dnn_md *dst);
+int fv__dnn_conv_backward_data(struct fv__dnn_op *op, dnnl_engine_t e, const struct fv__dnn_conv *c,
+                               const struct fv__dnn_md *src, const struct fv__dnn_md *weights,
+                               const struct fv__dnn_md *dst, const struct fv__dnn_op *forward);
+int fv__dnn_conv_backward_weights(struct fv__dnn_op *op, dnnl_engine_t e,
+                                  const struct fv__dnn_conv *c, const struct fv__dnn_md *src,
+                                  const struct fv__dnn_md *weights, const struct fv__dnn_md *bias,
+                                  const struct fv__dnn_md *dst, const struct fv__dnn_op *forward);
+
+struct fv__dnn_bn {
+    float eps;
+    int training; /* 0: by given statistics */
+    int relu;     /* followed by a ReLU; its mask is the workspace in training */
+};
+int fv__dnn_bn_forward(struct fv__dnn_op *op, dnnl_engine_t e, const struct fv__dnn_bn *b,
+                       const struct fv__dnn_md *data);
+int fv__dnn_bn_backward(struct fv__dnn_op *op, dnnl_engine_t e, const struct fv__dnn_bn *b,
+                        const struct fv__dnn_md *data, const struct fv__dnn_op *forward);
+
+struct fv__dnn_pool {
+    int window_h, window_w, stride, pad;
+    int mean; /* 0: maximum */
+    int training;
+};
+int fv__dnn_pool_forward(struct fv__dnn_op *op, dnnl_engine_t e, const struct fv__dnn_pool *p,
+                         const struct fv__dnn_md *src, const struct fv__dnn_md *dst);
+int fv__dnn_pool_backward(struct fv__dnn_op *op, dnnl_engine_t e, const struct fv__dnn_pool *p,
+                          const struct fv__dnn_md *src, const struct fv__dnn_md *dst,
+                          const struct fv__dnn_op *forward);
+
+/* (N,C) by (O,C); bias may be NULL. */
+int fv__dnn_fc_forward(struct fv__dnn_op *op, dnnl_engine_t e, int training,
+                       const struct fv__dnn_md *src, const struct fv__dnn_md *weights,
+                       const struct fv__dnn_md *bias, const struct fv__dnn_md *dst);
+int fv__dnn_fc_backward_data(struct fv__dnn_op *op, dnnl_engine_t e, const struct fv__dnn_md *src,
+                             const struct fv__dnn_md *weights, const struct fv__dnn_md *dst,
+                             const struct fv__dnn_op *forward);
+int fv__dnn_fc_backward_weights(struct fv__dnn_op *op, dnnl_engine_t e,
+                                const struct fv__dnn_md *src, const struct fv__dnn_md *weights,
+                                const struct fv__dnn_md *bias, const struct fv__dnn_md *dst,
+                                const struct fv__dnn_op *forward);
+
+int fv__dnn_reorder(struct fv__dnn_op *op, dnnl_engine_t e, const struct fv__dnn_md *from,
+                    const struct fv__dnn_md *to);
+
+/* Whatever the version: the sentence for a status; the attribute every primitive has; the end of every
+ * creation, which takes over `attr` and turns a descriptor into a primitive. */
+int fv__dnn_fail(dnnl_status_t status, const char *what);
+int fv__dnn_attr_new(dnnl_primitive_attr_t *out);
+int fv__dnn_op_finish(struct fv__dnn_op *op, dnnl_status_t desc_status, dnnl_primitive_attr_t attr,
+                      const char *what);
+
+#endif
