@@ -8,6 +8,7 @@
 #include "common/opt.h"
 #include "common/report.h"
 #include "common/trace.h"
+#include "tools/fvbench_step.h"
 #include "tools/results.h"
 
 #include <stdlib.h>
@@ -216,6 +217,7 @@ static const struct {
 } commands[] = {
     {&loader_cmd, "loader", run_loader},
     {&decode_cmd, "decode", run_decode},
+    {&fvbench_step_cmd, "step", fvbench_step},
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
@@ -245,6 +247,6 @@ int main(int argc, char **argv)
             fprintf(stderr, "%s: %s\n", commands[i].cmd->name, fv_err_text());
         return rc == FV_OK ? 0 : rc == FV_EUSAGE ? 2 : 1;
     }
-    fprintf(stderr, "fvbench: unknown command '%s': use loader or decode\n", argv[1]);
+    fprintf(stderr, "fvbench: unknown command '%s': use loader, decode or step\n", argv[1]);
     return 2;
 }

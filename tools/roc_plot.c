@@ -15,7 +15,7 @@ static void write_script(FILE *f, const char *png, const struct roc_curve *curve
             "set title 'Verification ROC: %" PRIu64 " genuine, %" PRIu64 " impostor pairs'\n"
             "set xlabel 'FMR (impostors accepted)'\nset ylabel 'TPR (genuine accepted)'\n"
             "set logscale x\nset format x '%%g'\nset xrange [%g:1]\nset yrange [0:1]\n"
-            "set grid lc rgb '#dddddd'\nset key bottom right box opaque\nplot ",
+            "set grid lc rgb '#dddddd'\nset key top left box opaque\nplot ",
             png, curve[0].roc.genuine, curve[0].roc.impostor, 1.0 / (double)curve[0].roc.impostor);
     for (int i = 0; i < n; i++)
         fprintf(f, "%s'-' using 1:2 with steps lw 2 title '%s, AUC %.4f'", i ? ", " : "",

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: MIT
+# A run is scored on pairs; the scores file holds what the figures were made from; faults get a sentence.
+for id in 1 2 3 4 5 6; do
+    for i in 1 2 3 4 5 6 7 8 9 10; do
+        pgm photos/p$id/$i.pgm 24 $((id * 35 + i))
+    done
+done
+run fvprep pack photos -o faces.lmdb --size 16 --holdout-ids 34% --val 20%
+exits 0
+run fvtrain --db faces.lmdb --arch tiny --backend ref --batch 4 --epochs 1 --out run
+exits 0
+
+run fveval pairs run/last.safetensors --db faces.lmdb --backend ref --baselines --scores scores.csv -q
+exits 0
+out_has 'genuine           90'
+out_has 'impostor          90'
+out_has 'auc'
+out_has 'pixels auc'
+out_has 'untrained auc'
+out_has 'below the resolution of the data'
+there scores.csv
+run wc -l scores.csv
+out '181 scores.csv'
+
+run fvprep pairs faces.lmdb -o pairs.txt
+exits 0
+run fveval pairs run/last.safetensors --db faces.lmdb --backend ref --pairs pairs.txt -q
+exits 0
+out_has 'genuine           90'
+
+echo 'nobody.pgm p1/1.pgm 0' >bad.txt
+run fveval pairs run/last.safetensors --db faces.lmdb --pairs bad.txt -q
+exits 1
+err_has 'bad.txt: line 1: faces.lmdb: has no image named nobody.pgm'
+run fveval pairs run/settings.txt --db faces.lmdb -q
+exits 1
+err_has 'run/settings.txt'
+run fveval pairs run/last.safetensors
+exits 2
+err_has '--db FILE is required'
+run fveval gallery
+exits 2
+err_has "unknown command 'gallery'"
+run fveval pairs --help
+exits 0
+out_has '--baselines'

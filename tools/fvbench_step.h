@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef FV_TOOLS_FVBENCH_STEP_H
+#define FV_TOOLS_FVBENCH_STEP_H
+
+#include "common/opt.h"
+
+extern const struct fv_command fvbench_step_cmd;
+int fvbench_step(int argc, char **argv);
+
+#endif
