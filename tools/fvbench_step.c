@@ -98,7 +98,7 @@ static int measure(const struct fv_backend *be, struct fv_device *d, struct fv_p
 
     for (int warm = 0; warm < 2 && rc >= 0; warm++)
         rc = one_step(be, p, &b);
-    begin = fv_now_ns();
+    begin = now = fv_now_ns();
     for (; rc >= 0 && (double)(now - begin) * 1e-9 < s->seconds; steps++) {
         rc = one_step(be, p, &b);
         now = fv_now_ns();

@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: MIT
+# Steps are counted and timed on any backend; faults get a sentence.
+run fvbench step --arch tiny --size 16 --batch 4 --classes 10 --backend ref --seconds 0.2
+exits 0
+out_has 'images per s'
+grep -q 'steps  *0$' "$work/out" && fail 'no step was made'
+run fvbench step --arch tiny --size 16 --batch 4 --classes 10 --backend ref --seconds 0.1 --json
+exits 0
+out_has '"images_per_s"'
+run fvbench step --arch resnet19
+exits 1
+err_has "resnet18"
+run fvbench nothing
+exits 2
+err_has "use loader, decode or step"
