@@ -11,7 +11,7 @@ const struct fv_codec *const fv_codecs[] = {
     NULL,
 };
 
-const struct fv_codec *fv_codec_by_name(const char *name)
+const struct fv_codec *fv__codec_by_name(const char *name)
 {
     char list[128] = "";
     size_t n = 0;
@@ -28,7 +28,7 @@ const struct fv_codec *fv_codec_by_name(const char *name)
     return NULL;
 }
 
-const struct fv_codec *fv_codec_by_id(int id)
+const struct fv_codec *fv__codec_by_id(int id)
 {
     for (int i = 0; fv_codecs[i]; i++)
         if (fv_codecs[i]->id == id)

@@ -24,7 +24,7 @@ struct fv_codec {
 
 extern const struct fv_codec *const fv_codecs[]; /* NULL-terminated */
 const struct fv_codec *
-fv_codec_by_name(const char *name);            /* NULL, and a sentence listing the valid names */
-const struct fv_codec *fv_codec_by_id(int id); /* NULL, and a sentence */
+fv__codec_by_name(const char *name);            /* NULL, and a sentence listing the valid names */
+const struct fv_codec *fv__codec_by_id(int id); /* NULL, and a sentence */
 
 #endif

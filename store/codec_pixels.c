@@ -39,7 +39,7 @@ static int pixels_open(void **ctx, int width, int height, int level)
     p->height = height;
     p->level = level;
     p->bytes = (size_t)width * (size_t)height * 3;
-    p->unfilter = fv_pixels_unfilter();
+    p->unfilter = fv__pixels_unfilter();
     p->d = ZSTD_createDCtx();
     p->planes = malloc(p->bytes);
     if (!p->d || !p->planes) {
@@ -61,7 +61,7 @@ static int pixels_encode(void *ctx, const uint8_t *rgb, uint8_t *dst, size_t *n)
 
     if (!p->c && !(p->c = ZSTD_createCCtx()))
         return fv_err(FV_ENOMEM, "out of memory for zstd");
-    fv_pixels_filter(rgb, p->width, p->height, p->planes);
+    fv__pixels_filter(rgb, p->width, p->height, p->planes);
     const size_t size =
         ZSTD_compressCCtx(p->c, dst, ZSTD_compressBound(p->bytes), p->planes, p->bytes, p->level);
     if (ZSTD_isError(size))

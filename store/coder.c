@@ -31,7 +31,7 @@ int fv_encoder_open(struct fv_encoder **out, const struct fv_store_settings *s)
         return fv_err(FV_ENOMEM, "out of memory");
     e->width = s->width;
     e->height = s->height;
-    e->codec = fv_codec_by_name(s->codec);
+    e->codec = fv__codec_by_name(s->codec);
     const int rc = e->codec ? e->codec->open(&e->ctx, s->width, s->height, s->level) : FV_ENOTFOUND;
     if (rc < 0) {
         free(e);
@@ -66,7 +66,7 @@ int fv_encoder_write(struct fv_encoder *e, const uint8_t *rgb, uint32_t image, u
                                 .height = e->height,
                                 .codec = e->codec->id,
                                 .payload_bytes = (uint32_t)payload};
-    fv_record_seal(dst, &r);
+    fv__record_seal(dst, &r);
     *n = FV_RECORD_HEADER + payload;
     return FV_OK;
 }
@@ -80,7 +80,7 @@ int fv_decoder_open(struct fv_decoder **out, const struct fv_store *s)
     if (!d)
         return fv_err(FV_ENOMEM, "out of memory");
     d->store = s;
-    d->codec = fv_codec_by_name(info->codec);
+    d->codec = fv__codec_by_name(info->codec);
     const int rc = d->codec ? d->codec->open(&d->ctx, info->width, info->height, 0) : FV_ENOTFOUND;
     if (rc < 0) {
         free(d);
@@ -107,7 +107,7 @@ static int read_record(struct fv_decoder *d, uint64_t image, uint8_t *rgb)
     struct fv_record r;
 
     FV_TRY(fv__store_record(d->store, image, &bytes, &n));
-    FV_TRY(fv_record_parse(bytes, n, &r));
+    FV_TRY(fv__record_parse(bytes, n, &r));
     if (r.image != image || r.width != info->width || r.height != info->height ||
         r.codec != d->codec->id)
         return fv_err(FV_ECORRUPT, "the record belongs to another image or data set");

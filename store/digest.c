@@ -9,7 +9,7 @@ struct fv_digest {
     XXH3_state_t state;
 };
 
-struct fv_digest *fv_digest_new(void)
+struct fv_digest *fv__digest_new(void)
 {
     XXH3_state_t *s = XXH3_createState();
 
@@ -18,22 +18,22 @@ struct fv_digest *fv_digest_new(void)
     return (struct fv_digest *)s;
 }
 
-void fv_digest_free(struct fv_digest *d)
+void fv__digest_free(struct fv_digest *d)
 {
     XXH3_freeState(d ? &d->state : NULL);
 }
 
-void fv_digest_record(struct fv_digest *d, uint64_t checksum)
+void fv__digest_record(struct fv_digest *d, uint64_t checksum)
 {
     uint8_t b[8];
 
-    fv_put64(b, checksum);
+    fv__put64(b, checksum);
     XXH3_64bits_update(&d->state, b, sizeof b);
 }
 
-uint64_t fv_digest_end(struct fv_digest *d, const uint8_t *index, size_t index_bytes,
-                       const uint8_t *labels, size_t labels_bytes, const uint8_t *names,
-                       size_t names_bytes)
+uint64_t fv__digest_end(struct fv_digest *d, const uint8_t *index, size_t index_bytes,
+                        const uint8_t *labels, size_t labels_bytes, const uint8_t *names,
+                        size_t names_bytes)
 {
     /* Where a record lies is not content; which label and split it has is. */
     for (size_t i = 0; i + FV_INDEX_ENTRY <= index_bytes; i += FV_INDEX_ENTRY)

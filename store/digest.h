@@ -7,12 +7,12 @@
 #include <stdint.h>
 
 struct fv_digest;
-struct fv_digest *fv_digest_new(void); /* NULL when out of memory */
-void fv_digest_free(struct fv_digest *d);
-void fv_digest_record(struct fv_digest *d, uint64_t checksum);
+struct fv_digest *fv__digest_new(void); /* NULL when out of memory */
+void fv__digest_free(struct fv_digest *d);
+void fv__digest_record(struct fv_digest *d, uint64_t checksum);
 /* The tables, after all records; returns the digest. */
-uint64_t fv_digest_end(struct fv_digest *d, const uint8_t *index, size_t index_bytes,
-                       const uint8_t *labels, size_t labels_bytes, const uint8_t *names,
-                       size_t names_bytes);
+uint64_t fv__digest_end(struct fv_digest *d, const uint8_t *index, size_t index_bytes,
+                        const uint8_t *labels, size_t labels_bytes, const uint8_t *names,
+                        size_t names_bytes);
 
 #endif

@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-void fv_pixels_filter(const uint8_t *rgb, int width, int height, uint8_t *planes)
+void fv__pixels_filter(const uint8_t *rgb, int width, int height, uint8_t *planes)
 {
     const size_t n = (size_t)width * (size_t)height;
     uint8_t *const g = planes, *const r = planes + n, *const b = planes + 2 * n;
@@ -21,7 +21,7 @@ void fv_pixels_filter(const uint8_t *rgb, int width, int height, uint8_t *planes
                 (uint8_t)(planes[(size_t)p * n + i] - planes[(size_t)p * n + i - (size_t)width]);
 }
 
-void fv_pixels_unfilter_c(uint8_t *planes, int width, int height, uint8_t *rgb)
+void fv__pixels_unfilter_c(uint8_t *planes, int width, int height, uint8_t *rgb)
 {
     const size_t n = (size_t)width * (size_t)height;
     uint8_t *const g = planes, *const r = planes + n, *const b = planes + 2 * n;
@@ -38,11 +38,11 @@ void fv_pixels_unfilter_c(uint8_t *planes, int width, int height, uint8_t *rgb)
     }
 }
 
-fv_unfilter_fn fv_pixels_unfilter(void)
+fv_unfilter_fn fv__pixels_unfilter(void)
 {
 #if defined(__x86_64__)
     if (fv_cpu_flags() & FV_CPU_AVX2)
-        return fv_pixels_unfilter_avx2;
+        return fv__pixels_unfilter_avx2;
 #endif
-    return fv_pixels_unfilter_c;
+    return fv__pixels_unfilter_c;
 }

@@ -12,10 +12,10 @@
 
 typedef void (*fv_unfilter_fn)(uint8_t *planes, int width, int height, uint8_t *rgb);
 
-void fv_pixels_filter(const uint8_t *rgb, int width, int height, uint8_t *planes);
-void fv_pixels_unfilter_c(uint8_t *planes, int width, int height, uint8_t *rgb);
-void fv_pixels_unfilter_avx2(uint8_t *planes, int width, int height, uint8_t *rgb);
+void fv__pixels_filter(const uint8_t *rgb, int width, int height, uint8_t *planes);
+void fv__pixels_unfilter_c(uint8_t *planes, int width, int height, uint8_t *rgb);
+void fv__pixels_unfilter_avx2(uint8_t *planes, int width, int height, uint8_t *rgb);
 /* The fastest that fv_cpu_flags() allows. */
-fv_unfilter_fn fv_pixels_unfilter(void);
+fv_unfilter_fn fv__pixels_unfilter(void);
 
 #endif

@@ -56,7 +56,7 @@ static void sum_rows(uint8_t *plane, size_t width, size_t n)
         plane[i] = (uint8_t)(plane[i] + plane[i - width]);
 }
 
-void fv_pixels_unfilter_avx2(uint8_t *planes, int width, int height, uint8_t *rgb)
+void fv__pixels_unfilter_avx2(uint8_t *planes, int width, int height, uint8_t *rgb)
 {
     const size_t n = (size_t)width * (size_t)height;
     uint8_t *const g = planes, *const r = planes + n, *const b = planes + 2 * n;

@@ -152,11 +152,11 @@ static int read_blocks(struct fv_store *s, MDB_dbi dbi)
 static int read_settings(struct fv_store *s, struct span p)
 {
     struct fv_settings_record r;
-    const int rc = fv_settings_parse(p.p, p.n, &r);
+    const int rc = fv__settings_parse(p.p, p.n, &r);
 
     if (rc < 0)
         return with_path(s, rc);
-    const struct fv_codec *codec = fv_codec_by_id((int)r.codec);
+    const struct fv_codec *codec = fv__codec_by_id((int)r.codec);
     if (!codec)
         return with_path(s, FV_EVERSION);
     s->packed_with = strndup(r.text, r.text_bytes);
@@ -173,7 +173,7 @@ static int read_settings(struct fv_store *s, struct span p)
 /* Labels partition the images in order, training identities first. */
 static int read_labels(struct fv_store *s, struct span p)
 {
-    if (p.n < 4 || fv_get32(p.p) != s->info.labels || s->info.labels > p.n / 16)
+    if (p.n < 4 || fv__get32(p.p) != s->info.labels || s->info.labels > p.n / 16)
         return corrupt(s, "its table of identities");
     s->label = calloc(s->info.labels, sizeof *s->label);
     s->label_names = malloc(p.n + s->info.labels);
@@ -187,9 +187,9 @@ static int read_labels(struct fv_store *s, struct span p)
         struct label *l = &s->label[i];
         if (p.n - at < 16)
             return corrupt(s, "its table of identities");
-        *l = (struct label){name, fv_get32(p.p + at), fv_get32(p.p + at + 4),
-                            fv_get32(p.p + at + 8)};
-        const uint32_t n = fv_get32(p.p + at + 12);
+        *l = (struct label){name, fv__get32(p.p + at), fv__get32(p.p + at + 4),
+                            fv__get32(p.p + at + 8)};
+        const uint32_t n = fv__get32(p.p + at + 12);
         at += 16;
         if (n > p.n - at || l->first != first || l->count == 0 || l->holdout > 1 ||
             (i > 0 && l->holdout < s->label[i - 1].holdout))
@@ -214,12 +214,12 @@ static int read_names(struct fv_store *s)
     const uint8_t *text = s->names.p + 8 * (n + 1);
     uint64_t last = 0;
     for (uint64_t i = 1; i <= n; i++) {
-        const uint64_t end = fv_get64(s->names.p + 8 * i);
+        const uint64_t end = fv__get64(s->names.p + 8 * i);
         if (end <= last || end > pool || text[end - 1] != '\0')
             return corrupt(s, "its table of names");
         last = end;
     }
-    return fv_get64(s->names.p) == 0 && last == pool ? FV_OK : corrupt(s, "its table of names");
+    return fv__get64(s->names.p) == 0 && last == pool ? FV_OK : corrupt(s, "its table of names");
 }
 
 /* Every entry must point into a block and agree with the table of identities. */
@@ -231,7 +231,7 @@ static int read_index(struct fv_store *s)
         return corrupt(s, "its index");
     for (uint64_t l = 0, i = 0; l < s->info.labels; l++)
         for (const uint64_t end = i + s->label[l].count; i < end; i++) {
-            fv_index_parse(s->index.p + i * FV_INDEX_ENTRY, &e);
+            fv__index_parse(s->index.p + i * FV_INDEX_ENTRY, &e);
             if (e.label != l || e.split >= FV_SPLITS ||
                 (e.split == FV_SPLIT_HOLDOUT) != (int)s->label[l].holdout || e.block >= s->blocks ||
                 e.bytes < FV_RECORD_HEADER || e.offset % FV_RECORD_ALIGN ||
@@ -257,7 +257,7 @@ static int read_tables(struct fv_store *s)
                       "%s: is not a finished data set: run the same 'fvprep pack' command again",
                       s->path);
     FV_TRY(found);
-    FV_TRY(fv_complete_parse(p.p, p.n, &c) < 0 ? with_path(s, FV_ECORRUPT) : FV_OK);
+    FV_TRY(fv__complete_parse(p.p, p.n, &c) < 0 ? with_path(s, FV_ECORRUPT) : FV_OK);
     FV_TRY(get(s, dbi, "fv", &p));
     FV_TRY(read_settings(s, p));
     if (c.images == 0 || c.images > UINT32_MAX || c.labels > c.images || c.blocks > c.images)
@@ -341,7 +341,7 @@ static int check_image(const struct fv_store *s, uint64_t image)
 
 static const char *name_of(const struct fv_store *s, uint64_t image)
 {
-    return (const char *)s->names.p + 8 * (s->info.images + 1) + fv_get64(s->names.p + 8 * image);
+    return (const char *)s->names.p + 8 * (s->info.images + 1) + fv__get64(s->names.p + 8 * image);
 }
 
 int fv_store_image(const struct fv_store *s, uint64_t image, struct fv_store_image *out)
@@ -349,7 +349,7 @@ int fv_store_image(const struct fv_store *s, uint64_t image, struct fv_store_ima
     struct fv_index_entry e;
 
     FV_TRY(check_image(s, image));
-    fv_index_parse(s->index.p + image * FV_INDEX_ENTRY, &e);
+    fv__index_parse(s->index.p + image * FV_INDEX_ENTRY, &e);
     *out = (struct fv_store_image){e.label, (enum fv_split)e.split, e.bytes, name_of(s, image)};
     return FV_OK;
 }
@@ -369,7 +369,7 @@ int fv__store_record(const struct fv_store *s, uint64_t image, const uint8_t **b
     struct fv_index_entry e;
 
     FV_TRY(check_image(s, image));
-    fv_index_parse(s->index.p + image * FV_INDEX_ENTRY, &e);
+    fv__index_parse(s->index.p + image * FV_INDEX_ENTRY, &e);
     *bytes = s->block[e.block].p + e.offset;
     *n = e.bytes;
     return FV_OK;
@@ -377,7 +377,7 @@ int fv__store_record(const struct fv_store *s, uint64_t image, const uint8_t **b
 
 uint64_t fv__store_digest(const struct fv_store *s)
 {
-    struct fv_digest *d = fv_digest_new();
+    struct fv_digest *d = fv__digest_new();
     const uint8_t *bytes;
     size_t n;
 
@@ -385,10 +385,10 @@ uint64_t fv__store_digest(const struct fv_store *s)
         return 0;
     for (uint64_t i = 0; i < s->info.images; i++)
         if (fv__store_record(s, i, &bytes, &n) >= 0)
-            fv_digest_record(d, fv_record_checksum(bytes));
-    const uint64_t digest = fv_digest_end(d, s->index.p, s->index.n, s->labels_raw.p,
-                                          s->labels_raw.n, s->names.p, s->names.n);
-    fv_digest_free(d);
+            fv__digest_record(d, fv__record_checksum(bytes));
+    const uint64_t digest = fv__digest_end(d, s->index.p, s->index.n, s->labels_raw.p,
+                                           s->labels_raw.n, s->names.p, s->names.n);
+    fv__digest_free(d);
     return digest;
 }
 

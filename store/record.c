@@ -5,64 +5,64 @@
 #include <string.h>
 #include <xxhash.h>
 
-uint16_t fv_get16(const uint8_t *p)
+uint16_t fv__get16(const uint8_t *p)
 {
     return (uint16_t)(p[0] | p[1] << 8);
 }
 
-uint32_t fv_get32(const uint8_t *p)
+uint32_t fv__get32(const uint8_t *p)
 {
     return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 }
 
-uint64_t fv_get64(const uint8_t *p)
+uint64_t fv__get64(const uint8_t *p)
 {
-    return fv_get32(p) | (uint64_t)fv_get32(p + 4) << 32;
+    return fv__get32(p) | (uint64_t)fv__get32(p + 4) << 32;
 }
 
-void fv_put16(uint8_t *p, uint16_t v)
+void fv__put16(uint8_t *p, uint16_t v)
 {
     p[0] = (uint8_t)v;
     p[1] = (uint8_t)(v >> 8);
 }
 
-void fv_put32(uint8_t *p, uint32_t v)
+void fv__put32(uint8_t *p, uint32_t v)
 {
     for (int i = 0; i < 4; i++)
         p[i] = (uint8_t)(v >> 8 * i);
 }
 
-void fv_put64(uint8_t *p, uint64_t v)
+void fv__put64(uint8_t *p, uint64_t v)
 {
     for (int i = 0; i < 8; i++)
         p[i] = (uint8_t)(v >> 8 * i);
 }
 
-void fv_record_seal(uint8_t *record, const struct fv_record *r)
+void fv__record_seal(uint8_t *record, const struct fv_record *r)
 {
-    fv_put32(record + 8, r->image);
-    fv_put32(record + 12, r->payload_bytes);
-    fv_put16(record + 16, (uint16_t)r->width);
-    fv_put16(record + 18, (uint16_t)r->height);
+    fv__put32(record + 8, r->image);
+    fv__put32(record + 12, r->payload_bytes);
+    fv__put16(record + 16, (uint16_t)r->width);
+    fv__put16(record + 18, (uint16_t)r->height);
     record[20] = (uint8_t)r->codec;
     memset(record + 21, 0, 3);
-    fv_put64(record, XXH3_64bits(record + 8, FV_RECORD_HEADER - 8 + (size_t)r->payload_bytes));
+    fv__put64(record, XXH3_64bits(record + 8, FV_RECORD_HEADER - 8 + (size_t)r->payload_bytes));
 }
 
-int fv_record_parse(const uint8_t *p, size_t n, struct fv_record *out)
+int fv__record_parse(const uint8_t *p, size_t n, struct fv_record *out)
 {
     if (n < FV_RECORD_HEADER)
         return fv_err(FV_ECORRUPT, "record of %zu bytes is shorter than its header", n);
-    const uint32_t payload = fv_get32(p + 12);
+    const uint32_t payload = fv__get32(p + 12);
     if (payload != n - FV_RECORD_HEADER)
         return fv_err(FV_ECORRUPT, "record says %u bytes of payload and has %zu", payload,
                       n - FV_RECORD_HEADER);
-    if (XXH3_64bits(p + 8, n - 8) != fv_get64(p))
+    if (XXH3_64bits(p + 8, n - 8) != fv__get64(p))
         return fv_err(FV_ECORRUPT, "checksum does not match");
     *out = (struct fv_record){
-        .image = fv_get32(p + 8),
-        .width = fv_get16(p + 16),
-        .height = fv_get16(p + 18),
+        .image = fv__get32(p + 8),
+        .width = fv__get16(p + 16),
+        .height = fv__get16(p + 18),
         .codec = p[20],
         .payload = p + FV_RECORD_HEADER,
         .payload_bytes = payload,
@@ -70,41 +70,41 @@ int fv_record_parse(const uint8_t *p, size_t n, struct fv_record *out)
     return FV_OK;
 }
 
-uint64_t fv_record_checksum(const uint8_t *record)
+uint64_t fv__record_checksum(const uint8_t *record)
 {
-    return fv_get64(record);
+    return fv__get64(record);
 }
 
-void fv_index_write(uint8_t p[FV_INDEX_ENTRY], const struct fv_index_entry *e)
+void fv__index_write(uint8_t p[FV_INDEX_ENTRY], const struct fv_index_entry *e)
 {
-    fv_put32(p, e->block);
-    fv_put32(p + 4, e->offset);
-    fv_put32(p + 8, e->bytes);
-    fv_put32(p + 12, e->label | e->split << 30);
+    fv__put32(p, e->block);
+    fv__put32(p + 4, e->offset);
+    fv__put32(p + 8, e->bytes);
+    fv__put32(p + 12, e->label | e->split << 30);
 }
 
-void fv_index_parse(const uint8_t p[FV_INDEX_ENTRY], struct fv_index_entry *e)
+void fv__index_parse(const uint8_t p[FV_INDEX_ENTRY], struct fv_index_entry *e)
 {
-    const uint32_t word = fv_get32(p + 12);
+    const uint32_t word = fv__get32(p + 12);
 
-    *e = (struct fv_index_entry){.block = fv_get32(p),
-                                 .offset = fv_get32(p + 4),
-                                 .bytes = fv_get32(p + 8),
+    *e = (struct fv_index_entry){.block = fv__get32(p),
+                                 .offset = fv__get32(p + 4),
+                                 .bytes = fv__get32(p + 8),
                                  .label = word & 0x3fffffffu,
                                  .split = word >> 30};
 }
 
-int fv_settings_parse(const uint8_t *p, size_t n, struct fv_settings_record *out)
+int fv__settings_parse(const uint8_t *p, size_t n, struct fv_settings_record *out)
 {
     if (n < FV_SETTINGS_FIXED || memcmp(p, "FVSTORE", 7) != 0)
         return fv_err(FV_ECORRUPT, "is not an fv data set");
     *out = (struct fv_settings_record){
-        .version = fv_get32(p + 8),
-        .width = fv_get32(p + 12),
-        .height = fv_get32(p + 16),
-        .codec = fv_get32(p + 20),
+        .version = fv__get32(p + 8),
+        .width = fv__get32(p + 12),
+        .height = fv__get32(p + 16),
+        .codec = fv__get32(p + 20),
         .text = (const char *)p + FV_SETTINGS_FIXED,
-        .text_bytes = fv_get32(p + 24),
+        .text_bytes = fv__get32(p + 24),
     };
     if (p[7] != '1' || out->version != FV_STORE_VERSION)
         return fv_err(FV_EVERSION, "is a data set of version %u and this program reads version %d",
@@ -115,23 +115,23 @@ int fv_settings_parse(const uint8_t *p, size_t n, struct fv_settings_record *out
     return FV_OK;
 }
 
-void fv_complete_write(uint8_t p[FV_COMPLETE_BYTES], const struct fv_complete_record *c)
+void fv__complete_write(uint8_t p[FV_COMPLETE_BYTES], const struct fv_complete_record *c)
 {
-    fv_put64(p, c->images);
-    fv_put64(p + 8, c->labels);
-    fv_put64(p + 16, c->blocks);
-    fv_put64(p + 24, c->record_bytes);
-    fv_put64(p + 32, c->digest);
+    fv__put64(p, c->images);
+    fv__put64(p + 8, c->labels);
+    fv__put64(p + 16, c->blocks);
+    fv__put64(p + 24, c->record_bytes);
+    fv__put64(p + 32, c->digest);
 }
 
-int fv_complete_parse(const uint8_t *p, size_t n, struct fv_complete_record *out)
+int fv__complete_parse(const uint8_t *p, size_t n, struct fv_complete_record *out)
 {
     if (n != FV_COMPLETE_BYTES)
         return fv_err(FV_ECORRUPT, "has a damaged completion mark");
-    *out = (struct fv_complete_record){.images = fv_get64(p),
-                                       .labels = fv_get64(p + 8),
-                                       .blocks = fv_get64(p + 16),
-                                       .record_bytes = fv_get64(p + 24),
-                                       .digest = fv_get64(p + 32)};
+    *out = (struct fv_complete_record){.images = fv__get64(p),
+                                       .labels = fv__get64(p + 8),
+                                       .blocks = fv__get64(p + 16),
+                                       .record_bytes = fv__get64(p + 24),
+                                       .digest = fv__get64(p + 32)};
     return FV_OK;
 }

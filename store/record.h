@@ -64,25 +64,25 @@ struct fv_complete_record {
     uint64_t images, labels, blocks, record_bytes, digest;
 };
 
-uint16_t fv_get16(const uint8_t *p);
-uint32_t fv_get32(const uint8_t *p);
-uint64_t fv_get64(const uint8_t *p);
-void fv_put16(uint8_t *p, uint16_t v);
-void fv_put32(uint8_t *p, uint32_t v);
-void fv_put64(uint8_t *p, uint64_t v);
+uint16_t fv__get16(const uint8_t *p);
+uint32_t fv__get32(const uint8_t *p);
+uint64_t fv__get64(const uint8_t *p);
+void fv__put16(uint8_t *p, uint16_t v);
+void fv__put32(uint8_t *p, uint32_t v);
+void fv__put64(uint8_t *p, uint64_t v);
 
 /* Fills the header before a payload already in place at record + FV_RECORD_HEADER. */
-void fv_record_seal(uint8_t *record, const struct fv_record *r);
+void fv__record_seal(uint8_t *record, const struct fv_record *r);
 /* FV_ECORRUPT says what is wrong: too short, wrong length, wrong checksum. */
-int fv_record_parse(const uint8_t *p, size_t n, struct fv_record *out);
+int fv__record_parse(const uint8_t *p, size_t n, struct fv_record *out);
 /* The stored checksum, of a record whose header is whole. */
-uint64_t fv_record_checksum(const uint8_t *record);
+uint64_t fv__record_checksum(const uint8_t *record);
 
-void fv_index_write(uint8_t p[FV_INDEX_ENTRY], const struct fv_index_entry *e);
-void fv_index_parse(const uint8_t p[FV_INDEX_ENTRY], struct fv_index_entry *e);
+void fv__index_write(uint8_t p[FV_INDEX_ENTRY], const struct fv_index_entry *e);
+void fv__index_parse(const uint8_t p[FV_INDEX_ENTRY], struct fv_index_entry *e);
 /* FV_EVERSION for another version, FV_ECORRUPT for anything that is not settings. */
-int fv_settings_parse(const uint8_t *p, size_t n, struct fv_settings_record *out);
-void fv_complete_write(uint8_t p[FV_COMPLETE_BYTES], const struct fv_complete_record *c);
-int fv_complete_parse(const uint8_t *p, size_t n, struct fv_complete_record *out);
+int fv__settings_parse(const uint8_t *p, size_t n, struct fv_settings_record *out);
+void fv__complete_write(uint8_t p[FV_COMPLETE_BYTES], const struct fv_complete_record *c);
+int fv__complete_parse(const uint8_t *p, size_t n, struct fv_complete_record *out);
 
 #endif

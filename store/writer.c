@@ -76,14 +76,14 @@ static int append(struct bytes *b, const void *p, size_t n)
 static int append32(struct bytes *b, uint32_t v)
 {
     uint8_t p[4];
-    fv_put32(p, v);
+    fv__put32(p, v);
     return append(b, p, sizeof p);
 }
 
 static int append64(struct bytes *b, uint64_t v)
 {
     uint8_t p[8];
-    fv_put64(p, v);
+    fv__put64(p, v);
     return append(b, p, sizeof p);
 }
 
@@ -183,7 +183,7 @@ static int open_env(struct fv_store_writer *w)
 
 static int init(struct fv_store_writer *w, const char *path, const struct fv_store_settings *s)
 {
-    const struct fv_codec *codec = fv_codec_by_name(s->codec);
+    const struct fv_codec *codec = fv__codec_by_name(s->codec);
 
     if (!codec)
         return FV_ENOTFOUND;
@@ -195,7 +195,7 @@ static int init(struct fv_store_writer *w, const char *path, const struct fv_sto
     w->path = strdup(path);
     w->part = fv_format("%s.part", path);
     w->packed_with = strdup(s->packed_with ? s->packed_with : "");
-    w->digest = fv_digest_new();
+    w->digest = fv__digest_new();
     if (!w->path || !w->part || !w->packed_with || !w->digest)
         return fv_err(FV_ENOMEM, "out of memory");
     if (unlink(w->part) != 0 && errno != ENOENT)
@@ -228,7 +228,7 @@ static void free_writer(struct fv_store_writer *w)
         mdb_txn_abort(w->txn);
     if (w->env)
         mdb_env_close(w->env);
-    fv_digest_free(w->digest);
+    fv__digest_free(w->digest);
     struct bytes *all[] = {&w->block, &w->index, &w->labels, &w->names, &w->offsets, &w->last_name};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         free(all[i]->p);
@@ -261,8 +261,8 @@ static int end_label(struct fv_store_writer *w)
     const uint64_t n = w->images - w->label_first;
     if (n == 0)
         return fv_err(FV_EINVAL, "%s: the last identity has no image", w->path);
-    fv_put32(w->labels.p + w->label_at, (uint32_t)w->label_first);
-    fv_put32(w->labels.p + w->label_at + 4, (uint32_t)n);
+    fv__put32(w->labels.p + w->label_at, (uint32_t)w->label_first);
+    fv__put32(w->labels.p + w->label_at + 4, (uint32_t)n);
     return FV_OK;
 }
 
@@ -301,7 +301,7 @@ static int check_put(struct fv_store_writer *w, const uint8_t *record, size_t n,
 {
     struct fv_record r;
 
-    FV_TRY(fv_record_parse(record, n, &r));
+    FV_TRY(fv__record_parse(record, n, &r));
     if (r.image != w->images || r.width != w->settings.width || r.height != w->settings.height ||
         r.codec != w->codec_id)
         return fv_err(FV_EINVAL, "%s: record of image %u where image %llu of %dx%d belongs",
@@ -330,13 +330,13 @@ int fv_store_put(struct fv_store_writer *w, const uint8_t *record, size_t n, con
                                      .bytes = (uint32_t)n,
                                      .label = (uint32_t)w->label_count - 1,
                                      .split = split};
-    fv_index_write(entry, &e);
+    fv__index_write(entry, &e);
     FV_TRY(append(&w->index, entry, sizeof entry));
     FV_TRY(append64(&w->offsets, w->names.n));
     FV_TRY(append(&w->names, name, strlen(name) + 1));
     FV_TRY(append(&w->block, record, n));
     FV_TRY(append(&w->block, zero, -n % FV_RECORD_ALIGN));
-    fv_digest_record(w->digest, fv_record_checksum(record));
+    fv__digest_record(w->digest, fv__record_checksum(record));
     w->record_bytes += n;
     w->images++;
     return FV_OK;
@@ -347,15 +347,16 @@ int fv_store_set_split(struct fv_store_writer *w, uint64_t image, enum fv_split 
     struct fv_index_entry e;
 
     if (image >= w->images)
-        return fv_err(FV_EINVAL, "%s: split of image %llu of %llu", w->path, (unsigned long long)image,
-                      (unsigned long long)w->images);
+        return fv_err(FV_EINVAL, "%s: split of image %llu of %llu", w->path,
+                      (unsigned long long)image, (unsigned long long)w->images);
     uint8_t *entry = w->index.p + image * FV_INDEX_ENTRY;
-    fv_index_parse(entry, &e);
+    fv__index_parse(entry, &e);
     if (split >= FV_SPLIT_HOLDOUT || e.split == FV_SPLIT_HOLDOUT)
-        return fv_err(FV_EINVAL, "%s: image %llu: only training and validation images change places", w->path,
+        return fv_err(FV_EINVAL,
+                      "%s: image %llu: only training and validation images change places", w->path,
                       (unsigned long long)image);
     e.split = split;
-    fv_index_write(entry, &e);
+    fv__index_write(entry, &e);
     return FV_OK;
 }
 
@@ -406,10 +407,10 @@ static int put_tables(struct fv_store_writer *w)
             .labels = w->label_count,
             .blocks = w->blocks,
             .record_bytes = w->record_bytes,
-            .digest = fv_digest_end(w->digest, w->index.p, w->index.n, labels.p, labels.n, names.p,
-                                    names.n),
+            .digest = fv__digest_end(w->digest, w->index.p, w->index.n, labels.p, labels.n, names.p,
+                                     names.n),
         };
-        fv_complete_write(complete, &c);
+        fv__complete_write(complete, &c);
         rc = put(w, "complete", 8, complete, sizeof complete);
     }
     if (rc >= 0)

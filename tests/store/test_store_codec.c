@@ -29,7 +29,7 @@ static void check_unfilter(fv_unfilter_fn unfilter, int w, int h)
 
     noise(rgb, n, (uint64_t)n);
     memset(out, 0xA5, n + 2 * CANARY);
-    fv_pixels_filter(rgb, w, h, planes);
+    fv__pixels_filter(rgb, w, h, planes);
     unfilter(planes, w, h, out + CANARY);
     assert_memory_equal(out + CANARY, rgb, n);
     for (int i = 0; i < CANARY; i++)
@@ -43,7 +43,7 @@ static void the_filter_is_exact_in_c(void **state)
 {
     (void)state;
     for (int i = 0; i < SIZES; i++)
-        check_unfilter(fv_pixels_unfilter_c, sizes[i][0], sizes[i][1]);
+        check_unfilter(fv__pixels_unfilter_c, sizes[i][0], sizes[i][1]);
 }
 
 static void the_filter_is_exact_in_avx2(void **state)
@@ -54,7 +54,7 @@ static void the_filter_is_exact_in_avx2(void **state)
         skip();
     }
     for (int i = 0; i < SIZES; i++)
-        check_unfilter(fv_pixels_unfilter(), sizes[i][0], sizes[i][1]);
+        check_unfilter(fv__pixels_unfilter(), sizes[i][0], sizes[i][1]);
 }
 
 static void codecs_round_trip(void **state)
@@ -86,9 +86,9 @@ static void codecs_round_trip(void **state)
 static void unknown_codecs_list_the_known(void **state)
 {
     (void)state;
-    assert_null(fv_codec_by_name("webp"));
+    assert_null(fv__codec_by_name("webp"));
     assert_string_equal(fv_err_text(), "unknown codec 'webp': valid are pixels");
-    assert_null(fv_codec_by_id(99));
+    assert_null(fv__codec_by_id(99));
 }
 
 int main(void)

@@ -12,7 +12,7 @@ static void make(uint8_t *p)
 {
     for (int i = 0; i < PAYLOAD; i++)
         p[FV_RECORD_HEADER + i] = (uint8_t)(i * 7);
-    fv_record_seal(
+    fv__record_seal(
         p, &(struct fv_record){
                .image = 5, .width = 112, .height = 96, .codec = 1, .payload_bytes = PAYLOAD});
 }
@@ -24,7 +24,7 @@ static void a_record_reads_back(void **state)
 
     (void)state;
     make(p);
-    assert_int_equal(fv_record_parse(p, ALL, &r), FV_OK);
+    assert_int_equal(fv__record_parse(p, ALL, &r), FV_OK);
     assert_true(r.image == 5 && r.width == 112 && r.height == 96 && r.codec == 1);
     assert_true(r.payload == p + FV_RECORD_HEADER && r.payload_bytes == PAYLOAD);
 }
@@ -38,11 +38,11 @@ static void every_flipped_bit_is_found(void **state)
     make(p);
     for (int bit = 0; bit < 8 * ALL; bit++) {
         p[bit / 8] ^= (uint8_t)(1 << bit % 8);
-        assert_int_equal(fv_record_parse(p, ALL, &r), FV_ECORRUPT);
+        assert_int_equal(fv__record_parse(p, ALL, &r), FV_ECORRUPT);
         p[bit / 8] ^= (uint8_t)(1 << bit % 8);
     }
     for (size_t n = 0; n < ALL; n++)
-        assert_int_equal(fv_record_parse(p, n, &r), FV_ECORRUPT);
+        assert_int_equal(fv__record_parse(p, n, &r), FV_ECORRUPT);
 }
 
 static void index_entries_read_back(void **state)
@@ -52,8 +52,8 @@ static void index_entries_read_back(void **state)
     uint8_t p[FV_INDEX_ENTRY];
 
     (void)state;
-    fv_index_write(p, &in);
-    fv_index_parse(p, &out);
+    fv__index_write(p, &in);
+    fv__index_parse(p, &out);
     assert_true(out.block == in.block && out.offset == in.offset && out.bytes == in.bytes);
     assert_true(out.label == in.label && out.split == in.split);
 }
@@ -64,19 +64,19 @@ static void settings_are_told_apart(void **state)
     struct fv_settings_record s;
 
     (void)state;
-    fv_put32(p + 8, FV_STORE_VERSION);
-    fv_put32(p + 12, 112);
-    fv_put32(p + 16, 112);
-    fv_put32(p + 20, 1);
-    fv_put32(p + 24, 4);
-    assert_int_equal(fv_settings_parse(p, sizeof p, &s), FV_OK);
-    assert_int_equal(fv_settings_parse(p, sizeof p - 1, &s), FV_ECORRUPT);
-    fv_put32(p + 12, 0);
-    assert_int_equal(fv_settings_parse(p, sizeof p, &s), FV_ECORRUPT);
-    fv_put32(p + 8, 2);
-    assert_int_equal(fv_settings_parse(p, sizeof p, &s), FV_EVERSION);
+    fv__put32(p + 8, FV_STORE_VERSION);
+    fv__put32(p + 12, 112);
+    fv__put32(p + 16, 112);
+    fv__put32(p + 20, 1);
+    fv__put32(p + 24, 4);
+    assert_int_equal(fv__settings_parse(p, sizeof p, &s), FV_OK);
+    assert_int_equal(fv__settings_parse(p, sizeof p - 1, &s), FV_ECORRUPT);
+    fv__put32(p + 12, 0);
+    assert_int_equal(fv__settings_parse(p, sizeof p, &s), FV_ECORRUPT);
+    fv__put32(p + 8, 2);
+    assert_int_equal(fv__settings_parse(p, sizeof p, &s), FV_EVERSION);
     p[0] = 'X';
-    assert_int_equal(fv_settings_parse(p, sizeof p, &s), FV_ECORRUPT);
+    assert_int_equal(fv__settings_parse(p, sizeof p, &s), FV_ECORRUPT);
 }
 
 int main(void)
