@@ -1,19 +1,24 @@
 /* SPDX-License-Identifier: MIT */
-/* The reader: everything is resolved and bounds-checked at open, after which a read is arithmetic in the map.
+/* The reader: everything is proved and resolved at open, after which a read is arithmetic in the map.
  *
- * LMDB trusts its own pages. So before it is asked anything the file's length is compared with the last page
- * that LMDB says is in use: a shortened file would end in SIGBUS. What the pages of its tree say is believed;
- * everything that the values say is not.
+ * LMDB trusts its own pages, so store/pages.c proves them first: a shortened file would end in SIGBUS, a damaged
+ * page in an assertion. Then come the tables, of which nothing is believed either.
+ *
+ * LMDB is opened without its lock file: a finished data set never changes, since a writer builds another file
+ * and renames it. Which files this process has open is kept in a list, for LMDB must not see one twice.
  */
 #include "store/reader.h"
 #include "common/err.h"
 #include "store/codec.h"
 #include "store/digest.h"
+#include "store/pages.h"
 #include "store/record.h"
 #include "store/store.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <lmdb.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,7 +49,13 @@ struct fv_store {
     uint64_t blocks;
     struct label *label;
     uint32_t *by_name; /* image ids in the order of their names; made by the first find */
+    dev_t device;
+    ino_t inode;
+    struct fv_store *next_open;
 };
+
+static pthread_mutex_t open_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct fv_store *open_stores;
 
 static int lmdb_err(const struct fv_store *s, int rc)
 {
@@ -67,47 +78,95 @@ static int corrupt(const struct fv_store *s, const char *what)
 
 /* --- open ----------------------------------------------------------------------------------------- */
 
-static int check_file(const struct fv_store *s, off_t *bytes)
+static int list_as_open(struct fv_store *s, const struct stat *st)
+{
+    int rc = FV_OK;
+
+    pthread_mutex_lock(&open_lock);
+    for (const struct fv_store *o = open_stores; o; o = o->next_open)
+        if (o->device == st->st_dev && o->inode == st->st_ino)
+            rc = fv_err(FV_EEXIST, "%s: is already open in this process: use that handle", s->path);
+    if (rc == FV_OK) {
+        s->device = st->st_dev;
+        s->inode = st->st_ino;
+        s->next_open = open_stores;
+        open_stores = s;
+    }
+    pthread_mutex_unlock(&open_lock);
+    return rc;
+}
+
+static void unlist(const struct fv_store *s)
+{
+    pthread_mutex_lock(&open_lock);
+    for (struct fv_store **o = &open_stores; *o; o = &(*o)->next_open)
+        if (*o == s) {
+            *o = s->next_open;
+            break;
+        }
+    pthread_mutex_unlock(&open_lock);
+}
+
+static int missing(const struct fv_store *s)
+{
+    char part[4096];
+
+    if (snprintf(part, sizeof part, "%s.part", s->path) < (int)sizeof part &&
+        access(part, F_OK) == 0)
+        return fv_err(FV_ENOTFOUND,
+                      "%s: packing was not finished: run the same 'fvprep pack' command again",
+                      s->path);
+    return fv_err(FV_ENOTFOUND, "%s: does not exist: 'fvprep pack' makes it", s->path);
+}
+
+static int check_pages(const struct fv_store *s, int fd, size_t n)
+{
+    const uint8_t *file = n ? mmap(NULL, n, PROT_READ, MAP_SHARED, fd, 0) : NULL;
+
+    if (file == MAP_FAILED)
+        return fv_err_errno(FV_EIO, "%s: cannot map", s->path);
+    const int rc = fv__pages_check(file, n);
+    if (n)
+        munmap((void *)file, n);
+    return rc < 0 ? with_path(s, rc) : FV_OK;
+}
+
+static int check_file(struct fv_store *s)
 {
     struct stat st;
+    int rc = FV_OK;
+    /* O_NONBLOCK: opening a fifo must not wait for a writer. */
+    const int fd = open(s->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
-    if (stat(s->path, &st) != 0) {
-        if (errno != ENOENT)
-            return fv_err_errno(FV_EIO, "%s: cannot open", s->path);
-        char part[4096];
-        snprintf(part, sizeof part, "%s.part", s->path);
-        if (access(part, F_OK) == 0)
-            return fv_err(FV_ENOTFOUND,
-                          "%s: packing was not finished: run the same 'fvprep pack' command again",
-                          s->path);
-        return fv_err(FV_ENOTFOUND, "%s: does not exist: 'fvprep pack' makes it", s->path);
-    }
-    if (!S_ISREG(st.st_mode))
-        return fv_err(FV_EINVAL, "%s: is not a file: a data set is one .lmdb file", s->path);
-    *bytes = st.st_size;
-    return FV_OK;
+    if (fd < 0)
+        return errno == ENOENT ? missing(s) : fv_err_errno(FV_EIO, "%s: cannot open", s->path);
+    if (fstat(fd, &st) != 0)
+        rc = fv_err_errno(FV_EIO, "%s: cannot stat", s->path);
+    else if (!S_ISREG(st.st_mode))
+        rc = fv_err(FV_EINVAL, "%s: is not a file: a data set is one .lmdb file", s->path);
+    if (rc == FV_OK)
+        rc = list_as_open(s, &st);
+    if (rc == FV_OK)
+        rc = check_pages(s, fd, (size_t)st.st_size);
+    if (rc == FV_OK)
+        s->info.file_bytes = (uint64_t)st.st_size;
+    close(fd);
+    return rc;
 }
 
 static int open_map(struct fv_store *s)
 {
-    off_t bytes;
     MDB_envinfo info;
-    MDB_stat stat;
 
-    FV_TRY(check_file(s, &bytes));
+    FV_TRY(check_file(s));
     int rc = mdb_env_create(&s->env);
     if (rc == 0)
         rc = mdb_env_open(s->env, s->path, MDB_NOSUBDIR | MDB_RDONLY | MDB_NOLOCK | MDB_NOTLS, 0);
     if (rc != 0)
         return lmdb_err(s, rc);
     mdb_env_info(s->env, &info);
-    mdb_env_stat(s->env, &stat);
-    const uint64_t used = ((uint64_t)info.me_last_pgno + 1) * stat.ms_psize;
-    if (info.me_last_pgno >= (uint64_t)bytes || used > (uint64_t)bytes ||
-        (uint64_t)bytes > info.me_mapsize)
-        return fv_err(FV_ECORRUPT, "%s: is cut short: %lld bytes of %llu", s->path,
-                      (long long)bytes, (unsigned long long)used);
-    s->info.file_bytes = (uint64_t)bytes;
+    if (info.me_mapsize < s->info.file_bytes)
+        return corrupt(s, "its size of the map");
     rc = mdb_txn_begin(s->env, NULL, MDB_RDONLY, &s->txn);
     return rc == 0 ? FV_OK : lmdb_err(s, rc);
 }
@@ -309,6 +368,7 @@ void fv_store_close(struct fv_store **store)
         mdb_txn_abort(s->txn);
     if (s->env)
         mdb_env_close(s->env);
+    unlist(s);
     free(s->path);
     free(s->packed_with);
     free(s->label_names);

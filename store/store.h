@@ -66,7 +66,7 @@ struct fv_store_label {
 };
 
 /* Opens for reading. FV_ECORRUPT, FV_EVERSION, or FV_ENOTFOUND naming the command that makes or
- * finishes it. One process may have a file open once. */
+ * finishes it. One process may have a file open once: FV_EEXIST. */
 int fv_store_open(struct fv_store **out, const char *path);
 void fv_store_close(struct fv_store **store);
 const struct fv_store_info *fv_store_info(const struct fv_store *s);

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/* Is this file a sound LMDB environment? LMDB trusts what it maps: a file cut short ends in SIGBUS, and a
+ * damaged page in an assertion or a stray read. So the page structure is proved before LMDB sees the file.
+ */
+#ifndef FV_STORE_PAGES_H
+#define FV_STORE_PAGES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Walks the tree of the main table that LMDB would open: every page, node and value lies within the file,
+ * and there is nothing in it that fv does not write (nested tables, duplicates). FV_ECORRUPT,
+ * FV_EVERSION or FV_ENOMEM; the sentence does not name the file. */
+int fv__pages_check(const uint8_t *file, size_t n);
+
+#endif
