@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "store/digest.h"
+#include "common/err.h"
 #include "store/record.h"
 
 #define XXH_STATIC_LINKING_ONLY
@@ -31,14 +32,35 @@ void fv__digest_record(struct fv_digest *d, uint64_t checksum)
     XXH3_64bits_update(&d->state, b, sizeof b);
 }
 
-uint64_t fv__digest_end(struct fv_digest *d, const uint8_t *index, size_t index_bytes,
-                        const uint8_t *labels, size_t labels_bytes, const uint8_t *names,
-                        size_t names_bytes)
+static void add(struct fv_digest *d, struct fv_span s)
+{
+    if (s.n)
+        XXH3_64bits_update(&d->state, s.p, s.n);
+}
+
+uint64_t fv__digest_end(struct fv_digest *d, struct fv_span index, struct fv_span labels,
+                        struct fv_span names)
 {
     /* Where a record lies is not content; which label and split it has is. */
-    for (size_t i = 0; i + FV_INDEX_ENTRY <= index_bytes; i += FV_INDEX_ENTRY)
-        XXH3_64bits_update(&d->state, index + i + 12, 4);
-    XXH3_64bits_update(&d->state, labels, labels_bytes);
-    XXH3_64bits_update(&d->state, names, names_bytes);
+    for (size_t i = 0; i + FV_INDEX_ENTRY <= index.n; i += FV_INDEX_ENTRY)
+        add(d, (struct fv_span){index.p + i + 12, 4});
+    add(d, labels);
+    add(d, names);
     return XXH3_64bits_digest(&d->state);
+}
+
+int fv__tables_checksum(uint64_t *out, struct fv_span settings, struct fv_span index,
+                        struct fv_span labels, struct fv_span names)
+{
+    struct fv_digest *d = fv__digest_new();
+
+    if (!d)
+        return fv_err(FV_ENOMEM, "out of memory");
+    add(d, settings);
+    add(d, index);
+    add(d, labels);
+    add(d, names);
+    *out = XXH3_64bits_digest(&d->state);
+    fv__digest_free(d);
+    return FV_OK;
 }

@@ -1,37 +1,29 @@
 /* SPDX-License-Identifier: MIT */
 /* The reader: everything is proved and resolved at open, after which a read is arithmetic in the map.
  *
- * LMDB trusts its own pages, so store/pages.c proves them first: a shortened file would end in SIGBUS, a damaged
- * page in an assertion. Then come the tables, of which nothing is believed either.
+ * LMDB trusts its own pages, so they are proved first (store/pages.h). Then come the tables, of which nothing
+ * is believed either.
  *
  * LMDB is opened without its lock file: a finished data set never changes, since a writer builds another file
- * and renames it. Which files this process has open is kept in a list, for LMDB must not see one twice.
+ * and renames it.
  */
 #include "store/reader.h"
 #include "common/err.h"
 #include "store/codec.h"
 #include "store/digest.h"
-#include "store/pages.h"
+#include "store/name_set.h"
+#include "store/open_file.h"
 #include "store/record.h"
 #include "store/store.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <lmdb.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 const char *const fv_split_names[] = {"train", "val", "holdout", NULL};
-
-struct span {
-    const uint8_t *p;
-    size_t n;
-};
 
 struct label {
     const char *name; /* terminated copy */
@@ -44,18 +36,14 @@ struct fv_store {
     char *packed_with, *label_names;
     MDB_env *env;
     MDB_txn *txn;
-    struct span index, labels_raw, names;
-    struct span *block;
+    struct fv_span settings, index, labels_raw, names;
+    struct fv_span *block;
     uint64_t blocks;
     struct label *label;
-    uint32_t *by_name; /* image ids in the order of their names; made by the first find */
-    dev_t device;
-    ino_t inode;
-    struct fv_store *next_open;
+    pthread_mutex_t find_lock;
+    struct fv_name_set by_name; /* filled by the first find, under the lock */
+    struct fv_open_file file;
 };
-
-static pthread_mutex_t open_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct fv_store *open_stores;
 
 static int lmdb_err(const struct fv_store *s, int rc)
 {
@@ -78,87 +66,11 @@ static int corrupt(const struct fv_store *s, const char *what)
 
 /* --- open ----------------------------------------------------------------------------------------- */
 
-static int list_as_open(struct fv_store *s, const struct stat *st)
-{
-    int rc = FV_OK;
-
-    pthread_mutex_lock(&open_lock);
-    for (const struct fv_store *o = open_stores; o; o = o->next_open)
-        if (o->device == st->st_dev && o->inode == st->st_ino)
-            rc = fv_err(FV_EEXIST, "%s: is already open in this process: use that handle", s->path);
-    if (rc == FV_OK) {
-        s->device = st->st_dev;
-        s->inode = st->st_ino;
-        s->next_open = open_stores;
-        open_stores = s;
-    }
-    pthread_mutex_unlock(&open_lock);
-    return rc;
-}
-
-static void unlist(const struct fv_store *s)
-{
-    pthread_mutex_lock(&open_lock);
-    for (struct fv_store **o = &open_stores; *o; o = &(*o)->next_open)
-        if (*o == s) {
-            *o = s->next_open;
-            break;
-        }
-    pthread_mutex_unlock(&open_lock);
-}
-
-static int missing(const struct fv_store *s)
-{
-    char part[4096];
-
-    if (snprintf(part, sizeof part, "%s.part", s->path) < (int)sizeof part &&
-        access(part, F_OK) == 0)
-        return fv_err(FV_ENOTFOUND,
-                      "%s: packing was not finished: run the same 'fvprep pack' command again",
-                      s->path);
-    return fv_err(FV_ENOTFOUND, "%s: does not exist: 'fvprep pack' makes it", s->path);
-}
-
-static int check_pages(const struct fv_store *s, int fd, size_t n)
-{
-    const uint8_t *file = n ? mmap(NULL, n, PROT_READ, MAP_SHARED, fd, 0) : NULL;
-
-    if (file == MAP_FAILED)
-        return fv_err_errno(FV_EIO, "%s: cannot map", s->path);
-    const int rc = fv__pages_check(file, n);
-    if (n)
-        munmap((void *)file, n);
-    return rc < 0 ? with_path(s, rc) : FV_OK;
-}
-
-static int check_file(struct fv_store *s)
-{
-    struct stat st;
-    int rc = FV_OK;
-    /* O_NONBLOCK: opening a fifo must not wait for a writer. */
-    const int fd = open(s->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-
-    if (fd < 0)
-        return errno == ENOENT ? missing(s) : fv_err_errno(FV_EIO, "%s: cannot open", s->path);
-    if (fstat(fd, &st) != 0)
-        rc = fv_err_errno(FV_EIO, "%s: cannot stat", s->path);
-    else if (!S_ISREG(st.st_mode))
-        rc = fv_err(FV_EINVAL, "%s: is not a file: a data set is one .lmdb file", s->path);
-    if (rc == FV_OK)
-        rc = list_as_open(s, &st);
-    if (rc == FV_OK)
-        rc = check_pages(s, fd, (size_t)st.st_size);
-    if (rc == FV_OK)
-        s->info.file_bytes = (uint64_t)st.st_size;
-    close(fd);
-    return rc;
-}
-
 static int open_map(struct fv_store *s)
 {
     MDB_envinfo info;
 
-    FV_TRY(check_file(s));
+    FV_TRY(fv__open_file_check(&s->file, s->path, &s->info.file_bytes));
     int rc = mdb_env_create(&s->env);
     if (rc == 0)
         rc = mdb_env_open(s->env, s->path, MDB_NOSUBDIR | MDB_RDONLY | MDB_NOLOCK | MDB_NOTLS, 0);
@@ -171,17 +83,23 @@ static int open_map(struct fv_store *s)
     return rc == 0 ? FV_OK : lmdb_err(s, rc);
 }
 
-static int get(struct fv_store *s, MDB_dbi dbi, const char *key, struct span *out)
+static int get(struct fv_store *s, MDB_dbi dbi, const char *key, struct fv_span *out)
 {
     MDB_val k = {strlen(key), (void *)key}, v;
     const int rc = mdb_get(s->txn, dbi, &k, &v);
 
     if (rc == MDB_NOTFOUND)
-        return fv_err(FV_ENOTFOUND, "%s: has no '%s'", s->path, key);
+        return fv_err(FV_ENOTFOUND, "%s: damaged: it has no key '%s'", s->path, key);
     if (rc != 0)
         return lmdb_err(s, rc);
-    *out = (struct span){v.mv_data, v.mv_size};
+    *out = (struct fv_span){v.mv_data, v.mv_size};
     return FV_OK;
+}
+
+static int need(struct fv_store *s, MDB_dbi dbi, const char *key, struct fv_span *out)
+{
+    const int rc = get(s, dbi, key, out);
+    return rc == FV_ENOTFOUND ? fv_err(FV_ECORRUPT, "%s", fv_err_text()) : rc;
 }
 
 static int read_blocks(struct fv_store *s, MDB_dbi dbi)
@@ -199,7 +117,7 @@ static int read_blocks(struct fv_store *s, MDB_dbi dbi)
         if (k.mv_size != 5 || key[0] != 'B' ||
             ((uint32_t)key[1] << 24 | (uint32_t)key[2] << 16 | (uint32_t)key[3] << 8 | key[4]) != i)
             break;
-        s->block[i] = (struct span){v.mv_data, v.mv_size};
+        s->block[i] = (struct fv_span){v.mv_data, v.mv_size};
         rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT);
     }
     mdb_cursor_close(cursor);
@@ -208,7 +126,7 @@ static int read_blocks(struct fv_store *s, MDB_dbi dbi)
     return FV_OK;
 }
 
-static int read_settings(struct fv_store *s, struct span p)
+static int read_settings(struct fv_store *s, struct fv_span p)
 {
     struct fv_settings_record r;
     const int rc = fv__settings_parse(p.p, p.n, &r);
@@ -230,7 +148,7 @@ static int read_settings(struct fv_store *s, struct span p)
 }
 
 /* Labels partition the images in order, training identities first. */
-static int read_labels(struct fv_store *s, struct span p)
+static int read_labels(struct fv_store *s, struct fv_span p)
 {
     if (p.n < 4 || fv__get32(p.p) != s->info.labels || s->info.labels > p.n / 16)
         return corrupt(s, "its table of identities");
@@ -285,6 +203,7 @@ static int read_names(struct fv_store *s)
 static int read_index(struct fv_store *s)
 {
     struct fv_index_entry e;
+    uint64_t bytes = 0;
 
     if (s->index.n / FV_INDEX_ENTRY != s->info.images || s->index.n % FV_INDEX_ENTRY)
         return corrupt(s, "its index");
@@ -297,29 +216,37 @@ static int read_index(struct fv_store *s)
                 e.offset > s->block[e.block].n || e.bytes > s->block[e.block].n - e.offset)
                 return corrupt(s, "its index");
             s->info.split_images[e.split]++;
+            bytes += e.bytes;
         }
-    return FV_OK;
+    return bytes == s->info.record_bytes ? FV_OK : corrupt(s, "its counts");
 }
 
-static int read_tables(struct fv_store *s)
+/* Why there is no mark of completion. */
+static int incomplete(struct fv_store *s, MDB_dbi dbi)
 {
-    MDB_dbi dbi;
-    struct span p;
-    struct fv_complete_record c;
-    const int rc = mdb_dbi_open(s->txn, NULL, 0, &dbi);
+    MDB_val block = {5, (uint8_t[]){'B', 0, 0, 0, 0}}, v;
+    MDB_stat stat;
 
-    if (rc != 0)
-        return lmdb_err(s, rc);
+    if (mdb_stat(s->txn, dbi, &stat) == 0 && stat.ms_entries > 0 &&
+        mdb_get(s->txn, dbi, &block, &v) == MDB_NOTFOUND)
+        return fv_err(FV_ECORRUPT, "%s: is an LMDB file, but not an fv data set", s->path);
+    return fv_err(FV_ENOTFOUND,
+                  "%s: is not a finished data set: run the same 'fvprep pack' command again",
+                  s->path);
+}
+
+static int read_counts(struct fv_store *s, MDB_dbi dbi, uint64_t *tables)
+{
+    struct fv_span p;
+    struct fv_complete_record c;
+
     const int found = get(s, dbi, "complete", &p);
     if (found == FV_ENOTFOUND)
-        return fv_err(FV_ENOTFOUND,
-                      "%s: is not a finished data set: run the same 'fvprep pack' command again",
-                      s->path);
+        return incomplete(s, dbi);
     FV_TRY(found);
     FV_TRY(fv__complete_parse(p.p, p.n, &c) < 0 ? with_path(s, FV_ECORRUPT) : FV_OK);
-    FV_TRY(get(s, dbi, "fv", &p));
-    FV_TRY(read_settings(s, p));
-    if (c.images == 0 || c.images > UINT32_MAX || c.labels > c.images || c.blocks > c.images)
+    if (c.images == 0 || c.images > FV_IMAGES_MAX || c.labels == 0 || c.labels > c.images ||
+        c.blocks > c.images)
         return corrupt(s, "its counts");
     s->info.images = c.images;
     s->info.labels = c.labels;
@@ -327,15 +254,37 @@ static int read_tables(struct fv_store *s)
     s->info.digest = c.digest;
     s->info.raw_bytes = c.images * (uint64_t)s->info.width * (uint64_t)s->info.height * 3;
     s->blocks = c.blocks;
-    s->block = calloc(c.blocks ? c.blocks : 1, sizeof *s->block);
+    *tables = c.tables;
+    return FV_OK;
+}
+
+static int read_tables(struct fv_store *s)
+{
+    MDB_dbi dbi;
+    uint64_t promised = 0, checksum;
+    const int rc = mdb_dbi_open(s->txn, NULL, 0, &dbi);
+
+    if (rc != 0)
+        return lmdb_err(s, rc);
+    /* The version decides what all else means; the writer puts the mark of completion last. */
+    const int found = get(s, dbi, "fv", &s->settings);
+    if (found == FV_ENOTFOUND)
+        return incomplete(s, dbi);
+    FV_TRY(found);
+    FV_TRY(read_settings(s, s->settings));
+    FV_TRY(read_counts(s, dbi, &promised));
+    FV_TRY(need(s, dbi, "labels", &s->labels_raw));
+    FV_TRY(need(s, dbi, "names", &s->names));
+    FV_TRY(need(s, dbi, "index", &s->index));
+    FV_TRY(fv__tables_checksum(&checksum, s->settings, s->index, s->labels_raw, s->names));
+    if (checksum != promised)
+        return corrupt(s, "its tables do not match their checksum");
+    s->block = calloc(s->blocks ? s->blocks : 1, sizeof *s->block);
     if (!s->block)
         return fv_err(FV_ENOMEM, "out of memory");
     FV_TRY(read_blocks(s, dbi));
-    FV_TRY(get(s, dbi, "labels", &s->labels_raw));
     FV_TRY(read_labels(s, s->labels_raw));
-    FV_TRY(get(s, dbi, "names", &s->names));
     FV_TRY(read_names(s));
-    FV_TRY(get(s, dbi, "index", &s->index));
     return read_index(s);
 }
 
@@ -347,6 +296,7 @@ int fv_store_open(struct fv_store **out, const char *path)
         free(s);
         return fv_err(FV_ENOMEM, "out of memory");
     }
+    pthread_mutex_init(&s->find_lock, NULL);
     int rc = open_map(s);
     if (rc >= 0)
         rc = read_tables(s);
@@ -368,13 +318,14 @@ void fv_store_close(struct fv_store **store)
         mdb_txn_abort(s->txn);
     if (s->env)
         mdb_env_close(s->env);
-    unlist(s);
+    fv__open_file_release(&s->file);
     free(s->path);
     free(s->packed_with);
     free(s->label_names);
     free(s->label);
     free(s->block);
-    free(s->by_name);
+    fv__name_set_free(&s->by_name);
+    pthread_mutex_destroy(&s->find_lock);
     free(s);
     *store = NULL;
 }
@@ -399,18 +350,20 @@ static int check_image(const struct fv_store *s, uint64_t image)
     return FV_OK;
 }
 
-static const char *name_of(const struct fv_store *s, uint64_t image)
+static struct fv_names image_names(const struct fv_store *s)
 {
-    return (const char *)s->names.p + 8 * (s->info.images + 1) + fv__get64(s->names.p + 8 * image);
+    return (struct fv_names){s->names.p, (const char *)s->names.p + 8 * (s->info.images + 1)};
 }
 
 int fv_store_image(const struct fv_store *s, uint64_t image, struct fv_store_image *out)
 {
+    const struct fv_names names = image_names(s);
     struct fv_index_entry e;
 
     FV_TRY(check_image(s, image));
     fv__index_parse(s->index.p + image * FV_INDEX_ENTRY, &e);
-    *out = (struct fv_store_image){e.label, (enum fv_split)e.split, e.bytes, name_of(s, image)};
+    *out = (struct fv_store_image){e.label, (enum fv_split)e.split, e.bytes,
+                                   fv__names_at(&names, image)};
     return FV_OK;
 }
 
@@ -446,41 +399,37 @@ uint64_t fv__store_digest(const struct fv_store *s)
     for (uint64_t i = 0; i < s->info.images; i++)
         if (fv__store_record(s, i, &bytes, &n) >= 0)
             fv__digest_record(d, fv__record_checksum(bytes));
-    const uint64_t digest = fv__digest_end(d, s->index.p, s->index.n, s->labels_raw.p,
-                                           s->labels_raw.n, s->names.p, s->names.n);
+    const uint64_t digest = fv__digest_end(d, s->index, s->labels_raw, s->names);
     fv__digest_free(d);
     return digest;
 }
 
-static int by_name(const void *a, const void *b, void *store)
+static int find_locked(struct fv_store *s, const char *name, uint32_t *image)
 {
-    return strcmp(name_of(store, *(const uint32_t *)a), name_of(store, *(const uint32_t *)b));
+    const struct fv_names names = image_names(s);
+
+    while (s->by_name.n < s->info.images) {
+        const int rc = fv__name_set_add(&s->by_name, &names, s->by_name.n);
+        if (rc > 0)
+            return fv_err(FV_ECORRUPT, "%s: two images are named %s: pack it again", s->path,
+                          fv__names_at(&names, s->by_name.n));
+        FV_TRY(rc);
+    }
+    if (!fv__name_set_find(&s->by_name, &names, name, image))
+        return fv_err(FV_ENOTFOUND, "%s: has no image named %s", s->path, name);
+    return FV_OK;
 }
 
 int fv_store_find(struct fv_store *s, const char *name, uint64_t *image)
 {
-    if (!s->by_name) {
-        s->by_name = malloc(s->info.images * sizeof *s->by_name);
-        if (!s->by_name)
-            return fv_err(FV_ENOMEM, "out of memory");
-        for (uint32_t i = 0; i < s->info.images; i++)
-            s->by_name[i] = i;
-        qsort_r(s->by_name, s->info.images, sizeof *s->by_name, by_name, s);
-    }
-    uint64_t lo = 0, hi = s->info.images;
-    while (lo < hi) {
-        const uint64_t mid = lo + (hi - lo) / 2;
-        const int order = strcmp(name_of(s, s->by_name[mid]), name);
-        if (order == 0) {
-            *image = s->by_name[mid];
-            return FV_OK;
-        }
-        if (order < 0)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return fv_err(FV_ENOTFOUND, "%s: has no image named %s", s->path, name);
+    uint32_t i = 0;
+
+    pthread_mutex_lock(&s->find_lock);
+    const int rc = find_locked(s, name, &i);
+    pthread_mutex_unlock(&s->find_lock);
+    if (rc == FV_OK)
+        *image = i;
+    return rc;
 }
 
 void fv_store_will_need(const struct fv_store *s, uint64_t image)

@@ -122,16 +122,19 @@ void fv__complete_write(uint8_t p[FV_COMPLETE_BYTES], const struct fv_complete_r
     fv__put64(p + 16, c->blocks);
     fv__put64(p + 24, c->record_bytes);
     fv__put64(p + 32, c->digest);
+    fv__put64(p + 40, c->tables);
+    fv__put64(p + 48, XXH3_64bits(p, 48));
 }
 
 int fv__complete_parse(const uint8_t *p, size_t n, struct fv_complete_record *out)
 {
-    if (n != FV_COMPLETE_BYTES)
+    if (n != FV_COMPLETE_BYTES || XXH3_64bits(p, 48) != fv__get64(p + 48))
         return fv_err(FV_ECORRUPT, "has a damaged completion mark");
     *out = (struct fv_complete_record){.images = fv__get64(p),
                                        .labels = fv__get64(p + 8),
                                        .blocks = fv__get64(p + 16),
                                        .record_bytes = fv__get64(p + 24),
-                                       .digest = fv__get64(p + 32)};
+                                       .digest = fv__get64(p + 32),
+                                       .tables = fv__get64(p + 40)};
     return FV_OK;
 }

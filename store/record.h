@@ -25,6 +25,8 @@
  * names back to back. Complete (key "complete"):
  *
  *      0  u64  images    8  u64  labels   16  u64  blocks   24  u64  bytes of all records   32  u64  digest
+ *     40  u64  XXH3-64 of "fv", "index", "labels" and "names", one behind the other: checked on opening
+ *     48  u64  XXH3-64 of bytes 0 .. 47
  *
  * The digest is XXH3-64 over the checksums of all records in order, then the index's label words, then the
  * two tables of names: equal digests mean equal pixels, labels, splits and names.
@@ -40,9 +42,17 @@ enum {
     FV_RECORD_HEADER = 24,
     FV_INDEX_ENTRY = 16,
     FV_SETTINGS_FIXED = 28,
-    FV_COMPLETE_BYTES = 40,
+    FV_COMPLETE_BYTES = 56,
     FV_RECORD_ALIGN = 8,
-    FV_SIDE_MAX = 16384, /* pixels a side */
+    FV_SIDE_MAX = 16384,                   /* pixels a side */
+    FV_IMAGES_MAX = (1 << 28) - (1 << 16), /* their index is one LMDB value: just below 4 GiB */
+    FV_NAME_MAX = 4095,                    /* bytes of a name */
+};
+
+/* Someone else's bytes. */
+struct fv_span {
+    const uint8_t *p;
+    size_t n;
 };
 
 struct fv_record {
@@ -61,7 +71,7 @@ struct fv_settings_record {
     uint32_t text_bytes;
 };
 struct fv_complete_record {
-    uint64_t images, labels, blocks, record_bytes, digest;
+    uint64_t images, labels, blocks, record_bytes, digest, tables;
 };
 
 uint16_t fv__get16(const uint8_t *p);

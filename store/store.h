@@ -8,7 +8,7 @@
  *   "index"         one fixed-width entry an image: block, offset, length, label, split  (zero-copy)
  *   "names"         offsets and a pool of source names, in image order
  *   'B' + u32       blocks of about 1 MiB; a block is records back to back, each 8-byte aligned
- *   "complete"      present only when packing finished: counts and the digest of all records
+ *   "complete"      present only when packing finished: counts, the digest of all records, checksums
  *
  * A record is a fixed header (XXH3-64 of all that follows it, image id, width, height, codec, decoded
  * size) and one zstd frame. store/record.h draws it to the byte. LMDB puts a large value on whole
@@ -18,9 +18,10 @@
  * training sees, in name order; the held-out ones follow, in name order. An image of a training
  * identity is in split TRAIN or VAL; all images of a held-out identity are in split HOLDOUT.
  *
- * Reading: fv_store_open walks the block keys once and keeps their addresses; after that every read is
- * arithmetic in the memory map, without LMDB and without locks, so one handle serves any number of
- * threads. Everything read is bounds-checked; pixels are trusted only after their checksum.
+ * Reading: fv_store_open proves the file whole (its pages, and its tables by their checksum), walks the
+ * block keys once and keeps their addresses; after that every read is arithmetic in the memory map,
+ * without LMDB and without locks, so one handle serves any number of threads. Pixels are trusted only
+ * after their record's checksum.
  *
  * Not for network file systems, and not across fork() (LMDB's own caveats).
  */
@@ -73,7 +74,7 @@ const struct fv_store_info *fv_store_info(const struct fv_store *s);
 const char *fv_store_path(const struct fv_store *s);
 int fv_store_image(const struct fv_store *s, uint64_t image, struct fv_store_image *out);
 int fv_store_label(const struct fv_store *s, uint64_t label, struct fv_store_label *out);
-/* Image id by source name: FV_ENOTFOUND names it. O(log n) after the first call builds an order. */
+/* Image id by source name: FV_ENOTFOUND names it. The first call builds a hash table of all names. */
 int fv_store_find(struct fv_store *s, const char *name, uint64_t *image);
 /* Hints the kernel that these images will be read soon / that access is random. */
 void fv_store_will_need(const struct fv_store *s, uint64_t image);
@@ -105,15 +106,20 @@ int fv_encoder_write(struct fv_encoder *e, const uint8_t *rgb, uint32_t image, u
 
 struct fv_store_writer;
 /* Builds "<path>.part" and renames it on finish, so that <path> is always a whole data set. An existing
- * <path> is FV_EEXIST unless overwrite. */
+ * <path> is FV_EEXIST unless overwrite; a ".part" that a killed run left behind is started anew. */
 int fv_store_create(struct fv_store_writer **out, const char *path,
                     const struct fv_store_settings *s, int overwrite);
+/* Begins the next label; each needs at least one image. Names ascend among the training identities and
+ * among the held-out ones, which follow. FV_EINVAL when the order is broken, FV_EEXIST when the name is
+ * taken: after these the writer can go on. */
 int fv_store_put_label(struct fv_store_writer *w, const char *name, int holdout);
-/* Appends the next image, of the label put last. `record` comes from fv_encoder_write. */
+/* Appends the next image, of the label put last. `record` comes from fv_encoder_write, numbered without
+ * gaps; names ascend within a label and none comes twice. Errors as above. */
 int fv_store_put(struct fv_store_writer *w, const uint8_t *record, size_t n, const char *name,
                  enum fv_split split);
 /* Moves an image already put between training and validation: for rules that see all of an identity first. */
 int fv_store_set_split(struct fv_store_writer *w, uint64_t image, enum fv_split split);
+/* Closes in any case; when it fails, an older <path> is as it was and the partial file is gone. */
 int fv_store_finish(struct fv_store_writer **w);
 void fv_store_abort(struct fv_store_writer **w); /* removes the partial file; accepts NULL */
 
