@@ -111,9 +111,9 @@ static int take_part(struct fv_append_file *f)
     if (flock(fd, LOCK_EX | LOCK_NB) != 0)
         rc = errno == EWOULDBLOCK ? fv_err(FV_EEXIST, "%s: another program is writing it", f->part)
                                   : fv_err_errno(FV_EIO, "%s: cannot lock", f->part);
-    /* Between open and flock its owner may have renamed it: then it is a finished data set. */
+    /* Between open and flock its owner may have removed it, or renamed it: then it is a whole data set. */
     else if (fstat(fd, &ours) != 0 || stat(f->part, &named) != 0 || ours.st_ino != named.st_ino)
-        rc = fv_err(FV_EEXIST, "%s: another program has just finished it", f->part);
+        rc = fv_err(FV_EEXIST, "%s: another program was writing it until now: try again", f->part);
     else if (ftruncate(fd, 0) != 0)
         rc = fv_err_errno(FV_EIO, "%s: cannot empty", f->part);
     if (rc < 0)

@@ -2,7 +2,7 @@
 /* The layout is that of LMDB 0.9 (data version 1) on a 64-bit little-endian machine, which is what liblmdb
  * writes and reads here. Offsets in bytes:
  *
- *   page      0 u64 number   10 u16 flags   12 u16 lower, 14 u16 upper (or 12 u32 pages, of an overflow)
+ *   page      0 u64 number   10 u16 flags   12 u16 lower   14 u16 upper
  *             16 u16 node offset [(lower - 16) / 2], nodes between upper and the end of the page
  *   meta      16 u32 magic   20 u32 version   40 table of free pages   88 main table   136 u64 last page
  *             144 u64 transaction
@@ -21,7 +21,6 @@ enum {
     NODE_HEADER = 8,
     P_BRANCH = 1,
     P_LEAF = 2,
-    P_OVERFLOW = 4,
     P_META = 8,
     F_BIGDATA = 1,
     META_BYTES = 152,
@@ -50,6 +49,8 @@ static const uint8_t *page_at(const struct pages *f, uint64_t number, unsigned w
     return fv__get64(p) == number && fv__get16(p + 10) == wanted ? p : NULL;
 }
 
+/* Where a large value lies is enough: LMDB does not look at the header of its first page either, and to read one
+ * page a block would make opening slow. */
 static int leaf_value_is_sound(const struct pages *f, const uint8_t *node, uint64_t room)
 {
     const uint64_t bytes = fv__get32(node), key = fv__get16(node + 6);
@@ -61,8 +62,7 @@ static int leaf_value_is_sound(const struct pages *f, const uint8_t *node, uint6
         return 0;
     const uint64_t number = fv__get64(node + NODE_HEADER + key);
     const uint64_t pages = (PAGE_HEADER - 1 + bytes) / f->size + 1;
-    const uint8_t *p = page_at(f, number, P_OVERFLOW);
-    return p && fv__get32(p + 12) >= pages && pages <= f->n - number;
+    return number >= 2 && number < f->n && pages <= f->n - number;
 }
 
 /* depth: levels from this page to the leaves, both counted. */
@@ -124,10 +124,11 @@ int fv__pages_check(const uint8_t *file, size_t n)
     if (last >= n / size)
         return fv_err(FV_ECORRUPT, "is cut short: %zu bytes of %llu: copy it or pack it again", n,
                       ((unsigned long long)last + 1) * (unsigned long long)size);
-    if (fv__get16(meta + 88 + 4) != 0 || depth > DEPTH_MAX)
+    const int empty = root == UINT64_MAX;
+    if (fv__get16(meta + 88 + 4) != 0 || depth > DEPTH_MAX || empty != (depth == 0))
         return damaged((uint64_t)(meta - file) / size);
-    if (depth == 0 || root == UINT64_MAX)
-        return depth == 0 && root == UINT64_MAX ? FV_OK : damaged(root);
+    if (empty)
+        return FV_OK;
     struct pages f = {file, size, last + 1, last + 1};
     return walk(&f, root, depth);
 }

@@ -9,8 +9,8 @@
 #include <stdint.h>
 
 /* Walks the tree of the main table that LMDB would open: every page, node and value lies within the file,
- * and there is nothing in it that fv does not write (nested tables, duplicates). FV_ECORRUPT,
- * FV_EVERSION or FV_ENOMEM; the sentence does not name the file. */
+ * and there is nothing in it that fv does not write (nested tables, duplicates). Reads the pages of the tree,
+ * not those of large values. FV_ECORRUPT or FV_EVERSION; the sentence does not name the file. */
 int fv__pages_check(const uint8_t *file, size_t n);
 
 #endif
