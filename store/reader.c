@@ -68,17 +68,15 @@ static int corrupt(const struct fv_store *s, const char *what)
 
 static int open_map(struct fv_store *s)
 {
-    MDB_envinfo info;
-
     FV_TRY(fv__open_file_check(&s->file, s->path, &s->info.file_bytes));
     int rc = mdb_env_create(&s->env);
+    /* As large as the file, whatever size the file asks for. */
+    if (rc == 0)
+        rc = mdb_env_set_mapsize(s->env, s->info.file_bytes);
     if (rc == 0)
         rc = mdb_env_open(s->env, s->path, MDB_NOSUBDIR | MDB_RDONLY | MDB_NOLOCK | MDB_NOTLS, 0);
     if (rc != 0)
         return lmdb_err(s, rc);
-    mdb_env_info(s->env, &info);
-    if (info.me_mapsize < s->info.file_bytes)
-        return corrupt(s, "its size of the map");
     rc = mdb_txn_begin(s->env, NULL, MDB_RDONLY, &s->txn);
     return rc == 0 ? FV_OK : lmdb_err(s, rc);
 }
@@ -246,7 +244,7 @@ static int read_counts(struct fv_store *s, MDB_dbi dbi, uint64_t *tables)
     FV_TRY(found);
     FV_TRY(fv__complete_parse(p.p, p.n, &c) < 0 ? with_path(s, FV_ECORRUPT) : FV_OK);
     if (c.images == 0 || c.images > FV_IMAGES_MAX || c.labels == 0 || c.labels > c.images ||
-        c.blocks > c.images)
+        c.blocks > c.images || c.images > s->info.file_bytes / FV_INDEX_ENTRY)
         return corrupt(s, "its counts");
     s->info.images = c.images;
     s->info.labels = c.labels;
@@ -388,20 +386,20 @@ int fv__store_record(const struct fv_store *s, uint64_t image, const uint8_t **b
     return FV_OK;
 }
 
-uint64_t fv__store_digest(const struct fv_store *s)
+int fv__store_digest(const struct fv_store *s, uint64_t *digest)
 {
     struct fv_digest *d = fv__digest_new();
     const uint8_t *bytes;
     size_t n;
 
     if (!d)
-        return 0;
+        return fv_err(FV_ENOMEM, "out of memory");
     for (uint64_t i = 0; i < s->info.images; i++)
         if (fv__store_record(s, i, &bytes, &n) >= 0)
             fv__digest_record(d, fv__record_checksum(bytes));
-    const uint64_t digest = fv__digest_end(d, s->index, s->labels_raw, s->names);
+    *digest = fv__digest_end(d, s->index, s->labels_raw, s->names);
     fv__digest_free(d);
-    return digest;
+    return FV_OK;
 }
 
 static int find_locked(struct fv_store *s, const char *name, uint32_t *image)

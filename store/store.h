@@ -10,9 +10,10 @@
  *   'B' + u32       blocks of about 1 MiB; a block is records back to back, each 8-byte aligned
  *   "complete"      present only when packing finished: counts, the digest of all records, checksums
  *
- * A record is a fixed header (XXH3-64 of all that follows it, image id, width, height, codec, decoded
- * size) and one zstd frame. store/record.h draws it to the byte. LMDB puts a large value on whole
- * 4 KiB pages, so records are grouped into blocks: the loss is half a page a block, not an image.
+ * A record is a fixed header (XXH3-64 of all that follows it, image id, width, height, codec, bytes of
+ * the payload) and its payload, one zstd frame. store/record.h draws it to the byte. LMDB puts a large
+ * value on whole 4 KiB pages, so records are grouped into blocks: the loss is half a page a block, not
+ * an image.
  *
  * Images are ordered by label, then by source name. Labels 0 .. train_labels-1 are the identities that
  * training sees, in name order; the held-out ones follow, in name order. An image of a training
@@ -124,7 +125,8 @@ int fv_store_finish(struct fv_store_writer **w);
 void fv_store_abort(struct fv_store_writer **w); /* removes the partial file; accepts NULL */
 
 /* Reads and checks every record, the index, the labels and the digest. Bad records are reported by
- * name through r and counted in *bad; returns FV_ECORRUPT if there was any. */
+ * name through r and counted in *bad; returns FV_ECORRUPT if there was any. The calling thread works too
+ * and reports progress between its shares. */
 int fv_store_verify(struct fv_store *s, int threads, const struct fv_report *r, uint64_t *bad);
 
 #endif

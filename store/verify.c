@@ -16,13 +16,23 @@ struct job {
     const struct fv_store *store;
     uint64_t images;
     _Atomic uint64_t next, done;
-    uint8_t *bad; /* (images) */
+    uint8_t *bad;  /* (images) */
+    uint64_t told; /* progress, to the caller */
     _Atomic int failed;
 };
 
-static void *work(void *arg)
+static void tell_progress(struct job *j, const struct fv_report *r)
 {
-    struct job *j = arg;
+    if (!r)
+        return;
+    j->told = atomic_load(&j->done);
+    fv_progress(r, &(struct fv_progress){
+                       .what = "verify", .unit = "img", .done = j->told, .total = j->images});
+}
+
+/* Reads chunks until none is left. r: NULL on all threads but the caller's. */
+static void check_chunks(struct job *j, const struct fv_report *r)
+{
     const struct fv_store_info *info = fv_store_info(j->store);
     struct fv_decoder *d = NULL;
     uint8_t *rgb = malloc((size_t)info->width * (size_t)info->height * 3 + FV_DECODE_PAD);
@@ -37,14 +47,20 @@ static void *work(void *arg)
         for (uint64_t i = first; i < end; i++)
             j->bad[i] = fv_decoder_read(d, i, rgb) < 0;
         atomic_fetch_add(&j->done, end - first);
+        tell_progress(j, r);
     }
     fv_decoder_close(&d);
     free(rgb);
+}
+
+static void *work(void *arg)
+{
+    check_chunks(arg, NULL);
     return NULL;
 }
 
 /* Again on this thread, for the sentence. */
-static void tell(const struct job *j, const struct fv_report *r, uint64_t *bad)
+static void tell_bad(const struct job *j, const struct fv_report *r, uint64_t *bad)
 {
     const struct fv_store_info *info = fv_store_info(j->store);
     struct fv_decoder *d = NULL;
@@ -69,14 +85,15 @@ static int run(struct job *j, int threads, const struct fv_report *r)
 
     if (!t)
         return fv_err(FV_ENOMEM, "out of memory");
+    tell_progress(j, r);
     while (started < threads - 1 && pthread_create(&t[started], NULL, work, j) == 0)
         started++;
-    work(j);
+    check_chunks(j, r);
     for (int i = 0; i < started; i++)
         pthread_join(t[i], NULL);
     free(t);
-    fv_progress(r, &(struct fv_progress){
-                       .what = "verify", .unit = "img", .done = j->done, .total = j->images});
+    if (j->told < j->images)
+        tell_progress(j, r);
     return atomic_load(&j->failed) ? fv_err(FV_ENOMEM, "out of memory") : FV_OK;
 }
 
@@ -90,13 +107,15 @@ int fv_store_verify(struct fv_store *s, int threads, const struct fv_report *r, 
         return fv_err(FV_ENOMEM, "out of memory");
     const int rc = run(&j, threads > 0 ? threads : fv_cpu_count(), r);
     if (rc >= 0)
-        tell(&j, r, bad);
+        tell_bad(&j, r, bad);
     free(j.bad);
     FV_TRY(rc);
     if (*bad)
         return fv_err(FV_ECORRUPT, "%s: %llu of %llu images are damaged", fv_store_path(s),
                       (unsigned long long)*bad, (unsigned long long)info->images);
-    if (fv__store_digest(s) != info->digest)
+    uint64_t digest = 0;
+    FV_TRY(fv__store_digest(s, &digest));
+    if (digest != info->digest)
         return fv_err(FV_ECORRUPT,
                       "%s: the digest does not match: labels, splits or names were changed",
                       fv_store_path(s));

@@ -36,9 +36,9 @@ struct fv_store_writer {
 
 /* --- names ---------------------------------------------------------------------------------------- */
 
-/* Names stand in text files, one a line; a table of them is one LMDB value. */
-static int check_name(const struct fv_store_writer *w, const struct fv_name_table *t,
-                      const char *name)
+/* Names stand in text files, one a line. table_bytes: of the table that this one would be added to, which
+ * becomes one LMDB value. */
+static int check_name(const struct fv_store_writer *w, size_t table_bytes, const char *name)
 {
     const size_t n = strlen(name);
 
@@ -49,7 +49,7 @@ static int check_name(const struct fv_store_writer *w, const struct fv_name_tabl
         if ((unsigned char)*p < ' ' || *p == 127)
             return fv_err(FV_EINVAL, "%s: the name '%s' has a control character: rename it",
                           w->path, name);
-    if (t->offset.n + t->pool.n + n + 32 > FV_VALUE_MAX)
+    if (table_bytes + n + 32 > FV_VALUE_MAX)
         return fv_err(FV_EFULL, "%s: its names take more than the 4 GiB that one data set can hold",
                       w->path);
     return FV_OK;
@@ -152,7 +152,7 @@ static int end_label(struct fv_store_writer *w)
 
 static int check_label(const struct fv_store_writer *w, const char *name, int holdout)
 {
-    FV_TRY(check_name(w, &w->label_name, name));
+    FV_TRY(check_name(w, w->labels.n, name));
     if (w->holdout && !holdout)
         return fv_err(FV_EINVAL, "%s: identity %s: training identities come before held-out ones",
                       w->path, name);
@@ -212,7 +212,7 @@ static int check_image(const struct fv_store_writer *w, const char *name, enum f
         (split == FV_SPLIT_HOLDOUT) != w->holdout)
         return fv_err(FV_EINVAL, "%s: image %s: its split does not fit its identity", w->path,
                       name);
-    FV_TRY(check_name(w, &w->image_name, name));
+    FV_TRY(check_name(w, w->image_name.offset.n + w->image_name.pool.n, name));
     /* This gives images an order that does not depend on who found them first. */
     if (w->images > w->label_first && strcmp(fv__name_table_last(&w->image_name), name) > 0)
         return fv_err(FV_EINVAL, "%s: image %s after %s: names must ascend within an identity",
