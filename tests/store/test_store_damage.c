@@ -166,6 +166,14 @@ static void tables_that_contradict_are_refused(void **state)
     check_resealed(names + 8, 0, FV_ECORRUPT, "its table of names");
     check_resealed(names + 8, 18, FV_ECORRUPT, "its table of names"); /* not where a name ends */
     check_resealed(names + 8 * 20, UINT32_MAX, FV_ECORRUPT, "its table of names");
+    /* The last name ends where it may, and something follows. */
+    uint8_t *last = names + store_value(&whole, 5).n - 3;
+    const uint8_t saved = *last;
+    *last = '\0';
+    check_resealed(names + 8 * 20, fv__get32(names + 8 * 20) - 2, FV_ECORRUPT,
+                   "its table of names");
+    *last = saved;
+    assert_true(store_reseal(&whole));
     assert_int_equal(open_bytes(whole.p, whole.n), FV_OK);
 }
 

@@ -213,6 +213,13 @@ static void what_a_killed_writer_left_is_started_anew(void **state)
     assert_int_equal(put(w, 0, "b/1", FV_SPLIT_TRAIN), FV_OK);
     assert_int_equal(fv_store_finish(&w), FV_OK);
     check_holds(1, 1);
+    /* One killed as late as can be, before the renaming. */
+    assert_int_equal(rename(path, part), 0);
+    assert_int_equal(fv_store_create(&w, path, &settings, 0), FV_OK);
+    assert_int_equal(fv_store_put_label(w, "c", 0), FV_OK);
+    assert_int_equal(put(w, 0, "c/1", FV_SPLIT_TRAIN), FV_OK);
+    assert_int_equal(fv_store_finish(&w), FV_OK);
+    check_holds(1, 1);
 }
 
 static void the_old_data_set_stays_until_the_new_one_is_whole(void **state)
