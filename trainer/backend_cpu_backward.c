@@ -235,7 +235,8 @@ static void bn_backward(struct fv__cpu_plan *plan, int node)
     fv__cpu_arg(plan, DNNL_ARG_MEAN, stat, fv__cpu_in_buffer(v->mean));
     fv__cpu_arg(plan, DNNL_ARG_VARIANCE, stat, fv__cpu_in_buffer(v->var));
     fv__cpu_arg(plan, DNNL_ARG_SCALE, stat, weight(o->tensor[0]));
-    fv__cpu_arg(plan, DNNL_ARG_SHIFT, stat, weight(o->tensor[1]));
+    if (fv__dnn_bn_backward_takes_shift())
+        fv__cpu_arg(plan, DNNL_ARG_SHIFT, stat, weight(o->tensor[1]));
     if (bn.relu)
         fv__cpu_arg(plan, DNNL_ARG_WORKSPACE, fv__cpu_op_md(plan, &v->op, dnnl_query_workspace_md),
                     fv__cpu_in_buffer(v->workspace));

@@ -59,3 +59,25 @@ const char *fv__dnn_op_name(const struct fv__dnn_op *op)
         return "";
     return name;
 }
+
+struct fv__dnn_window fv__dnn_window(int h, int w, int stride, int pad)
+{
+    return (struct fv__dnn_window){{stride, stride}, {h, w}, {pad, pad}};
+}
+
+dnnl_prop_kind_t fv__dnn_forward_kind(int training)
+{
+    return training ? dnnl_forward_training : dnnl_forward_inference;
+}
+
+unsigned fv__dnn_bn_flags(const struct fv__dnn_bn *b)
+{
+    return (unsigned)(dnnl_use_scale | dnnl_use_shift) |
+           (b->training ? 0u : (unsigned)dnnl_use_global_stats) |
+           (b->relu ? (unsigned)dnnl_fuse_norm_relu : 0u);
+}
+
+dnnl_alg_kind_t fv__dnn_pool_alg(const struct fv__dnn_pool *p)
+{
+    return p->mean ? dnnl_pooling_avg_exclude_padding : dnnl_pooling_max;
+}

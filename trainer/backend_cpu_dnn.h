@@ -3,9 +3,9 @@
  * 3.x, which did away with operation descriptors and made memory descriptors opaque; so a descriptor is opaque here
  * too. What runs primitives (dnnl_memory_t, dnnl_exec_arg_t, dnnl_primitive_execute) is used as it is.
  *
- * backend_cpu_dnn2.c makes them with 2.6 and 2.7; backend_cpu_dnn.c is the same for any version. Everything is
- * fp32. Functions return 0, or FV_EUNSUPPORTED when the library has no implementation for the request and
- * FV_EBACKEND when it fails.
+ * backend_cpu_dnn2.c makes them with 2.6 and 2.7, backend_cpu_dnn3.c with 3.x; backend_cpu_dnn.c is the same for any
+ * version. Everything is fp32. Functions return 0, or FV_EUNSUPPORTED when the library has no implementation for
+ * the request and FV_EBACKEND when it fails.
  */
 #ifndef FV_TRAINER_BACKEND_CPU_DNN_H
 #define FV_TRAINER_BACKEND_CPU_DNN_H
@@ -67,6 +67,9 @@ int fv__dnn_bn_forward(struct fv__dnn_op *op, dnnl_engine_t e, const struct fv__
                        const struct fv__dnn_md *data);
 int fv__dnn_bn_backward(struct fv__dnn_op *op, dnnl_engine_t e, const struct fv__dnn_bn *b,
                         const struct fv__dnn_md *data, const struct fv__dnn_op *forward);
+/* Whether DNNL_ARG_SHIFT is an argument of the backward pass: executing it with one too many fails, as does one
+ * too few. */
+int fv__dnn_bn_backward_takes_shift(void);
 
 struct fv__dnn_pool {
     int window_h, window_w, stride, pad;
@@ -95,10 +98,17 @@ int fv__dnn_reorder(struct fv__dnn_op *op, dnnl_engine_t e, const struct fv__dnn
                     const struct fv__dnn_md *to);
 
 /* Whatever the version: the sentence for a status; the attribute every primitive has; the end of every
- * creation, which takes over `attr` and turns a descriptor into a primitive. */
+ * creation, which takes over `attr` and turns a descriptor into a primitive; oneDNN's words for the requests above. */
 int fv__dnn_fail(dnnl_status_t status, const char *what);
 int fv__dnn_attr_new(dnnl_primitive_attr_t *out);
 int fv__dnn_op_finish(struct fv__dnn_op *op, dnnl_status_t desc_status, dnnl_primitive_attr_t attr,
                       const char *what);
+struct fv__dnn_window {
+    dnnl_dims_t stride, window, pad;
+};
+struct fv__dnn_window fv__dnn_window(int h, int w, int stride, int pad);
+dnnl_prop_kind_t fv__dnn_forward_kind(int training);
+unsigned fv__dnn_bn_flags(const struct fv__dnn_bn *b);
+dnnl_alg_kind_t fv__dnn_pool_alg(const struct fv__dnn_pool *p);
 
 #endif

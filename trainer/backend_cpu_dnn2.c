@@ -77,15 +77,6 @@ static int finish(struct fv__dnn_op *op, dnnl_engine_t e, dnnl_status_t status, 
     return fv__dnn_op_finish(op, status, attr, what);
 }
 
-struct window {
-    dnnl_dims_t stride, window, pad;
-};
-
-static struct window window(int h, int w, int stride, int pad)
-{
-    return (struct window){{stride, stride}, {h, w}, {pad, pad}};
-}
-
 static dnnl_status_t add_post_ops(dnnl_primitive_attr_t attr, int sum, int relu)
 {
     dnnl_post_ops_t ops;
@@ -102,23 +93,18 @@ static dnnl_status_t add_post_ops(dnnl_primitive_attr_t attr, int sum, int relu)
     return s;
 }
 
-static dnnl_prop_kind_t forward_kind(int training)
-{
-    return training ? dnnl_forward_training : dnnl_forward_inference;
-}
-
 static int conv_forward(struct fv__dnn_op *op, dnnl_engine_t e, const struct fv__dnn_conv *c,
                         dnnl_alg_kind_t alg, const struct fv__dnn_md *src,
                         const struct fv__dnn_md *weights, const struct fv__dnn_md *bias,
                         const struct fv__dnn_md *dst)
 {
-    struct window w = window(0, 0, c->stride, c->pad);
+    struct fv__dnn_window w = fv__dnn_window(0, 0, c->stride, c->pad);
     dnnl_convolution_desc_t d;
     dnnl_primitive_attr_t attr;
     FV_TRY(fv__dnn_attr_new(&attr));
     dnnl_status_t s = add_post_ops(attr, c->sum, c->relu);
     if (s == dnnl_success)
-        s = dnnl_convolution_forward_desc_init(&d, forward_kind(c->training), alg, &src->md,
+        s = dnnl_convolution_forward_desc_init(&d, fv__dnn_forward_kind(c->training), alg, &src->md,
                                                &weights->md, get(bias), &dst->md, w.stride, w.pad,
                                                w.pad);
     return finish(op, e, s, &d, attr, NULL, "convolution");
@@ -139,7 +125,7 @@ static int conv_backward_data(struct fv__dnn_op *op, dnnl_engine_t e, const stru
                               const struct fv__dnn_md *weights, const struct fv__dnn_md *dst,
                               const struct fv__dnn_op *forward)
 {
-    struct window w = window(0, 0, c->stride, c->pad);
+    struct fv__dnn_window w = fv__dnn_window(0, 0, c->stride, c->pad);
     dnnl_convolution_desc_t d;
     dnnl_primitive_attr_t attr;
     FV_TRY(fv__dnn_attr_new(&attr));
@@ -164,7 +150,7 @@ static int conv_backward_weights(struct fv__dnn_op *op, dnnl_engine_t e,
                                  const struct fv__dnn_md *bias, const struct fv__dnn_md *dst,
                                  const struct fv__dnn_op *forward)
 {
-    struct window w = window(0, 0, c->stride, c->pad);
+    struct fv__dnn_window w = fv__dnn_window(0, 0, c->stride, c->pad);
     dnnl_convolution_desc_t d;
     dnnl_primitive_attr_t attr;
     FV_TRY(fv__dnn_attr_new(&attr));
@@ -185,21 +171,14 @@ int fv__dnn_conv_backward_weights(struct fv__dnn_op *op, dnnl_engine_t e,
                                  forward);
 }
 
-static unsigned bn_flags(const struct fv__dnn_bn *b)
-{
-    return (unsigned)(dnnl_use_scale | dnnl_use_shift) |
-           (b->training ? 0u : (unsigned)dnnl_use_global_stats) |
-           (b->relu ? (unsigned)dnnl_fuse_norm_relu : 0u);
-}
-
 int fv__dnn_bn_forward(struct fv__dnn_op *op, dnnl_engine_t e, const struct fv__dnn_bn *b,
                        const struct fv__dnn_md *data)
 {
     dnnl_batch_normalization_desc_t d;
     dnnl_primitive_attr_t attr;
     FV_TRY(fv__dnn_attr_new(&attr));
-    dnnl_status_t s = dnnl_batch_normalization_forward_desc_init(&d, forward_kind(b->training),
-                                                                 &data->md, b->eps, bn_flags(b));
+    dnnl_status_t s = dnnl_batch_normalization_forward_desc_init(
+        &d, fv__dnn_forward_kind(b->training), &data->md, b->eps, fv__dnn_bn_flags(b));
     return finish(op, e, s, &d, attr, NULL, "batch norm");
 }
 
@@ -209,26 +188,26 @@ int fv__dnn_bn_backward(struct fv__dnn_op *op, dnnl_engine_t e, const struct fv_
     dnnl_batch_normalization_desc_t d;
     dnnl_primitive_attr_t attr;
     FV_TRY(fv__dnn_attr_new(&attr));
-    dnnl_status_t s = dnnl_batch_normalization_backward_desc_init(&d, dnnl_backward, &data->md,
-                                                                  &data->md, b->eps, bn_flags(b));
+    dnnl_status_t s = dnnl_batch_normalization_backward_desc_init(
+        &d, dnnl_backward, &data->md, &data->md, b->eps, fv__dnn_bn_flags(b));
     return finish(op, e, s, &d, attr, forward, "batch norm's gradient");
 }
 
-static dnnl_alg_kind_t pool_alg(const struct fv__dnn_pool *p)
+int fv__dnn_bn_backward_takes_shift(void)
 {
-    return p->mean ? dnnl_pooling_avg_exclude_padding : dnnl_pooling_max;
+    return 1;
 }
 
 int fv__dnn_pool_forward(struct fv__dnn_op *op, dnnl_engine_t e, const struct fv__dnn_pool *p,
                          const struct fv__dnn_md *src, const struct fv__dnn_md *dst)
 {
-    struct window w = window(p->window_h, p->window_w, p->stride, p->pad);
+    struct fv__dnn_window w = fv__dnn_window(p->window_h, p->window_w, p->stride, p->pad);
     dnnl_pooling_desc_t d;
     dnnl_primitive_attr_t attr;
     FV_TRY(fv__dnn_attr_new(&attr));
     dnnl_status_t s =
-        dnnl_pooling_forward_desc_init(&d, forward_kind(p->training), pool_alg(p), &src->md,
-                                       &dst->md, w.stride, w.window, w.pad, w.pad);
+        dnnl_pooling_forward_desc_init(&d, fv__dnn_forward_kind(p->training), fv__dnn_pool_alg(p),
+                                       &src->md, &dst->md, w.stride, w.window, w.pad, w.pad);
     return finish(op, e, s, &d, attr, NULL, "pooling");
 }
 
@@ -236,12 +215,12 @@ int fv__dnn_pool_backward(struct fv__dnn_op *op, dnnl_engine_t e, const struct f
                           const struct fv__dnn_md *src, const struct fv__dnn_md *dst,
                           const struct fv__dnn_op *forward)
 {
-    struct window w = window(p->window_h, p->window_w, p->stride, p->pad);
+    struct fv__dnn_window w = fv__dnn_window(p->window_h, p->window_w, p->stride, p->pad);
     dnnl_pooling_desc_t d;
     dnnl_primitive_attr_t attr;
     FV_TRY(fv__dnn_attr_new(&attr));
-    dnnl_status_t s = dnnl_pooling_backward_desc_init(&d, pool_alg(p), &src->md, &dst->md, w.stride,
-                                                      w.window, w.pad, w.pad);
+    dnnl_status_t s = dnnl_pooling_backward_desc_init(&d, fv__dnn_pool_alg(p), &src->md, &dst->md,
+                                                      w.stride, w.window, w.pad, w.pad);
     return finish(op, e, s, &d, attr, forward, "pooling's gradient");
 }
 
@@ -252,8 +231,8 @@ int fv__dnn_fc_forward(struct fv__dnn_op *op, dnnl_engine_t e, int training,
     dnnl_inner_product_desc_t d;
     dnnl_primitive_attr_t attr;
     FV_TRY(fv__dnn_attr_new(&attr));
-    dnnl_status_t s = dnnl_inner_product_forward_desc_init(&d, forward_kind(training), &src->md,
-                                                           &weights->md, get(bias), &dst->md);
+    dnnl_status_t s = dnnl_inner_product_forward_desc_init(
+        &d, fv__dnn_forward_kind(training), &src->md, &weights->md, get(bias), &dst->md);
     return finish(op, e, s, &d, attr, NULL, "fully connected layer");
 }
 
