@@ -127,6 +127,7 @@ void fv_train_defaults(struct fv_train_settings *s)
         .weight_decay = 5e-4,
         .decay_all = 1,
         .schedule = "cosine",
+        .warmup = 1,
         .t0 = 10,
         .t_mult = 2,
         .eta_min = 1e-5,

@@ -37,7 +37,7 @@ struct fv_train_settings {
     const char *schedule; /* "cosine-restarts" | "cosine" | "constant" */
     int64_t t0, t_mult;   /* epochs to the first restart; factor from then on (10, 2) */
     double eta_min;       /* 1e-5 */
-    double warmup;        /* epochs of linear warm-up before the schedule (0) */
+    double warmup;        /* epochs of linear warm-up before the schedule (1) */
     /* where */
     const char *backend;  /* "auto" */
     int64_t threads;      /* of the backend; 0: all */
