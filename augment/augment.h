@@ -32,19 +32,19 @@ struct fv_loader_settings {
     int64_t slots;   /* batches in the ring (default 4) */
     int64_t size;    /* pixels a side of what comes out; 0: as stored (default 0) */
     int64_t seed;    /* (default 1) */
-    const char
-        *policy; /* augmentation, "" for none: "rrc(0.8,1),flip,rotate(10),jitter(.2,.2,.2),..." */
+    /* augmentation, "" for none: "rrc(0.8,1),flip,rotate(10),jitter(.2,.2,.2),..." */
+    const char *policy;
     /* not options: set by the program */
     unsigned splits; /* bit set of 1 << enum fv_split (default TRAIN) */
     int shuffle;     /* order is a permutation per epoch (default 1), else by image id */
     int endless; /* epochs without end, whole batches only (default 1); 0: one pass, last one short
                   */
-    const char
-        *on_error; /* "fail": a bad record ends the run; "replace": another image of the same label
-                      stands in (the next readable one), reported once (default "replace") */
+    /* "fail": a bad record ends the run; "replace": another image of the same label stands in (the
+     * next readable one), reported once (default "replace") */
+    const char *on_error;
     const struct fv_allocator *allocator; /* NULL: ordinary memory */
-    const struct fv_report
-        *report; /* told of replaced images, by the thread that calls next; may be NULL */
+    /* told of replaced images, by the thread that calls next; may be NULL */
+    const struct fv_report *report;
 };
 extern const struct fv_opt fv_loader_opts[];
 

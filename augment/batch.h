@@ -11,17 +11,18 @@
  * lambda[i] on class label[i] and 1 - lambda[i] on class label_mix[i]; without mixing lambda is 1 and
  * both labels are equal. */
 struct fv_batch {
-    uint64_t ticket;  /* position in the endless sequence of batches: epoch * batches_per_epoch + step */
+    /* position in the endless sequence of batches: epoch * batches_per_epoch + step */
+    uint64_t ticket;
     uint32_t epoch;
-    uint32_t step;    /* within the epoch */
-    int n;            /* items that count; the last batch of an evaluation pass may be short */
-    int capacity;     /* items that the arrays hold; those from n on are zero pixels, label -1 */
+    uint32_t step; /* within the epoch */
+    int n;         /* items that count; the last batch of an evaluation pass may be short */
+    int capacity;  /* items that the arrays hold; those from n on are zero pixels, label -1 */
     int height, width;
-    uint8_t *pixels;      /* (capacity, height, width, 3) */
-    int32_t *label;       /* (capacity) */
-    int32_t *label_mix;   /* (capacity) */
-    float *lambda;        /* (capacity) */
-    uint32_t *image;      /* (capacity) image id in the data set */
+    uint8_t *pixels;    /* (capacity, height, width, 3) */
+    int32_t *label;     /* (capacity) */
+    int32_t *label_mix; /* (capacity) */
+    float *lambda;      /* (capacity) */
+    uint32_t *image;    /* (capacity) image id in the data set */
 };
 
 /* Where batches come from. A trainer is given one and knows nothing of records, threads or rings. */

@@ -47,11 +47,11 @@ extern const struct fv_aug_op *const fv_aug_ops[];
 int fv__aug_check_range(const char *op, const char *what, double lo, double hi);
 
 /* Geometry: each makes the frame one step longer. Coordinates are those of the frame. */
-void fv__aug_compose(struct fv_aug_frame *f,
-                     const double step[9]); /* step: new point -> old point */
+/* step: new point -> old point. */
+void fv__aug_compose(struct fv_aug_frame *f, const double step[9]);
 void fv__aug_mirror(struct fv_aug_frame *f);
-void fv__aug_rotate(struct fv_aug_frame *f,
-                    double degrees); /* counter-clockwise, about the centre */
+/* Counter-clockwise, about the centre. */
+void fv__aug_rotate(struct fv_aug_frame *f, double degrees);
 /* The box becomes the whole picture, resized to the result. */
 void fv__aug_crop(struct fv_aug_frame *f, int y, int x, int h, int w);
 

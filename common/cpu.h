@@ -13,7 +13,8 @@ enum fv_cpu_flag {
 };
 
 unsigned fv_cpu_flags(void);
-void fv_cpu_set_mask(unsigned mask); /* ~0u at start; not to be called while handles are being opened */
+/* ~0u at start; not to be called while handles are being opened. */
+void fv_cpu_set_mask(unsigned mask);
 const char *fv_cpu_flag_name(unsigned flag); /* "avx2"; "c" for 0 */
 /* "avx2+avx512", "c"; FV_EUSAGE lists the valid names. Gives a mask for fv_cpu_set_mask. */
 int fv_cpu_parse_mask(const char *text, unsigned *mask);

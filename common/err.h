@@ -42,11 +42,11 @@ const char *fv_err_name(int code);
 void fv_err_save(char text[FV_ERR_TEXT_MAX]);
 int fv_err_restore(int code, const char *text);
 
-#define FV_TRY(call)                                                                              \
-    do {                                                                                          \
-        int fv_try_rc_ = (call);                                                                  \
-        if (fv_try_rc_ < 0)                                                                       \
-            return fv_try_rc_;                                                                    \
+#define FV_TRY(call)                                                                               \
+    do {                                                                                           \
+        int fv_try_rc_ = (call);                                                                   \
+        if (fv_try_rc_ < 0)                                                                        \
+            return fv_try_rc_;                                                                     \
     } while (0)
 
 #endif

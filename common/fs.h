@@ -16,7 +16,7 @@ struct fv_file {
 };
 
 int fv_file_create(struct fv_file *file, const char *path);
-int fv_file_commit(struct fv_file *file);  /* on failure the temporary file is removed */
+int fv_file_commit(struct fv_file *file);   /* on failure the temporary file is removed */
 void fv_file_discard(struct fv_file *file); /* accepts a committed or zeroed one */
 
 /* Replaces `path` by the given bytes, as above. */

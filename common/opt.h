@@ -84,7 +84,8 @@ const char *fv_opt_format(const struct fv_opt *opt, const void *settings, char *
 char *fv_opt_write_text(const struct fv_opt_group *groups, int ngroups);
 
 /* Reads such text (it is modified, and must outlive the settings). Unknown names are an error. */
-int fv_opt_read_text(const struct fv_opt_group *groups, int ngroups, char *text, const char *origin);
+int fv_opt_read_text(const struct fv_opt_group *groups, int ngroups, char *text,
+                     const char *origin);
 
 /* The settings banner: every option of every group, aligned, several columns; values that differ
  * from those of `defaults` (a parallel array of structs, may be NULL) are marked with '*'. */

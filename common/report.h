@@ -12,11 +12,12 @@
 enum fv_level { FV_LEVEL_ERROR, FV_LEVEL_WARN, FV_LEVEL_INFO, FV_LEVEL_DEBUG };
 
 struct fv_progress {
-    const char *what;  /* "pack", "epoch 3" */
-    const char *unit;  /* "img", "step" */
+    const char *what; /* "pack", "epoch 3" */
+    const char *unit; /* "img", "step" */
     uint64_t done;
-    uint64_t total;    /* 0: unknown */
-    const char *extra; /* appended to the line as it is, e.g. "loss 2.31, data wait 1 %"; may be NULL */
+    uint64_t total; /* 0: unknown */
+    /* appended to the line as it is, e.g. "loss 2.31, data wait 1 %"; may be NULL */
+    const char *extra;
 };
 
 struct fv_report {

@@ -23,7 +23,7 @@ enum fv_rng_op {
     FV_RNG_SYNTH_ID = 4,  /* demo faces; sample = identity */
     FV_RNG_SYNTH_IMG = 5, /* sample = identity << 32 | image */
     FV_RNG_BOOTSTRAP = 6,
-    FV_RNG_AUG = 16, /* 16 + position of the op in the policy */
+    FV_RNG_AUG = 16,   /* 16 + position of the op in the policy */
     FV_RNG_BATCH = 64, /* 64 + position: decisions for a whole batch; sample = step in the epoch */
     FV_RNG_TEST = 255,
 };
@@ -40,12 +40,12 @@ void fv_philox4x32_10(const uint32_t key[2], const uint32_t ctr[4], uint32_t out
 struct fv_rng fv_rng_at(uint64_t seed, uint32_t epoch, uint64_t sample, unsigned op);
 uint32_t fv_rng_u32(struct fv_rng *r);
 uint64_t fv_rng_u64(struct fv_rng *r);
-double fv_rng_unit(struct fv_rng *r);                             /* [0, 1), 53 bits, two words */
-double fv_rng_uniform(struct fv_rng *r, double lo, double hi);    /* [lo, hi) */
-uint32_t fv_rng_below(struct fv_rng *r, uint32_t n);              /* 0 .. n-1, unbiased; n > 0 */
-double fv_rng_normal(struct fv_rng *r);                           /* N(0,1), Box-Muller */
-double fv_rng_gamma(struct fv_rng *r, double shape);              /* Marsaglia-Tsang */
-double fv_rng_beta(struct fv_rng *r, double alpha, double beta);  /* Beta(1,1) is one uniform draw */
+double fv_rng_unit(struct fv_rng *r);                            /* [0, 1), 53 bits, two words */
+double fv_rng_uniform(struct fv_rng *r, double lo, double hi);   /* [lo, hi) */
+uint32_t fv_rng_below(struct fv_rng *r, uint32_t n);             /* 0 .. n-1, unbiased; n > 0 */
+double fv_rng_normal(struct fv_rng *r);                          /* N(0,1), Box-Muller */
+double fv_rng_gamma(struct fv_rng *r, double shape);             /* Marsaglia-Tsang */
+double fv_rng_beta(struct fv_rng *r, double alpha, double beta); /* Beta(1,1) is one uniform draw */
 
 /* The i-th element of a pseudorandom permutation of 0 .. n-1 chosen by (seed, epoch): O(1) in time
  * and memory (a Feistel network over the next power of four, cycle-walked). i < n. */

@@ -7,8 +7,8 @@
 #include "prep/scan.h"
 
 struct fv_pack_plan {
-    const struct fv_scan_identity *
-        *identity;               /* in packing order: training ones by name, then held-out ones */
+    /* in packing order: training ones by name, then held-out ones */
+    const struct fv_scan_identity **identity;
     size_t identities, training; /* how many; how many of them are training ones */
     const char **file;           /* all photos, identity by identity */
     size_t files;

@@ -11,24 +11,26 @@
 
 struct fv_pack_settings {
     /* what the data set is */
-    int64_t size;       /* pixels a side (default 112) */
-    const char *codec;  /* "pixels" */
-    int64_t level;      /* zstd (default 6) */
-    double holdout_ids; /* share of identities kept out of training, for open-set verification (0) */
-    double val;         /* share of each remaining identity's images kept for validation (0) */
-    int64_t seed;       /* of both splits (1) */
+    int64_t size;      /* pixels a side (default 112) */
+    const char *codec; /* "pixels" */
+    int64_t level;     /* zstd (default 6) */
+    /* share of identities kept out of training, for open-set verification (0) */
+    double holdout_ids;
+    double val;   /* share of each remaining identity's images kept for validation (0) */
+    int64_t seed; /* of both splits (1) */
     /* how this run goes */
-    const char *output; /* -o */
+    const char *output;  /* -o */
     const char *rejects; /* list of refused files; NULL: "<output minus .lmdb>.rejects.tsv" */
-    int strict;         /* a refused file is an error */
+    int strict;          /* a refused file is an error */
     int overwrite;
-    int64_t threads;    /* 0: all */
+    int64_t threads; /* 0: all */
 };
 extern const struct fv_opt fv_pack_opts[];
 void fv_pack_defaults(struct fv_pack_settings *s);
 
 struct fv_pack_result {
-    uint64_t files, packed, rejected, identities, holdout_identities, train_images, val_images, holdout_images;
+    uint64_t files, packed, rejected, identities, holdout_identities, train_images, val_images,
+        holdout_images;
     uint64_t digest, file_bytes, record_bytes;
     double seconds;
 };

@@ -23,8 +23,8 @@ struct fv_codec {
 };
 
 extern const struct fv_codec *const fv_codecs[]; /* NULL-terminated */
-const struct fv_codec *
-fv__codec_by_name(const char *name);            /* NULL, and a sentence listing the valid names */
+/* NULL, and a sentence that lists the valid names. */
+const struct fv_codec *fv__codec_by_name(const char *name);
 const struct fv_codec *fv__codec_by_id(int id); /* NULL, and a sentence */
 
 #endif

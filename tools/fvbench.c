@@ -44,8 +44,7 @@ static double cpu_seconds(void)
            (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) * 1e-6;
 }
 
-/* --- loader
- * ---------------------------------------------------------------------------------------- */
+/* --- loader ----------------------------------------------------------------------------------- */
 
 static const struct fv_command loader_cmd = {
     .name = "fvbench loader",
@@ -139,8 +138,7 @@ static int run_loader(int argc, char **argv)
     return rc;
 }
 
-/* --- decode
- * ---------------------------------------------------------------------------------------- */
+/* --- decode ----------------------------------------------------------------------------------- */
 
 static const struct fv_command decode_cmd = {
     .name = "fvbench decode",
@@ -207,8 +205,7 @@ static int run_decode(int argc, char **argv)
     return rc;
 }
 
-/* --- the table
- * ------------------------------------------------------------------------------------- */
+/* --- the table -------------------------------------------------------------------------------- */
 
 static const struct {
     const struct fv_command *cmd;

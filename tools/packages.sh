@@ -3,7 +3,7 @@
 
 BUILD_PACKAGES="gcc meson ninja-build pkg-config libc6-dev liblmdb-dev libzstd-dev libxxhash-dev
     libjansson-dev libvips-dev libdnnl-dev gnuplot-nox"
-TEST_PACKAGES="python3 clang libcmocka-dev libasan8 libubsan1 libtsan2"
+TEST_PACKAGES="python3 clang clang-format-14 libcmocka-dev libasan8 libubsan1 libtsan2"
 
 # install_packages NAME...: installs those that are missing, as root or with sudo.
 install_packages() {

@@ -11,7 +11,7 @@
 #include "augment/batch.h"
 #include "trainer/net.h"
 
-struct fv_device;  /* an opened backend; each backend defines its own */
+struct fv_device; /* an opened backend; each backend defines its own */
 struct fv_program;
 
 struct fv_device_settings {
@@ -28,10 +28,11 @@ struct fv_optim {
 };
 
 struct fv_step_result {
-    double loss;   /* mean over the batch's n items */
-    double correct; /* sum over items of lambda [argmax = label] + (1 - lambda) [argmax = label_mix] */
+    double loss; /* mean over the batch's n items */
+    /* sum over items of lambda [argmax = label] + (1 - lambda) [argmax = label_mix] */
+    double correct;
     int n;
-    int finite;    /* 0: loss or a gradient was not finite, and the parameters, momenta and running
+    int finite; /* 0: loss or a gradient was not finite, and the parameters, momenta and running
                       statistics were left alone */
 };
 
@@ -39,20 +40,22 @@ struct fv_backend {
     const char *name, *help;
     int (*open)(struct fv_device **out, const struct fv_device_settings *s);
     void (*close)(struct fv_device **d); /* accepts NULL */
-    const char *(*info)(const struct fv_device *d); /* "oneDNN 2.6.3, avx512, 2 threads"; valid until close */
+    /* "oneDNN 2.6.3, avx512, 2 threads"; valid until close */
+    const char *(*info)(const struct fv_device *d);
 
     /* train = 0 leaves out all that only training needs. The net must outlive the program. `batch` is the
      * capacity: smaller batches are allowed. Parameters are zero until set. */
     int (*compile)(struct fv_device *d, const struct fv_net *net, int batch, int train,
                    struct fv_program **out);
-    void (*release)(struct fv_program **p); /* accepts NULL */
+    void (*release)(struct fv_program **p);       /* accepts NULL */
     size_t (*memory)(const struct fv_program *p); /* bytes held */
 
     int (*params_set)(struct fv_program *p, const float *arena); /* params + buffers floats */
     int (*params_get)(struct fv_program *p, float *arena);
     int (*momenta_set)(struct fv_program *p, const float *v); /* params floats */
     int (*momenta_get)(struct fv_program *p, float *v);
-    int (*grads_get)(struct fv_program *p, float *g); /* of the last step, before decay; params floats */
+    /* Of the last step, before decay; params floats. */
+    int (*grads_get)(struct fv_program *p, float *g);
 
     /* Forward, backward and, unless optim is NULL, the update. May return before the work is done; the batch
      * may be released once it returns. BN running statistics are updated in either case. */
@@ -61,10 +64,12 @@ struct fv_backend {
     int (*result)(struct fv_program *p, struct fv_step_result *out);
     /* Inference mode (BN by running statistics) on n <= batch images, (n, size, size, 3) u8. Either output may
      * be NULL: embedding (n, net->embedding), logits (n, net->classes). */
-    int (*eval)(struct fv_program *p, const uint8_t *pixels, int n, float *embedding, float *logits);
+    int (*eval)(struct fv_program *p, const uint8_t *pixels, int n, float *embedding,
+                float *logits);
 
     /* (optional; default: single process) Called between backward and update with all gradients. */
-    int (*set_reduce)(struct fv_program *p, int (*reduce)(void *ctx, float *grads, size_t n), void *ctx);
+    int (*set_reduce)(struct fv_program *p, int (*reduce)(void *ctx, float *grads, size_t n),
+                      void *ctx);
     /* (optional; default: none) Time per node of the last step, as text; the caller frees it. */
     char *(*profile)(struct fv_program *p);
     /* (optional; for tests) Output of one node after step or eval, (n, h, w, c); or, after step, the gradient
@@ -73,7 +78,8 @@ struct fv_backend {
     int (*node_get)(struct fv_program *p, int node, int gradient, float *out);
 };
 
-extern const struct fv_backend *const fv_backends[]; /* NULL-terminated, best first; the build decides */
+/* NULL-terminated, best first; the build decides */
+extern const struct fv_backend *const fv_backends[];
 /* "auto" is the first that opens. FV_ENOTFOUND lists what this build has. */
 int fv_backend_open(const char *name, const struct fv_device_settings *s,
                     const struct fv_backend **backend, struct fv_device **device);

@@ -37,8 +37,8 @@ void fv__dnn_op_free(struct fv__dnn_op *op); /* accepts a zeroed op */
 /* A descriptor of the primitive's: its layouts, once made from FV_DNN_ANY; the caller frees it. A query for
  * something that the primitive lacks (a scratchpad, a workspace) gives a descriptor of 0 bytes. */
 int fv__dnn_op_md(struct fv__dnn_md **out, const struct fv__dnn_op *op, dnnl_query_t what);
-const char *
-fv__dnn_op_name(const struct fv__dnn_op *op); /* of the implementation: "jit:avx512_core" */
+/* Of the implementation: "jit:avx512_core". */
+const char *fv__dnn_op_name(const struct fv__dnn_op *op);
 
 struct fv__dnn_conv {
     int stride, pad;

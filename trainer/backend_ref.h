@@ -9,8 +9,8 @@
 struct fv__ref_node {
     double *out;  /* (batch, h, w, c) */
     double *grad; /* the same; NULL in a program that does not train, and for the input */
-    double *
-        stat; /* BN: mean, biased variance of the batch, (2, c). NULL if the program does not train */
+    /* BN: mean, biased variance of the batch, (2, c). NULL if the program does not train */
+    double *stat;
 };
 
 enum fv__ref_state { FV__REF_NEW, FV__REF_EVALUATED, FV__REF_STEPPED };

@@ -26,7 +26,8 @@ struct fv_st_meta {
 
 /* Writes, replaces and syncs as one act. Same content in the same order, same bytes. Within the file the tensors
  * of wider types come first, so that each lies aligned to its type. */
-int fv_st_write(const char *path, const struct fv_st_tensor *t, int tensors, const struct fv_st_meta *m, int metas);
+int fv_st_write(const char *path, const struct fv_st_tensor *t, int tensors,
+                const struct fv_st_meta *m, int metas);
 
 struct fv_st;
 int fv_st_open(struct fv_st **out, const char *path);
@@ -38,6 +39,6 @@ void fv_st_close(struct fv_st **st);
 int fv_st_tensor(const struct fv_st *st, const char *name, struct fv_st_tensor *out);
 /* In the file's order; FV_ENOTFOUND at the end. */
 int fv_st_tensor_at(const struct fv_st *st, int i, struct fv_st_tensor *out);
-const char *fv_st_meta(const struct fv_st *st, const char *key);              /* NULL if absent */
+const char *fv_st_meta(const struct fv_st *st, const char *key); /* NULL if absent */
 
 #endif

@@ -37,9 +37,9 @@ struct fv_eer {
 void fv_roc_eer(const struct fv_roc *r, struct fv_eer *out);
 
 struct fv_tpr {
-    double asked;       /* FMR asked for */
-    double tpr;         /* largest TPR whose FMR does not exceed it (conservative step) */
-    double fmr;         /* realised */
+    double asked; /* FMR asked for */
+    double tpr;   /* largest TPR whose FMR does not exceed it (conservative step) */
+    double fmr;   /* realised */
     uint64_t false_matches, true_matches;
     double threshold;
     int below_resolution; /* asked * impostors < 1: the data cannot tell */

@@ -12,14 +12,14 @@
 struct fv_schedule_settings {
     double lr, eta_min;    /* the highest and the lowest rate */
     double epochs, warmup; /* length of the run, and of its warm-up */
-    double t0,
-        t_mult; /* cosine-restarts: epochs to the first restart, factor from then on (>= 1) */
+    /* cosine-restarts: epochs to the first restart, factor from then on (>= 1) */
+    double t0, t_mult;
 };
 
 struct fv_schedule {
     const char *name, *help;
-    double (*rate)(const struct fv_schedule_settings *s,
-                   double t); /* t: epochs since the warm-up */
+    /* t: epochs since the warm-up */
+    double (*rate)(const struct fv_schedule_settings *s, double t);
 };
 extern const struct fv_schedule *const fv_schedules[]; /* NULL-terminated */
 extern const char *const fv_schedule_names[];          /* the same names, for an option table */

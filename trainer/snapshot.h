@@ -17,8 +17,8 @@
 struct fv_progress_state {
     uint64_t step;  /* steps done since the run began */
     uint64_t epoch; /* epochs wholly done, evaluation included */
-    uint64_t
-        images; /* seen since the last epoch was done, with the sums of their losses and hits: */
+    /* seen since the last epoch was done, with the sums of their losses and hits: */
+    uint64_t images;
     double loss_sum, correct_sum;
     uint64_t not_finite; /* the last so many steps had no finite loss */
     uint64_t cls_epoch;  /* the epoch with the best validation accuracy; 0: none yet */

@@ -33,10 +33,10 @@ struct fv_run {
 
     struct fv_snapshot snap; /* snap.at says how far training is */
     struct fv_runlog *log;
-    int pending; /* a step was given to the backend, its result not yet read */
-    double lr;   /* of the last step */
-    struct fv_meter window,
-        epoch; /* since the last line of the log; since the epoch began or was resumed */
+    int pending;            /* a step was given to the backend, its result not yet read */
+    double lr;              /* of the last step */
+    struct fv_meter window; /* since the last line of the log */
+    struct fv_meter epoch;  /* since the epoch began or was resumed */
     uint64_t first_ns, first_steps, saved_ns;
     int estimated; /* how long it will take has been said */
 

@@ -26,10 +26,10 @@
 
 struct fv_train_settings {
     /* net */
-    const char *arch;    /* "resnet18" */
-    const char *stem;    /* "auto" */
+    const char *arch; /* "resnet18" */
+    const char *stem; /* "auto" */
     /* length */
-    int64_t epochs;      /* (default 30) */
+    int64_t epochs; /* (default 30) */
     /* optimiser: SGD */
     double lr, momentum, weight_decay;
     int nesterov, decay_all;
@@ -39,11 +39,11 @@ struct fv_train_settings {
     double eta_min;       /* 1e-5 */
     double warmup;        /* epochs of linear warm-up before the schedule (1) */
     /* where */
-    const char *backend;  /* "auto" */
-    int64_t threads;      /* of the backend; 0: all */
-    int64_t seed;         /* of the first weights; not in fv_train_opts, since data has an option for it */
+    const char *backend; /* "auto" */
+    int64_t threads;     /* of the backend; 0: all */
+    int64_t seed; /* of the first weights; not in fv_train_opts, since data has an option for it */
     /* housekeeping */
-    double save_every;    /* minutes between "last" checkpoints inside an epoch (default 5) */
+    double save_every; /* minutes between "last" checkpoints inside an epoch (default 5) */
 };
 extern const struct fv_opt fv_train_opts[];
 void fv_train_defaults(struct fv_train_settings *s);
@@ -60,8 +60,9 @@ struct fv_train_data {
     const struct fv_batch_source *verify; /* NULL: no verification */
     const struct fv_index_pair *pair;
     size_t pairs;
-    const char *settings_text; /* "name = value" lines of the whole program, kept in the run and checkpoint */
-    const char *data_id;       /* path and digest of the data set: resuming on other data is refused */
+    /* "name = value" lines of the whole program, kept in the run and checkpoint */
+    const char *settings_text;
+    const char *data_id; /* path and digest of the data set: resuming on other data is refused */
 };
 
 /* Set by a signal handler: finish the step, write the checkpoint, return FV_EINTR. */
@@ -69,16 +70,18 @@ struct fv_train_data {
 extern volatile sig_atomic_t fv_train_stop;
 
 /* Runs or, when the folder holds last.safetensors and resume is set, continues. */
-int fv_train_run(const struct fv_train_settings *s, const struct fv_train_data *d, const char *folder,
-                 int resume, const struct fv_report *r);
+int fv_train_run(const struct fv_train_settings *s, const struct fv_train_data *d,
+                 const char *folder, int resume, const struct fv_report *r);
 
 /* A trained net ready for inference. */
 struct fv_model;
 /* Reads a checkpoint, builds its net, compiles it for inference on the named backend. */
-int fv_model_open(struct fv_model **out, const char *checkpoint, const char *backend, int threads, int batch);
+int fv_model_open(struct fv_model **out, const char *checkpoint, const char *backend, int threads,
+                  int batch);
 /* A net of that architecture with fresh weights: the baseline that a trained one is held against. */
-int fv_model_open_untrained(struct fv_model **out, const char *arch, const struct fv_arch_settings *a,
-                            uint64_t seed, const char *backend, int threads, int batch);
+int fv_model_open_untrained(struct fv_model **out, const char *arch,
+                            const struct fv_arch_settings *a, uint64_t seed, const char *backend,
+                            int threads, int batch);
 void fv_model_close(struct fv_model **m);
 const struct fv_net *fv_model_net(const struct fv_model *m);
 const char *fv_model_info(const struct fv_model *m); /* backend, architecture, epoch it came from */
@@ -91,6 +94,7 @@ int fv_model_embed(struct fv_model *m, const struct fv_batch_source *images, int
 int fv_model_accuracy(struct fv_model *m, const struct fv_batch_source *images, double *accuracy,
                       double *loss, const struct fv_report *r);
 /* Cosine of unit vectors for each pair. */
-void fv_score_pairs(const float *emb, int dim, const struct fv_index_pair *pair, size_t n, double *score);
+void fv_score_pairs(const float *emb, int dim, const struct fv_index_pair *pair, size_t n,
+                    double *score);
 
 #endif
