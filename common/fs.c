@@ -26,7 +26,12 @@ char *fv_format(const char *fmt, ...)
 
 int fv_file_create(struct fv_file *file, const char *path)
 {
+    struct stat st;
+
     *file = (struct fv_file){0};
+    /* The renaming would put a file in the place of a device. */
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+        return fv_err(FV_EEXIST, "%s: is already there and no file: choose another name", path);
     file->path = strdup(path);
     file->tmp = fv_format("%s.tmp-%ld", path, (long)getpid());
     if (!file->path || !file->tmp) {

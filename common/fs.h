@@ -15,6 +15,7 @@ struct fv_file {
     char *path, *tmp;
 };
 
+/* FV_EEXIST when <path> is there and not a regular file: a folder, a device. */
 int fv_file_create(struct fv_file *file, const char *path);
 int fv_file_commit(struct fv_file *file);   /* on failure the temporary file is removed */
 void fv_file_discard(struct fv_file *file); /* accepts a committed or zeroed one */

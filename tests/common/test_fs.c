@@ -61,6 +61,25 @@ static void a_discarded_file_leaves_the_old_one(void **state)
     assert_int_equal(entries(), 1);
 }
 
+static void what_is_no_file_is_never_replaced(void **state)
+{
+    struct stat st;
+
+    (void)state;
+    assert_int_equal(mkfifo(in_folder("fifo"), 0600), 0);
+    assert_int_equal(symlink("fifo", in_folder("link")), 0);
+    assert_int_equal(fv_file_write(in_folder("fifo"), "x", 1), FV_EEXIST);
+    assert_non_null(strstr(fv_err_text(), "choose another name"));
+    assert_int_equal(fv_file_write(in_folder("link"), "x", 1), FV_EEXIST);
+    assert_int_equal(lstat(in_folder("fifo"), &st), 0);
+    assert_true(S_ISFIFO(st.st_mode));
+    assert_int_equal(lstat(in_folder("link"), &st), 0);
+    assert_true(S_ISLNK(st.st_mode));
+    assert_int_equal(unlink(in_folder("link")), 0);
+    assert_int_equal(unlink(in_folder("fifo")), 0);
+    assert_int_equal(entries(), 1);
+}
+
 static void a_full_disk_is_an_error(void **state)
 {
     struct fv_file f;
@@ -141,6 +160,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_file_appears_whole_and_replaces),
         cmocka_unit_test(a_discarded_file_leaves_the_old_one),
+        cmocka_unit_test(what_is_no_file_is_never_replaced),
         cmocka_unit_test(a_full_disk_is_an_error),
         cmocka_unit_test(reading_refuses_what_is_not_a_small_file),
         cmocka_unit_test(folders_are_made_with_their_parents),
