@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum { LIST_LIMIT = 1 << 30 };
 
@@ -213,6 +214,7 @@ static int read_line(struct fv_pairs *out, size_t *room, struct fv_store *s, cha
     const char separator = strchr(line, '\t') ? '\t' : ' ';
     uint64_t a, b;
 
+    line += *line == '\t';
     char *same = last_field(line, separator);
     char *second = same ? last_field(line, separator) : NULL;
     if (!second || !*line || strchr(line, separator))
@@ -257,10 +259,30 @@ int fv_pairs_read(struct fv_pairs *out, struct fv_store *s, const char *path)
     return rc;
 }
 
+/* A slip of the hand must not cost the data set. */
+static int check_target(const struct fv_store *s, const char *path)
+{
+    struct stat list, set;
+
+    if (stat(path, &list) == 0 && stat(fv_store_path(s), &set) == 0 && list.st_dev == set.st_dev &&
+        list.st_ino == set.st_ino)
+        return fv_err(FV_EEXIST, "%s: is the data set itself: give the list another name", path);
+    return FV_OK;
+}
+
+static void write_line(FILE *f, const char *a, const char *b, int same)
+{
+    const int tabs = *a == '#' || strchr(a, ' ') || strchr(b, ' ');
+    const char separator = tabs ? '\t' : ' ';
+
+    fprintf(f, "%s%s%c%s%c%d\n", *a == '#' ? "\t" : "", a, separator, b, separator, same);
+}
+
 int fv_pairs_write(const struct fv_pairs *p, const struct fv_store *s, const char *path)
 {
     struct fv_file file;
 
+    FV_TRY(check_target(s, path));
     FV_TRY(fv_file_create(&file, path));
     for (size_t i = 0; i < p->n; i++) {
         struct fv_store_image a, b;
@@ -268,8 +290,7 @@ int fv_pairs_write(const struct fv_pairs *p, const struct fv_store *s, const cha
             fv_file_discard(&file);
             return FV_EINVAL;
         }
-        const char *sep = strchr(a.name, ' ') || strchr(b.name, ' ') ? "\t" : " ";
-        fprintf(file.f, "%s%s%s%s%d\n", a.name, sep, b.name, sep, p->pair[i].same);
+        write_line(file.f, a.name, b.name, p->pair[i].same);
     }
     return fv_file_commit(&file);
 }

@@ -3,7 +3,8 @@
  *
  * Text form, one pair a line: "path1 path2 1" for genuine (one identity), "path1 path2 0" for impostor;
  * paths are source names as kept in the store. Names with blanks are written with tabs between the three
- * fields. Lines that are empty or begin with '#' are skipped.
+ * fields. Lines that are empty or begin with '#' are skipped; before a name that begins with '#' stands a
+ * tab.
  */
 #ifndef FV_STORE_PAIRS_H
 #define FV_STORE_PAIRS_H
@@ -31,6 +32,7 @@ int fv_pairs_make(struct fv_pairs *out, const struct fv_store *s, int split, siz
                   uint64_t seed);
 /* Reads a list and resolves its names. Names file and line of the first thing wrong. */
 int fv_pairs_read(struct fv_pairs *out, struct fv_store *s, const char *path);
+/* FV_EEXIST when path is the data set. */
 int fv_pairs_write(const struct fv_pairs *p, const struct fv_store *s, const char *path);
 void fv_pairs_free(struct fv_pairs *p); /* accepts a zeroed one */
 

@@ -330,7 +330,7 @@ static int make_pairs(const struct fv_store *store, const struct pairs_settings 
         rc = fv_pairs_write(&pairs, store, s->output);
     if (rc == 0) {
         struct results r = {0};
-        if (pairs.n < (size_t)s->n)
+        if (pairs.n / 2 < (size_t)s->n / 2)
             fv_say(to, FV_LEVEL_WARN, "the images give %zu pairs, not %" PRId64, pairs.n, s->n);
         results_int(&r, "pairs", pairs.n, NULL);
         results_int(&r, "genuine", pairs.genuine, NULL);

@@ -81,6 +81,57 @@ static void text_reads_back(void **state)
     fv_pairs_free(&b);
 }
 
+/* A data set of four held-out images, with names that look like something else in a list. */
+static int make_odd_names(const char *at)
+{
+    static const char *const name[] = {"# x/1.jpg", "# x/2.jpg", "#1/1 .jpg", "#1/2.jpg"};
+    const struct fv_store_settings settings = {8, 8, "pixels", 3, ""};
+    uint8_t rgb[8 * 8 * 3] = {0}, record[1024];
+    struct fv_store_writer *w;
+    struct fv_encoder *e;
+
+    FV_TRY(fv_encoder_open(&e, &settings));
+    assert_true(fv_encoder_bound(e) <= sizeof record);
+    FV_TRY(fv_store_create(&w, at, &settings, 0));
+    for (uint32_t k = 0; k < 4; k++) {
+        size_t n;
+        if (k % 2 == 0)
+            FV_TRY(fv_store_put_label(w, k == 0 ? "# x" : "#1", 1));
+        FV_TRY(fv_encoder_write(e, rgb, k, record, &n));
+        FV_TRY(fv_store_put(w, record, n, name[k], FV_SPLIT_HOLDOUT));
+    }
+    fv_encoder_close(&e);
+    return fv_store_finish(&w);
+}
+
+static void names_that_look_like_remarks_read_back(void **state)
+{
+    struct fv_pairs a, b;
+    struct fv_store *odd;
+    char odd_path[64];
+
+    (void)state;
+    snprintf(odd_path, sizeof odd_path, "%s.odd", path);
+    assert_int_equal(make_odd_names(odd_path), FV_OK);
+    assert_int_equal(fv_store_open(&odd, odd_path), FV_OK);
+    assert_int_equal(fv_pairs_make(&a, odd, FV_SPLIT_HOLDOUT, 4, 1), FV_OK);
+    assert_int_equal(a.n, 4);
+    assert_int_equal(fv_pairs_write(&a, odd, list), FV_OK);
+    assert_int_equal(fv_pairs_read(&b, odd, list), FV_OK);
+    assert_int_equal(b.n, 4);
+    for (size_t i = 0; i < a.n; i++)
+        assert_true(a.pair[i].a == b.pair[i].a && a.pair[i].b == b.pair[i].b);
+    /* Nor does a list take the place of its data set. */
+    assert_int_equal(fv_pairs_write(&a, odd, odd_path), FV_EEXIST);
+    assert_non_null(strstr(fv_err_text(), "is the data set itself"));
+    fv_pairs_free(&a);
+    fv_pairs_free(&b);
+    fv_store_close(&odd);
+    assert_int_equal(fv_store_open(&odd, odd_path), FV_OK);
+    fv_store_close(&odd);
+    unlink(odd_path);
+}
+
 static void check_text(const char *text, int code, const char *sentence)
 {
     struct fv_pairs p;
@@ -111,6 +162,7 @@ int main(void)
         cmocka_unit_test(few_pairs_stay_balanced),
         cmocka_unit_test(the_seed_decides),
         cmocka_unit_test(text_reads_back),
+        cmocka_unit_test(names_that_look_like_remarks_read_back),
         cmocka_unit_test(faults_name_the_line),
     };
     close(mkstemp(path));
