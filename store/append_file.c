@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 enum {
@@ -31,8 +32,17 @@ struct fv_append_file {
     size_t map_bytes, put_bytes, txn_bytes;
 };
 
+/* LMDB calls it EIO when the disk takes a part of what it writes. */
+static int disk_is_full(const struct fv_append_file *f)
+{
+    struct statvfs fs;
+    return fstatvfs(f->fd, &fs) == 0 && (uint64_t)fs.f_bavail * fs.f_frsize < COMMIT_BYTES;
+}
+
 static int lmdb_err(const struct fv_append_file *f, int rc, const char *what)
 {
+    if (rc == EIO && disk_is_full(f))
+        rc = ENOSPC;
     const int full = rc == ENOSPC || rc == EDQUOT || rc == MDB_MAP_FULL;
     return fv_err(full ? FV_EFULL : FV_EIO, "%s: cannot %s: %s", f->part, what, mdb_strerror(rc));
 }
@@ -99,10 +109,17 @@ int fv__append_file_put_last(struct fv_append_file *f, struct fv_span key, struc
     return put(f, key, value, 0);
 }
 
+/* Whether the partial file's name still leads to ours: someone may have removed it and begun another. */
+static int part_is_ours(const struct fv_append_file *f, int fd)
+{
+    struct stat ours, named;
+    return fstat(fd, &ours) == 0 && stat(f->part, &named) == 0 && ours.st_ino == named.st_ino &&
+           ours.st_dev == named.st_dev;
+}
+
 /* Takes the partial file for this process and empties it. */
 static int take_part(struct fv_append_file *f)
 {
-    struct stat ours, named;
     int rc = FV_OK;
 
     const int fd = open(f->part, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
@@ -112,7 +129,7 @@ static int take_part(struct fv_append_file *f)
         rc = errno == EWOULDBLOCK ? fv_err(FV_EEXIST, "%s: another program is writing it", f->part)
                                   : fv_err_errno(FV_EIO, "%s: cannot lock", f->part);
     /* Between open and flock its owner may have removed it, or renamed it: then it is a whole data set. */
-    else if (fstat(fd, &ours) != 0 || stat(f->part, &named) != 0 || ours.st_ino != named.st_ino)
+    else if (!part_is_ours(f, fd))
         rc = fv_err(FV_EEXIST, "%s: another program was writing it until now: try again", f->part);
     else if (ftruncate(fd, 0) != 0)
         rc = fv_err_errno(FV_EIO, "%s: cannot empty", f->part);
@@ -187,6 +204,9 @@ int fv__append_file_finish(struct fv_append_file *f)
     mdb_env_close(f->env);
     f->env = NULL;
     FV_TRY(check_free(f->path, f->overwrite));
+    if (!part_is_ours(f, f->fd))
+        return fv_err(FV_EIO, "%s: was removed or replaced while it was written: pack again",
+                      f->part);
     if (rename(f->part, f->path) != 0)
         return fv_err_errno(FV_EIO, "%s: cannot rename %s to it", f->path, f->part);
     close(f->fd);
@@ -205,7 +225,8 @@ void fv__append_file_close(struct fv_append_file **file)
     if (f->env)
         mdb_env_close(f->env);
     if (f->fd >= 0) {
-        unlink(f->part);
+        if (part_is_ours(f, f->fd))
+            unlink(f->part);
         close(f->fd);
     }
     free(f->path);

@@ -191,6 +191,30 @@ static void one_writer_at_a_time(void **state)
     check(fv_store_create(&w, path, &settings, 0), FV_EEXIST, "--overwrite");
 }
 
+/* Someone thought the first writer dead, removed its file and packs again. */
+static void a_partial_file_of_another_is_left_alone(void **state)
+{
+    struct fv_store_writer *w, *second;
+
+    (void)state;
+    check_holds(1, 1); /* of the test before */
+    assert_int_equal(fv_store_create(&w, path, &settings, 1), FV_OK);
+    assert_int_equal(fv_store_put_label(w, "a", 0), FV_OK);
+    assert_int_equal(put(w, 0, "a/1", FV_SPLIT_TRAIN), FV_OK);
+    assert_int_equal(put(w, 1, "a/2", FV_SPLIT_TRAIN), FV_OK);
+    assert_int_equal(unlink(part), 0);
+    assert_int_equal(fv_store_create(&second, path, &settings, 1), FV_OK);
+    check(fv_store_finish(&w), FV_EIO, "removed or replaced");
+    check_holds(1, 1);
+    assert_int_equal(fv_store_put_label(second, "b", 0), FV_OK);
+    for (uint32_t i = 0; i < 3; i++) {
+        const char *const name[] = {"b/1", "b/2", "b/3"};
+        assert_int_equal(put(second, i, name[i], FV_SPLIT_TRAIN), FV_OK);
+    }
+    assert_int_equal(fv_store_finish(&second), FV_OK);
+    check_holds(3, 1);
+}
+
 static void what_a_killed_writer_left_is_started_anew(void **state)
 {
     struct fv_store_writer *w;
@@ -247,6 +271,7 @@ int main(void)
         cmocka_unit_test(a_damaged_record_is_refused),
         cmocka_unit_test(after_a_failed_put_nothing_is_finished),
         cmocka_unit_test(one_writer_at_a_time),
+        cmocka_unit_test(a_partial_file_of_another_is_left_alone),
         cmocka_unit_test(what_a_killed_writer_left_is_started_anew),
         cmocka_unit_test(the_old_data_set_stays_until_the_new_one_is_whole),
     };
