@@ -10,9 +10,9 @@
 
 #include "prep/reject.h"
 
+#include <stddef.h>
 #include <stdint.h>
 
-#define FV_PHOTO_MAX_BYTES (256u << 20)  /* of a file */
 #define FV_PHOTO_MAX_PIXELS (128u << 20) /* of a picture: 134 megapixels */
 #define FV_PHOTO_MIN_SIDE 8              /* pixels of the shorter side */
 #define FV_PHOTO_BACKGROUND 255          /* white, the colour of a page */
@@ -22,8 +22,11 @@ struct fv_photo; /* one per thread, used by the thread that opened it */
 int fv__photo_open(struct fv_photo **out, int size);
 void fv__photo_close(struct fv_photo **p);
 
-/* Reads `path` into rgb (size, size, 3). 0; 1 when the file was refused, with *why filled in; or a
+/* n bytes of a photo into rgb (size, size, 3). 0; 1 when the file was refused, with *why filled in; or a
  * negative code for what is not the file's fault. */
+int fv__photo_decode(struct fv_photo *p, const uint8_t *bytes, size_t n, uint8_t *rgb,
+                     struct fv_refusal *why);
+/* The same for a file. */
 int fv__photo_read(struct fv_photo *p, const char *path, uint8_t *rgb, struct fv_refusal *why);
 
 #endif

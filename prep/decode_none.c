@@ -4,8 +4,6 @@
 
 #include "common/err.h"
 
-#include <stddef.h>
-
 int fv__photo_open(struct fv_photo **out, int size)
 {
     (void)size;
@@ -23,4 +21,11 @@ int fv__photo_read(struct fv_photo *p, const char *path, uint8_t *rgb, struct fv
 {
     (void)p, (void)rgb, (void)why;
     return fv_err(FV_EUNSUPPORTED, "%s: this build reads no photos", path);
+}
+
+int fv__photo_decode(struct fv_photo *p, const uint8_t *bytes, size_t n, uint8_t *rgb,
+                     struct fv_refusal *why)
+{
+    (void)p, (void)bytes, (void)n, (void)rgb, (void)why;
+    return fv_err(FV_EUNSUPPORTED, "this build reads no photos");
 }

@@ -3,8 +3,7 @@
  * once), no operation cache (every image is seen once), no loaders that were never meant for hostile
  * input, and none of its SIMD paths, whose lower precision would make the bytes depend on the machine.
  *
- * We read the file ourselves: system errors are then exact, a pipe cannot block us, and libvips sees
- * only memory. Before any pixel is decoded the header must announce a sane size.
+ * libvips sees only memory (prep/photo_file.h). Before any pixel is decoded the header must announce a sane size.
  *
  * Order of the steps, and why:
  *   shrink while decoding   JPEG only, leaving at least twice the wanted size for the real resize
@@ -18,14 +17,11 @@
 
 #include "common/err.h"
 #include "prep/format.h"
+#include "prep/photo_file.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include <vips/vips.h>
 
 /* wants the types of vips.h */
@@ -86,50 +82,6 @@ void fv__photo_close(struct fv_photo **p)
     vips_thread_shutdown(); /* what libvips keeps for this thread */
 }
 
-/* --- the file ------------------------------------------------------------------------------------- */
-
-static int read_all(struct fv_photo *p, int fd, size_t *got, struct fv_refusal *why)
-{
-    struct stat st;
-    if (fstat(fd, &st) != 0)
-        return fv__refuse(why, FV_REJECT_UNREADABLE, "%s", strerror(errno));
-    if (!S_ISREG(st.st_mode))
-        return fv__refuse(why, FV_REJECT_SPECIAL, "%s", "");
-    if (st.st_size > FV_PHOTO_MAX_BYTES)
-        return fv__refuse(why, FV_REJECT_FILE_TOO_LARGE, "%lld bytes, at most %u",
-                          (long long)st.st_size, FV_PHOTO_MAX_BYTES);
-    size_t want = (size_t)st.st_size, n = 0;
-    if (want > p->room) {
-        uint8_t *file = realloc(p->file, want);
-        if (!file)
-            return fv_err(FV_ENOMEM, "out of memory for a file of %zu bytes", want);
-        p->file = file;
-        p->room = want;
-    }
-    while (n < want) {
-        ssize_t k = read(fd, p->file + n, want - n);
-        if (k < 0 && errno == EINTR)
-            continue;
-        if (k < 0)
-            return fv__refuse(why, FV_REJECT_UNREADABLE, "%s", strerror(errno));
-        if (k == 0)
-            break;
-        n += (size_t)k;
-    }
-    *got = n;
-    return n ? 0 : fv__refuse(why, FV_REJECT_EMPTY, "%s", "");
-}
-
-static int read_file(struct fv_photo *p, const char *path, size_t *n, struct fv_refusal *why)
-{
-    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-    if (fd < 0)
-        return fv__refuse(why, FV_REJECT_UNREADABLE, "%s", strerror(errno));
-    int rc = read_all(p, fd, n, why);
-    close(fd);
-    return rc;
-}
-
 /* --- one picture's steps: each replaces *im and returns 0, or leaves it and returns -1 -------------- */
 
 static int replace(VipsImage **im, int rc, VipsImage **next)
@@ -143,11 +95,11 @@ static int replace(VipsImage **im, int rc, VipsImage **next)
     return 0;
 }
 
-/* Opens the bytes in p->file, reading their header. A source, not a buffer: PNM has no buffer loader. */
-static VipsImage *open_image(const struct fv_photo *p, size_t n, int shrink)
+/* Opens n bytes, reading their header. A source, not a buffer: PNM has no buffer loader. */
+static VipsImage *open_image(const uint8_t *bytes, size_t n, int shrink)
 {
     VipsImage *im = NULL;
-    VipsSource *source = vips_source_new_from_memory(p->file, n);
+    VipsSource *source = vips_source_new_from_memory(bytes, n);
     if (source && shrink > 1)
         im = vips_image_new_from_source(source, "", "access", VIPS_ACCESS_SEQUENTIAL, "fail_on",
                                         VIPS_FAIL_ON_ERROR, "shrink", shrink, NULL);
@@ -339,26 +291,26 @@ static int fit(VipsImage **im, const struct fv_photo *p, uint8_t *rgb, struct fv
     return 0;
 }
 
-static int decode(const struct fv_photo *p, const struct fv_format *f, size_t n, uint8_t *rgb,
-                  struct fv_refusal *why)
+static int decode(const struct fv_photo *p, const struct fv_format *f, const uint8_t *bytes,
+                  size_t n, uint8_t *rgb, struct fv_refusal *why)
 {
     /* libvips believes any numbers in a PNM's header, negative ones too */
-    int sane = !is_pnm(f) || fv__format_pnm_white(p->file, n) > 0;
-    VipsImage *im = sane ? open_image(p, n, 1) : NULL;
+    int sane = !is_pnm(f) || fv__format_pnm_white(bytes, n) > 0;
+    VipsImage *im = sane ? open_image(bytes, n, 1) : NULL;
     if (!im)
         return fv__refuse(why, FV_REJECT_BAD_HEADER, "%s", f->name);
     int rc = check_header(im, why);
     int shrink = rc == 0 ? shrink_on_load(f, im, p->size) : 1;
     if (shrink > 1) {
         g_object_unref(im);
-        if (!(im = open_image(p, n, shrink)))
+        if (!(im = open_image(bytes, n, shrink)))
             return fv__refuse(why, FV_REJECT_BAD_HEADER, "%s", f->name);
     }
     if (rc == 0 && decode_pixels(&im) != 0)
         rc = fv__refuse(
-            why, fv__format_is_whole(f, p->file, n) ? FV_REJECT_DAMAGED : FV_REJECT_TRUNCATED,
+            why, fv__format_is_whole(f, bytes, n) ? FV_REJECT_DAMAGED : FV_REJECT_TRUNCATED,
             "%s, %d x %d, %zu bytes", f->name, im->Xsize * shrink, im->Ysize * shrink, n);
-    if (rc == 0 && is_pnm(f) && scale_pnm(&im, fv__format_pnm_white(p->file, n)) != 0)
+    if (rc == 0 && is_pnm(f) && scale_pnm(&im, fv__format_pnm_white(bytes, n)) != 0)
         rc = fv__refuse(why, FV_REJECT_COLOUR, "%s", f->name);
     if (rc == 0)
         rc = fit(&im, p, rgb, why);
@@ -366,16 +318,20 @@ static int decode(const struct fv_photo *p, const struct fv_format *f, size_t n,
     return rc;
 }
 
-int fv__photo_read(struct fv_photo *p, const char *path, uint8_t *rgb, struct fv_refusal *why)
+int fv__photo_decode(struct fv_photo *p, const uint8_t *bytes, size_t n, uint8_t *rgb,
+                     struct fv_refusal *why)
 {
-    size_t n = 0;
-    int rc = read_file(p, path, &n, why);
-    if (rc)
-        return rc;
-    const struct fv_format *f = fv__format_of_bytes(p->file, n);
+    const struct fv_format *f = fv__format_of_bytes(bytes, n);
     if (!f)
         return fv__refuse(why, FV_REJECT_NOT_IMAGE, "%s", "");
     if (!f->loader || !vips_type_find("VipsOperation", f->loader))
         return fv__refuse(why, FV_REJECT_UNSUPPORTED, "%s", f->name);
-    return decode(p, f, n, rgb, why);
+    return decode(p, f, bytes, n, rgb, why);
+}
+
+int fv__photo_read(struct fv_photo *p, const char *path, uint8_t *rgb, struct fv_refusal *why)
+{
+    size_t n = 0;
+    int rc = fv__photo_file_read(path, &p->file, &p->room, &n, why);
+    return rc ? rc : fv__photo_decode(p, p->file, n, rgb, why);
 }

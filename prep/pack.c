@@ -11,10 +11,10 @@
 #include "common/cpu.h"
 #include "common/err.h"
 #include "common/fs.h"
+#include "prep/importer.h"
 #include "prep/pack_pipe.h"
 #include "prep/pack_plan.h"
 #include "prep/rejects.h"
-#include "prep/scan.h"
 #include "prep/split.h"
 #include "store/store.h"
 
@@ -26,14 +26,17 @@ struct packing {
     const struct fv_pack_settings *s;
     const struct fv_report *report;
     struct fv_pack_result *result;
-    struct fv_scan scan;
+    struct fv_listing listing;
     struct fv_pack_plan plan;
     struct fv_rejects rejects;
     struct fv_store_writer *writer;
     /* the identity whose photos are passing */
     size_t identity, photos_left;
-    const char **name; /* of its images so far */
-    size_t images, first_image;
+    size_t images, given_train;
+    /* those of its images that the rule may validate with */
+    const char **open_name;
+    uint64_t *open_image;
+    size_t open;
 };
 
 static int is_held_out(const struct packing *p)
@@ -43,21 +46,22 @@ static int is_held_out(const struct packing *p)
 
 /* --- the sink ------------------------------------------------------------------------------------- */
 
+/* The rule's share of the images whose split nobody gave. */
 static int choose_validation(struct packing *p)
 {
-    size_t n = p->images, count = fv__split_count(p->s->val, n);
-    if (count == n && n > 0)
+    size_t n = p->open, count = fv__split_count(p->s->val, n);
+    if (count == n && n > 0 && p->given_train == 0)
         count = n - 1; /* a training identity keeps an image to train on */
     uint8_t *chosen = calloc(n ? n : 1, 1);
-    int rc =
-        chosen ? fv__split_choose((uint64_t)p->s->seed, FV_SPLIT_IMAGES, p->name, n, count, chosen)
-               : fv_err(FV_ENOMEM, "out of memory for %zu images", n);
+    int rc = chosen ? fv__split_choose((uint64_t)p->s->seed, FV_SPLIT_IMAGES, p->open_name, n,
+                                       count, chosen)
+                    : fv_err(FV_ENOMEM, "out of memory for %zu images", n);
     for (size_t i = 0; rc == 0 && i < n; i++)
         if (chosen[i])
-            rc = fv_store_set_split(p->writer, p->first_image + i, FV_SPLIT_VAL);
+            rc = fv_store_set_split(p->writer, p->open_image[i], FV_SPLIT_VAL);
     free(chosen);
     p->result->val_images += count;
-    p->result->train_images += n - count;
+    p->result->train_images -= count;
     return rc;
 }
 
@@ -73,46 +77,55 @@ static int end_identity(struct packing *p)
     if (!is_held_out(p))
         return choose_validation(p);
     p->result->holdout_identities++;
-    p->result->holdout_images += p->images;
     return 0;
 }
 
 static void begin_identity(struct packing *p, size_t identity)
 {
     p->identity = identity;
-    p->images = 0;
-    p->first_image = p->result->packed;
+    p->images = p->given_train = p->open = 0;
     p->photos_left = identity < p->plan.identities ? p->plan.identity[identity]->count : 0;
 }
 
-static int put_image(struct packing *p, const char *name, const struct fv_pipe_item *item)
+static int put_image(struct packing *p, const struct fv_listed_photo *photo,
+                     const struct fv_pipe_item *item)
 {
+    enum fv_split split = is_held_out(p)                 ? FV_SPLIT_HOLDOUT
+                          : photo->split == FV_SPLIT_VAL ? FV_SPLIT_VAL
+                                                         : FV_SPLIT_TRAIN;
     if (p->images == 0)
         FV_TRY(fv_store_put_label(p->writer, p->plan.identity[p->identity]->name, is_held_out(p)));
-    FV_TRY(fv_store_put(p->writer, item->record, item->n, name,
-                        is_held_out(p) ? FV_SPLIT_HOLDOUT : FV_SPLIT_TRAIN));
-    p->name[p->images++] = name;
+    FV_TRY(fv_store_put(p->writer, item->record, item->n, photo->name, split));
+    if (photo->split == FV_SPLIT_BY_RULE) {
+        p->open_name[p->open] = photo->name;
+        p->open_image[p->open++] = p->result->packed;
+    }
+    p->given_train += photo->split == FV_SPLIT_TRAIN;
+    p->images++;
     p->result->packed++;
+    *(split == FV_SPLIT_HOLDOUT ? &p->result->holdout_images
+      : split == FV_SPLIT_VAL   ? &p->result->val_images
+                                : &p->result->train_images) += 1;
     return 0;
 }
 
-static int take_file(void *ctx, size_t file, const struct fv_pipe_item *item)
+static int take_photo(void *ctx, size_t at, const struct fv_pipe_item *item)
 {
     struct packing *p = ctx;
-    const char *name = p->plan.file[file];
+    const struct fv_listed_photo *photo = p->plan.photo[at];
     while (p->photos_left == 0) {
         FV_TRY(end_identity(p));
         begin_identity(p, p->identity + 1);
     }
     p->photos_left--;
     if (item->refused)
-        FV_TRY(fv__rejects_add(&p->rejects, name, &item->why));
+        FV_TRY(fv__rejects_add(&p->rejects, photo->name, &item->why));
     else
-        FV_TRY(put_image(p, name, item));
+        FV_TRY(put_image(p, photo, item));
     char extra[48] = "";
     if (p->rejects.n)
         snprintf(extra, sizeof extra, "%" PRIu64 " refused", p->rejects.n);
-    fv_progress(p->report, &(struct fv_progress){"pack", "img", file + 1, p->plan.files, extra});
+    fv_progress(p->report, &(struct fv_progress){"pack", "img", at + 1, p->plan.photos, extra});
     return 0;
 }
 
@@ -156,39 +169,44 @@ static int open_outputs(struct packing *p, const struct fv_store_settings *store
 
 static int find_photos(struct packing *p, const char *photos, int threads)
 {
-    FV_TRY(fv__scan_folder(&p->scan, photos));
-    p->result->files = p->scan.files + p->scan.refused.n;
-    for (size_t i = 0; i < p->scan.refused.n; i++)
-        FV_TRY(fv__rejects_add(&p->rejects, p->scan.refused.at[i].name,
-                               &p->scan.refused.at[i].reason));
-    fv__rejects_ignored(&p->rejects, &p->scan.ignored);
-    if (p->scan.ignored.n)
+    const struct fv_import_settings import = {p->s->layout};
+    FV_TRY(fv__import(&p->listing, photos, &import, p->report));
+    p->result->files = p->listing.photos + p->listing.refused.n;
+    for (size_t i = 0; i < p->listing.refused.n; i++)
+        FV_TRY(fv__rejects_add(&p->rejects, p->listing.refused.at[i].name,
+                               &p->listing.refused.at[i].reason));
+    fv__rejects_ignored(&p->rejects, &p->listing.ignored);
+    if (p->listing.ignored.n)
         fv_say(p->report, FV_LEVEL_INFO, "%zu files passed over: hidden, or no photos",
-               p->scan.ignored.n);
+               p->listing.ignored.n);
     size_t most = 1;
-    for (size_t i = 0; i < p->scan.identities; i++)
-        most = p->scan.identity[i].count > most ? p->scan.identity[i].count : most;
-    if (!(p->name = malloc(most * sizeof *p->name)))
+    for (size_t i = 0; i < p->listing.identities; i++)
+        most = p->listing.identity[i].count > most ? p->listing.identity[i].count : most;
+    p->open_name = malloc(most * sizeof *p->open_name);
+    p->open_image = malloc(most * sizeof *p->open_image);
+    if (!p->open_name || !p->open_image)
         return fv_err(FV_ENOMEM, "out of memory for %zu names", most);
-    fv_say(p->report, FV_LEVEL_INFO, "%zu photos of %zu identities, %d threads", p->scan.files,
-           p->scan.identities, threads);
-    return fv__plan_make(&p->plan, &p->scan, p->s, threads);
+    fv_say(p->report, FV_LEVEL_INFO, "%zu photos of %zu identities (layout %s), %d threads",
+           p->listing.photos, p->listing.identities, p->listing.importer->name, threads);
+    return fv__plan_make(&p->plan, &p->listing, p->s, threads);
 }
 
 static int pack_all(struct packing *p, const struct fv_store_settings *store, int threads)
 {
-    struct fv_pipe pipe = {p->scan.root, p->plan.file, p->plan.files, store, threads, take_file, p};
+    struct fv_pipe pipe = {
+        &p->listing, p->plan.photo, p->plan.photos, store, threads, take_photo, p};
     begin_identity(p, 0);
-    if (p->plan.files)
+    if (p->plan.photos)
         FV_TRY(fv__pipe_run(&pipe));
     for (; p->identity < p->plan.identities; begin_identity(p, p->identity + 1))
         FV_TRY(end_identity(p));
     p->result->rejected = p->rejects.n;
     FV_TRY(fv__rejects_commit(&p->rejects));
     if (p->result->packed == 0)
-        return fv_err(FV_ENOTFOUND, "'%s' holds no usable photo: nothing was packed", p->scan.root);
+        return fv_err(FV_ENOTFOUND, "'%s' holds no usable photo: nothing was packed",
+                      p->listing.root);
     if (p->s->holdout_ids > 0 && p->result->holdout_identities == 0)
-        fv_say(p->report, FV_LEVEL_WARN, "no identity is held out: there is only one");
+        fv_say(p->report, FV_LEVEL_WARN, "no identity is held out: at most one is left to choose");
     return fv_store_finish(&p->writer);
 }
 
@@ -224,8 +242,9 @@ int fv_pack_run(const struct fv_pack_settings *s, const char *photos, const stru
     fv_store_abort(&p.writer);
     fv__rejects_discard(&p.rejects);
     fv__plan_free(&p.plan);
-    fv__scan_free(&p.scan);
-    free(p.name);
+    fv__listing_free(&p.listing);
+    free(p.open_name);
+    free(p.open_image);
     free(text);
     if (rc == 0)
         rc = read_back(&p);

@@ -21,6 +21,8 @@ const struct fv_opt fv_pack_opts[] = {
      "how images are stored", 0, 0, NULL},
     {"level", 0, FV_OPT_INT, 0, FIELD(level), "N",
      "zstd's level: a higher one makes a smaller file and takes longer to pack", 1, 19, NULL},
+    {"layout", 0, FV_OPT_STRING, RUN, FIELD(layout), "NAME",
+     "how the photos lie; auto: as they look", 0, 0, NULL},
     {"rejects", 0, FV_OPT_STRING, RUN, FIELD(rejects), "FILE",
      "list of refused files; unset: *.rejects.tsv beside the data set", 0, 0, NULL},
     {"strict", 0, FV_OPT_FLAG, RUN, FIELD(strict), NULL,
@@ -35,5 +37,6 @@ const struct fv_opt fv_pack_opts[] = {
 
 void fv_pack_defaults(struct fv_pack_settings *s)
 {
-    *s = (struct fv_pack_settings){.size = 112, .codec = "pixels", .level = 6, .seed = 1};
+    *s = (struct fv_pack_settings){
+        .size = 112, .codec = "pixels", .level = 6, .seed = 1, .layout = "auto"};
 }

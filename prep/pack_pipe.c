@@ -19,11 +19,10 @@
 #include "common/err.h"
 #include "common/trace.h"
 #include "prep/decode.h"
+#include "prep/importer.h"
 #include "prep/prep.h"
 
-#include <limits.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 enum { SLOTS_PER_THREAD = 8 };
@@ -53,11 +52,13 @@ struct run {
 struct hand {
     struct fv_photo *photo;
     struct fv_encoder *encoder;
+    uint8_t *bytes; /* of the photo as it is stored */
+    size_t room;
 };
 
-static struct slot *slot_of(struct run *r, size_t file)
+static struct slot *slot_of(struct run *r, size_t at)
 {
-    return &r->slot[file % r->slots];
+    return &r->slot[at % r->slots];
 }
 
 /* Called with the lock held, after the failing function has left its sentence in this thread. */
@@ -87,21 +88,24 @@ static void settle(struct run *r)
     pthread_cond_signal(&r->ready);
 }
 
-static int decode_one(struct run *r, struct hand *h, size_t file)
+static int decode_one(struct run *r, struct hand *h, size_t at)
 {
-    struct slot *s = slot_of(r, file);
-    char path[PATH_MAX + 16];
+    struct slot *s = slot_of(r, at);
+    size_t n = 0;
     uint64_t t = fv_trace_begin();
-    snprintf(path, sizeof path, "%s/%s", r->p->root, r->p->file[file]);
-    int rc = fv__photo_read(h->photo, path, s->rgb, &s->item.why);
+    int rc = fv__import_read(r->p->listing, r->p->photo[at], &h->bytes, &h->room, &n, &s->item.why);
+    fv_trace_end("read", t);
+    t = fv_trace_begin();
+    if (rc == 0)
+        rc = fv__photo_decode(h->photo, h->bytes, n, s->rgb, &s->item.why);
     fv_trace_end("decode", t);
     s->item.refused = rc == 1;
     return rc < 0 ? rc : 0;
 }
 
-static int encode_one(struct run *r, struct hand *h, size_t file)
+static int encode_one(struct run *r, struct hand *h, size_t at)
 {
-    struct slot *s = slot_of(r, file);
+    struct slot *s = slot_of(r, at);
     uint64_t t = fv_trace_begin();
     int rc = fv_encoder_write(h->encoder, s->rgb, s->image, s->record, &s->item.n);
     fv_trace_end("encode", t);
@@ -122,14 +126,14 @@ static int do_next(struct run *r, struct hand *h)
         pthread_mutex_lock(&r->lock);
         slot_of(r, at)->done = 1;
         pthread_cond_signal(&r->ready);
-    } else if (r->decode < r->p->files && r->decode < r->written + r->slots) {
+    } else if (r->decode < r->p->photos && r->decode < r->written + r->slots) {
         at = r->decode++;
         pthread_mutex_unlock(&r->lock);
         rc = decode_one(r, h, at);
         pthread_mutex_lock(&r->lock);
         slot_of(r, at)->decoded = 1;
         settle(r);
-    } else if (r->encode == r->p->files) {
+    } else if (r->encode == r->p->photos) {
         return 1;
     } else {
         pthread_cond_wait(&r->work, &r->lock);
@@ -157,13 +161,14 @@ static void *worker(void *arg)
     pthread_mutex_unlock(&r->lock);
     fv_encoder_close(&h.encoder);
     fv__photo_close(&h.photo);
+    free(h.bytes);
     return NULL;
 }
 
 /* The writer: this thread. Lock held on entry and return. */
 static void write_in_order(struct run *r)
 {
-    while (r->rc == 0 && r->written < r->p->files) {
+    while (r->rc == 0 && r->written < r->p->photos) {
         struct slot *s = slot_of(r, r->written);
         if (!s->done) {
             pthread_cond_wait(&r->ready, &r->lock);

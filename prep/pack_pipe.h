@@ -3,6 +3,7 @@
 #ifndef FV_PREP_PACK_PIPE_H
 #define FV_PREP_PACK_PIPE_H
 
+#include "prep/listing.h"
 #include "prep/reject.h"
 #include "store/store.h"
 
@@ -17,13 +18,13 @@ struct fv_pipe_item {
 };
 
 struct fv_pipe {
-    const char *root;
-    const char *const *file; /* relative to the root, in packing order */
-    size_t files;
+    const struct fv_listing *listing;
+    const struct fv_listed_photo *const *photo; /* in packing order */
+    size_t photos;
     const struct fv_store_settings *store;
     int threads;
-    /* Called by the thread that runs the pipe, for each file in order. A negative code stops it. */
-    int (*sink)(void *ctx, size_t file, const struct fv_pipe_item *item);
+    /* Called by the thread that runs the pipe, for each photo in order. A negative code stops it. */
+    int (*sink)(void *ctx, size_t photo, const struct fv_pipe_item *item);
     void *ctx;
 };
 

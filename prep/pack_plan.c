@@ -8,34 +8,57 @@
 
 #include "common/err.h"
 #include "prep/decode.h"
+#include "prep/importer.h"
 #include "prep/split.h"
 
-#include <limits.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
+
+/* Whether the rule decides about an identity: not when any of its photos is given a split. */
+static int is_open(const struct fv_listing *listing, const struct fv_listed_identity *id)
+{
+    for (size_t i = 0; i < id->count; i++)
+        if (listing->photo[id->first + i].split != FV_SPLIT_BY_RULE)
+            return 0;
+    return id->count > 0;
+}
+
+/* A listing holds out all photos of an identity or none. */
+static int is_given_to_holdout(const struct fv_listing *listing,
+                               const struct fv_listed_identity *id)
+{
+    return id->count > 0 && listing->photo[id->first].split == FV_SPLIT_HOLDOUT;
+}
 
 struct probe {
-    const struct fv_scan *scan;
+    const struct fv_listing *listing;
     int size;
-    uint8_t *alive; /* an identity */
+    uint8_t *alive; /* an identity; 0 too for those that are not open */
     atomic_size_t next;
     atomic_int rc;
     char text[FV_ERR_TEXT_MAX];
 };
 
-static int has_good_photo(struct probe *p, struct fv_photo *photo,
-                          const struct fv_scan_identity *id, uint8_t *rgb)
+/* One thread's tools. */
+struct probe_hand {
+    struct fv_photo *photo;
+    uint8_t *rgb, *bytes;
+    size_t room;
+};
+
+static int has_good_photo(const struct probe *p, struct probe_hand *h,
+                          const struct fv_listed_identity *id)
 {
-    char path[PATH_MAX + 16];
     struct fv_refusal why;
+    size_t n;
     for (size_t i = 0; i < id->count; i++) {
         if (fv_prep_stop)
             return fv_err(FV_EINTR, "interrupted");
-        snprintf(path, sizeof path, "%s/%s", p->scan->root, p->scan->file[id->first + i]);
-        int rc = fv__photo_read(photo, path, rgb, &why);
+        int rc = fv__import_read(p->listing, &p->listing->photo[id->first + i], &h->bytes, &h->room,
+                                 &n, &why);
+        if (rc == 0)
+            rc = fv__photo_decode(h->photo, h->bytes, n, h->rgb, &why);
         if (rc <= 0)
             return rc < 0 ? rc : 1;
     }
@@ -44,18 +67,21 @@ static int has_good_photo(struct probe *p, struct fv_photo *photo,
 
 static int probe_identities(struct probe *p)
 {
-    struct fv_photo *photo = NULL;
-    uint8_t *rgb = malloc((size_t)p->size * (size_t)p->size * 3);
-    int rc = rgb ? fv__photo_open(&photo, p->size) : fv_err(FV_ENOMEM, "out of memory for a photo");
+    struct probe_hand h = {.rgb = malloc((size_t)p->size * (size_t)p->size * 3)};
+    int rc =
+        h.rgb ? fv__photo_open(&h.photo, p->size) : fv_err(FV_ENOMEM, "out of memory for a photo");
     while (rc >= 0 && p->rc == 0) {
         size_t i = atomic_fetch_add(&p->next, 1);
-        if (i >= p->scan->identities)
+        if (i >= p->listing->identities)
             break;
-        rc = has_good_photo(p, photo, &p->scan->identity[i], rgb);
+        if (!is_open(p->listing, &p->listing->identity[i]))
+            continue;
+        rc = has_good_photo(p, &h, &p->listing->identity[i]);
         p->alive[i] = rc == 1;
     }
-    fv__photo_close(&photo);
-    free(rgb);
+    fv__photo_close(&h.photo);
+    free(h.rgb);
+    free(h.bytes);
     return rc;
 }
 
@@ -68,9 +94,9 @@ static void *probe_thread(void *arg)
     return NULL;
 }
 
-static int find_alive(const struct fv_scan *scan, int size, int threads, uint8_t *alive)
+static int find_alive(const struct fv_listing *listing, int size, int threads, uint8_t *alive)
 {
-    struct probe p = {.scan = scan, .size = size, .alive = alive};
+    struct probe p = {.listing = listing, .size = size, .alive = alive};
     pthread_t *thread = calloc((size_t)threads, sizeof *thread);
     int started = 0;
     if (!thread)
@@ -85,48 +111,51 @@ static int find_alive(const struct fv_scan *scan, int size, int threads, uint8_t
     return p.rc < 0 ? fv_err_restore(p.rc, p.text) : 0;
 }
 
-/* held[i] for each identity of the scan. */
-static int choose_held_out(const struct fv_scan *scan, const struct fv_pack_settings *s,
+/* Sets held[i] for the identities that the rule chooses. */
+static int choose_held_out(const struct fv_listing *listing, const struct fv_pack_settings *s,
                            int threads, uint8_t *held)
 {
-    size_t n = scan->identities, alive_n = 0;
+    size_t n = listing->identities, alive_n = 0;
     const char **name = malloc(n * sizeof *name);
     uint8_t *alive = calloc(n, 1), *chosen = calloc(n, 1);
     int rc = name && alive && chosen ? 0 : fv_err(FV_ENOMEM, "out of memory for %zu identities", n);
     if (rc == 0)
-        rc = find_alive(scan, (int)s->size, threads, alive);
+        rc = find_alive(listing, (int)s->size, threads, alive);
     for (size_t i = 0; rc == 0 && i < n; i++)
         if (alive[i])
-            name[alive_n++] = scan->identity[i].name;
+            name[alive_n++] = listing->identity[i].name;
     if (rc == 0)
         rc = fv__split_choose((uint64_t)s->seed, FV_SPLIT_IDENTITIES, name, alive_n,
                               fv__split_count(s->holdout_ids, alive_n), chosen);
     for (size_t i = 0, k = 0; rc == 0 && i < n; i++)
-        held[i] = alive[i] && chosen[k++];
+        if (alive[i])
+            held[i] = chosen[k++];
     free(name);
     free(alive);
     free(chosen);
     return rc;
 }
 
-static void append(struct fv_pack_plan *p, const struct fv_scan *scan,
-                   const struct fv_scan_identity *id)
+static void append(struct fv_pack_plan *p, const struct fv_listing *listing,
+                   const struct fv_listed_identity *id)
 {
     p->identity[p->identities++] = id;
     for (size_t i = 0; i < id->count; i++)
-        p->file[p->files++] = scan->file[id->first + i];
+        p->photo[p->photos++] = &listing->photo[id->first + i];
 }
 
-int fv__plan_make(struct fv_pack_plan *out, const struct fv_scan *scan,
+int fv__plan_make(struct fv_pack_plan *out, const struct fv_listing *listing,
                   const struct fv_pack_settings *s, int threads)
 {
-    size_t n = scan->identities;
+    size_t n = listing->identities;
     *out = (struct fv_pack_plan){0};
-    void *memory = calloc(1, n * sizeof *out->identity + scan->files * sizeof *out->file);
+    void *memory = calloc(1, n * sizeof *out->identity + listing->photos * sizeof *out->photo);
     uint8_t *held = calloc(n, 1);
-    int rc = memory && held ? 0 : fv_err(FV_ENOMEM, "out of memory for %zu files", scan->files);
+    int rc = memory && held ? 0 : fv_err(FV_ENOMEM, "out of memory for %zu files", listing->photos);
+    for (size_t i = 0; rc == 0 && i < n; i++)
+        held[i] = (uint8_t)is_given_to_holdout(listing, &listing->identity[i]);
     if (rc == 0 && s->holdout_ids > 0)
-        rc = choose_held_out(scan, s, threads, held);
+        rc = choose_held_out(listing, s, threads, held);
     if (rc < 0) {
         free(memory);
         free(held);
@@ -134,11 +163,11 @@ int fv__plan_make(struct fv_pack_plan *out, const struct fv_scan *scan,
     }
     out->memory = memory;
     out->identity = memory;
-    out->file = (const char **)(out->identity + n);
+    out->photo = (const struct fv_listed_photo **)(out->identity + n);
     for (int pass = 0; pass < 2; pass++) {
         for (size_t i = 0; i < n; i++)
             if (held[i] == pass)
-                append(out, scan, &scan->identity[i]);
+                append(out, listing, &listing->identity[i]);
         if (pass == 0)
             out->training = out->identities;
     }

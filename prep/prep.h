@@ -20,6 +20,7 @@ struct fv_pack_settings {
     int64_t seed; /* of both splits (1) */
     /* how this run goes */
     const char *output;  /* -o */
+    const char *layout;  /* how the photos lie: "auto", "folders", ... */
     const char *rejects; /* list of refused files; NULL: "<output minus .lmdb>.rejects.tsv" */
     int strict;          /* a refused file is an error */
     int overwrite;
@@ -34,7 +35,7 @@ struct fv_pack_result {
     uint64_t digest, file_bytes, record_bytes;
     double seconds;
 };
-/* photos: a folder of identity folders. A bad file is reported by name with its reason, counted, listed in
+/* photos: a folder or file of any layout. A bad file is reported by name with its reason, counted, listed in
  * the rejects file and skipped. */
 int fv_pack_run(const struct fv_pack_settings *s, const char *photos, const struct fv_report *r,
                 struct fv_pack_result *out);

@@ -35,6 +35,8 @@ static const struct {
     [FV_REJECT_COLOUR] = {"colour", "its colours cannot be turned into sRGB"},
     [FV_IGNORE_HIDDEN] = {"hidden", "its name begins with a dot"},
     [FV_IGNORE_NOT_PHOTO] = {"not-a-photo", "neither its name nor its first bytes are an image's"},
+    [FV_IGNORE_TEST] = {"test-of-known", "a test photo of somebody to train on, beside validation "
+                                         "photos"},
 };
 
 const char *fv__reject_code(enum fv_reject why)

@@ -33,6 +33,7 @@ enum fv_reject {
     /* not refused: passed over without being meant as a photo */
     FV_IGNORE_HIDDEN,
     FV_IGNORE_NOT_PHOTO,
+    FV_IGNORE_TEST,
     FV_REJECTS
 };
 

@@ -56,7 +56,7 @@ int fv__rejects_add(struct fv_rejects *r, const char *name, const struct fv_refu
     return 0;
 }
 
-void fv__rejects_ignored(struct fv_rejects *r, const struct fv_scan_notes *ignored)
+void fv__rejects_ignored(struct fv_rejects *r, const struct fv_notes *ignored)
 {
     for (size_t i = 0; i < ignored->n; i++) {
         fputs("# ignored\t", r->file.f);

@@ -10,7 +10,7 @@
 
 #include "common/fs.h"
 #include "common/report.h"
-#include "prep/scan.h"
+#include "prep/listing.h"
 
 struct fv_rejects {
     struct fv_file file;
@@ -23,7 +23,7 @@ int fv__rejects_open(struct fv_rejects *r, const char *path, int strict,
                      const struct fv_report *report);
 /* Names the file and its reason to the user, and lists it. With strict: FV_ECORRUPT. */
 int fv__rejects_add(struct fv_rejects *r, const char *name, const struct fv_refusal *why);
-void fv__rejects_ignored(struct fv_rejects *r, const struct fv_scan_notes *ignored);
+void fv__rejects_ignored(struct fv_rejects *r, const struct fv_notes *ignored);
 int fv__rejects_commit(struct fv_rejects *r);
 void fv__rejects_discard(struct fv_rejects *r); /* accepts a committed or zeroed one */
 

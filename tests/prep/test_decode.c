@@ -5,6 +5,7 @@
 #include "prep/decode.h"
 
 #include "common/err.h"
+#include "prep/photo_file.h"
 #include "tests/cmocka_all.h"
 #include "tests/prep/scratch.h"
 

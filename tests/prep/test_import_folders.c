@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What the walk finds, in which order, and how it names what it leaves out. */
-#include "prep/scan.h"
+#include "prep/importer.h"
 
 #include "common/err.h"
 #include "prep/format.h"
@@ -28,7 +28,7 @@ static int teardown(void **state)
     return 0;
 }
 
-static void assert_note(const struct fv_scan_notes *notes, const char *name, enum fv_reject why)
+static void assert_note(const struct fv_notes *notes, const char *name, enum fv_reject why)
 {
     for (size_t i = 0; i < notes->n; i++)
         if (!strcmp(notes->at[i].name, name)) {
@@ -36,6 +36,11 @@ static void assert_note(const struct fv_scan_notes *notes, const char *name, enu
             return;
         }
     fail_msg("'%s' was not noted", name);
+}
+
+static int list(struct fv_listing *l, const char *path)
+{
+    return fv__import(l, path, &(struct fv_import_settings){"folders"}, NULL);
 }
 
 static void sorts_bytewise_at_any_depth(void **state)
@@ -46,28 +51,28 @@ static void sorts_bytewise_at_any_depth(void **state)
                                        "p/a/z.jpeg",    "p/\xc3\xa9/1.webp"};
     static const char *const want[] = {"B/x.PNG",  "a/sub-1.jpg", "a/sub/1.jpg",    "a/z.jpeg",
                                        "b/10.jpg", "b/2.jpg",     "\xc3\xa9/1.webp"};
-    struct fv_scan s;
+    struct fv_listing s;
     for (size_t i = 0; i < sizeof made / sizeof *made; i++)
         scratch_write(made[i], "x", 1);
-    assert_int_equal(fv__scan_folder(&s, scratch_path("p//")), 0);
+    assert_int_equal(list(&s, scratch_path("p//")), 0);
     assert_int_equal(s.identities, 4);
     assert_string_equal(s.identity[0].name, "B");
     assert_string_equal(s.identity[3].name, "\xc3\xa9");
     assert_int_equal(s.identity[1].first, 1);
     assert_int_equal(s.identity[1].count, 3);
-    assert_int_equal(s.files, 7);
+    assert_int_equal(s.photos, 7);
     for (size_t i = 0; i < 7; i++)
-        assert_string_equal(s.file[i], want[i]);
+        assert_string_equal(s.photo[i].name, want[i]);
     assert_int_equal(s.refused.n, 1);
     assert_note(&s.refused, "a/sub.jpg", FV_REJECT_FOLDER);
-    fv__scan_free(&s);
-    assert_null(s.file);
+    fv__listing_free(&s);
+    assert_null(s.photo);
 }
 
 static void tells_refused_from_ignored(void **state)
 {
     (void)state;
-    struct fv_scan s;
+    struct fv_listing s;
     scratch_write("p/a/1.jpg", "x", 1);
     scratch_write("p/a/empty.png", "", 0);
     scratch_write("p/a/notes.txt", "hello", 5);
@@ -81,11 +86,11 @@ static void tells_refused_from_ignored(void **state)
     scratch_write("p/labels.csv", "a,b", 3);
     assert_int_equal(mkfifo(scratch_path("p/a/pipe.jpg"), 0600), 0);
     assert_int_equal(mkfifo(scratch_path("p/pipe"), 0600), 0);
-    assert_int_equal(fv__scan_folder(&s, scratch_path("p")), 0);
+    assert_int_equal(list(&s, scratch_path("p")), 0);
     assert_int_equal(s.identities, 1);
-    assert_int_equal(s.files, 2);
-    assert_string_equal(s.file[0], "a/1.jpg");
-    assert_string_equal(s.file[1], "a/no-suffix");
+    assert_int_equal(s.photos, 2);
+    assert_string_equal(s.photo[0].name, "a/1.jpg");
+    assert_string_equal(s.photo[1].name, "a/no-suffix");
     assert_int_equal(s.refused.n, 5);
     assert_note(&s.refused, "a/empty.png", FV_REJECT_EMPTY);
     assert_note(&s.refused, "a/pipe.jpg", FV_REJECT_SPECIAL);
@@ -99,13 +104,13 @@ static void tells_refused_from_ignored(void **state)
     assert_note(&s.ignored, "a/nothing", FV_IGNORE_NOT_PHOTO);
     assert_note(&s.ignored, "a/P2P", FV_IGNORE_NOT_PHOTO);
     assert_note(&s.ignored, "labels.csv", FV_IGNORE_NOT_PHOTO);
-    fv__scan_free(&s);
+    fv__listing_free(&s);
 }
 
 static void follows_links_but_not_in_circles(void **state)
 {
     (void)state;
-    struct fv_scan s;
+    struct fv_listing s;
     scratch_write("elsewhere/1.jpg", "x", 1);
     scratch_write("p/a/sub/1.jpg", "x", 1);
     assert_int_equal(symlink("../elsewhere", scratch_path("p/linked")), 0);
@@ -115,43 +120,43 @@ static void follows_links_but_not_in_circles(void **state)
     assert_int_equal(symlink("self.jpg", scratch_path("p/a/self.jpg")), 0);
     assert_int_equal(symlink("gone.jpg", scratch_path("p/a/dangling.jpg")), 0);
     assert_int_equal(symlink(".", scratch_path("p/here")), 0);
-    assert_int_equal(fv__scan_folder(&s, scratch_path("p")), 0);
+    assert_int_equal(list(&s, scratch_path("p")), 0);
     assert_int_equal(s.identities, 2);
-    assert_int_equal(s.files, 3);
-    assert_string_equal(s.file[0], "a/2.jpg");
-    assert_string_equal(s.file[1], "a/sub/1.jpg");
-    assert_string_equal(s.file[2], "linked/1.jpg");
+    assert_int_equal(s.photos, 3);
+    assert_string_equal(s.photo[0].name, "a/2.jpg");
+    assert_string_equal(s.photo[1].name, "a/sub/1.jpg");
+    assert_string_equal(s.photo[2].name, "linked/1.jpg");
     assert_int_equal(s.refused.n, 5);
     assert_note(&s.refused, "a/sub/up", FV_REJECT_LINK_LOOP);
     assert_note(&s.refused, "a/root", FV_REJECT_LINK_LOOP);
     assert_note(&s.refused, "a/self.jpg", FV_REJECT_LINK_LOOP);
     assert_note(&s.refused, "here", FV_REJECT_LINK_LOOP);
     assert_note(&s.refused, "a/dangling.jpg", FV_REJECT_LINK_DANGLING);
-    fv__scan_free(&s);
+    fv__listing_free(&s);
 }
 
 static void ends_at_a_depth(void **state)
 {
     (void)state;
     char name[256] = "p/a";
-    struct fv_scan s;
+    struct fv_listing s;
     for (int i = 0; i < 20; i++)
         strcat(name, "/d");
     strcat(name, "/1.jpg");
     scratch_write(name, "x", 1);
-    assert_int_equal(fv__scan_folder(&s, scratch_path("p")), 0);
-    assert_int_equal(s.files, 0);
+    assert_int_equal(list(&s, scratch_path("p")), 0);
+    assert_int_equal(s.photos, 0);
     assert_int_equal(s.identities, 1);
     assert_int_equal(s.identity[0].count, 0);
     assert_int_equal(s.refused.n, 1);
     assert_int_equal(s.refused.at[0].reason.why, FV_REJECT_TOO_DEEP);
-    fv__scan_free(&s);
+    fv__listing_free(&s);
 }
 
 static void names_folders_that_it_may_not_read(void **state)
 {
     (void)state;
-    struct fv_scan s;
+    struct fv_listing s;
     scratch_write("p/a/1.jpg", "x", 1);
     scratch_write("p/b/1.jpg", "x", 1);
     /* root may read everything: be nobody for the time of the walk */
@@ -160,28 +165,28 @@ static void names_folders_that_it_may_not_read(void **state)
     assert_int_equal(chmod(scratch_path("p/b"), 0), 0);
     if (was_root)
         assert_int_equal(seteuid(65534), 0);
-    int rc = fv__scan_folder(&s, scratch_path("p"));
+    int rc = list(&s, scratch_path("p"));
     if (was_root)
         assert_int_equal(seteuid(0), 0);
     assert_int_equal(chmod(scratch_path("p/b"), 0755), 0);
     assert_int_equal(rc, 0);
-    assert_int_equal(s.files, 1);
+    assert_int_equal(s.photos, 1);
     assert_int_equal(s.refused.n, 1);
     assert_note(&s.refused, "b", FV_REJECT_UNREADABLE);
     assert_string_equal(s.refused.at[0].reason.detail, "Permission denied");
-    fv__scan_free(&s);
+    fv__listing_free(&s);
 }
 
 static void says_what_is_wrong_with_the_root(void **state)
 {
     (void)state;
-    struct fv_scan s;
+    struct fv_listing s;
     scratch_write("flat/1.jpg", "x", 1);
-    assert_int_equal(fv__scan_folder(&s, scratch_path("gone")), FV_ENOTFOUND);
+    assert_int_equal(list(&s, scratch_path("gone")), FV_ENOTFOUND);
     assert_non_null(strstr(fv_err_text(), "gone': No such file"));
-    assert_int_equal(fv__scan_folder(&s, scratch_path("flat/1.jpg")), FV_ENOTFOUND);
+    assert_int_equal(list(&s, scratch_path("flat/1.jpg")), FV_ENOTFOUND);
     assert_non_null(strstr(fv_err_text(), "is not a folder"));
-    assert_int_equal(fv__scan_folder(&s, scratch_path("flat")), FV_ENOTFOUND);
+    assert_int_equal(list(&s, scratch_path("flat")), FV_ENOTFOUND);
     assert_non_null(strstr(fv_err_text(), "holds no folders"));
     assert_null(s.root);
 }
@@ -189,10 +194,10 @@ static void says_what_is_wrong_with_the_root(void **state)
 static void stops_on_request(void **state)
 {
     (void)state;
-    struct fv_scan s;
+    struct fv_listing s;
     scratch_write("p/a/1.jpg", "x", 1);
     fv_prep_stop = 1;
-    int rc = fv__scan_folder(&s, scratch_path("p"));
+    int rc = list(&s, scratch_path("p"));
     fv_prep_stop = 0;
     assert_int_equal(rc, FV_EINTR);
 }
