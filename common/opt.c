@@ -106,6 +106,9 @@ static int set_value(const struct fv_opt *o, void *settings, const char *value)
     case FV_OPT_CHOICE:
         return parse_choice(o, value, p);
     default:
+        /* Saved settings have a line each. */
+        if (!(o->flags & FV_OPT_TRANSIENT) && strchr(value, '\n'))
+            return bad_value(o, value, "text of one line");
         *(const char **)p = value;
         return FV_OK;
     }

@@ -46,9 +46,17 @@ static int is_unset(const struct fv_opt *o, const void *settings)
            !*(const char *const *)((const char *)settings + o->offset);
 }
 
+/* As fv_opt_format, but text of any length. */
+static const char *whole_value(const struct fv_opt *o, const void *settings, char *buf, size_t n)
+{
+    if (o->type == FV_OPT_STRING || o->type == FV_OPT_CHOICE)
+        return *(const char *const *)((const char *)settings + o->offset);
+    return fv_opt_format(o, settings, buf, n);
+}
+
 char *fv_opt_write_text(const struct fv_opt_group *groups, int ngroups)
 {
-    char *text = NULL, value[1024];
+    char *text = NULL, value[64];
     size_t size;
     FILE *f = open_memstream(&text, &size);
 
@@ -58,7 +66,7 @@ char *fv_opt_write_text(const struct fv_opt_group *groups, int ngroups)
         for (const struct fv_opt *o = groups[i].opts; o->name; o++)
             if (!(o->flags & FV_OPT_TRANSIENT) && !is_unset(o, groups[i].settings))
                 fprintf(f, "%s = %s\n", o->name,
-                        fv_opt_format(o, groups[i].settings, value, sizeof value));
+                        whole_value(o, groups[i].settings, value, sizeof value));
     if (fclose(f) != 0) {
         free(text);
         return NULL;

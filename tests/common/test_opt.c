@@ -10,7 +10,7 @@ struct settings {
     int64_t batch;
     double lr, val;
     int flip;
-    const char *name, *codec;
+    const char *name, *codec, *policy;
 };
 static const char *const codecs[] = {"pixels", "jpeg", NULL};
 static const struct fv_opt opts[] = {
@@ -24,6 +24,7 @@ static const struct fv_opt opts[] = {
      "a name", 0, 0, NULL},
     {"codec", 0, FV_OPT_CHOICE, 0, offsetof(struct settings, codec), "NAME", "how images are kept",
      0, 0, codecs},
+    {"policy", 0, FV_OPT_STRING, 0, offsetof(struct settings, policy), "OPS", "ops", 0, 0, NULL},
     {0},
 };
 static const struct fv_command cmd = {"fvx", "tests options", "FILE [options]", NULL, 1, 2};
@@ -106,6 +107,28 @@ static void saved_text_reads_back_exactly(void **state)
     assert_int_equal(fv_opt_read_text(&gt, 1, worse, "settings.txt"), FV_ECORRUPT);
 }
 
+/* A setting cut short, or gone on to a second line, would be another one when it is read back. */
+static void saved_strings_are_whole(void **state)
+{
+    struct settings s, t = {0};
+    struct fv_args args;
+    const struct fv_opt_group gs = {"o", opts, &s}, gt = {"o", opts, &t};
+    char policy[3000];
+
+    (void)state;
+    memset(policy, 'x', sizeof policy - 1);
+    policy[sizeof policy - 1] = '\0';
+    assert_int_equal(PARSE("in", "--policy", policy), FV_OK);
+    char *text = fv_opt_write_text(&gs, 1);
+    assert_non_null(text);
+    assert_int_equal(fv_opt_read_text(&gt, 1, text, "settings.txt"), FV_OK);
+    assert_string_equal(t.policy, policy);
+    free(text);
+    assert_int_equal(PARSE("in", "--policy", "a\nb = c"), FV_EUSAGE);
+    assert_non_null(strstr(fv_err_text(), "--policy"));
+    assert_int_equal(PARSE("in", "-n", "a\nb"), FV_OK); /* never saved */
+}
+
 static void help_names_every_option_with_its_default(void **state)
 {
     struct settings s = {.batch = 32, .lr = 0.1, .codec = "pixels", .flip = 1};
@@ -132,6 +155,7 @@ int main(void)
         cmocka_unit_test(every_form_is_understood),
         cmocka_unit_test(faults_get_one_sentence),
         cmocka_unit_test(saved_text_reads_back_exactly),
+        cmocka_unit_test(saved_strings_are_whole),
         cmocka_unit_test(help_names_every_option_with_its_default),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
