@@ -13,6 +13,7 @@
 #include "common/trace.h"
 #include "trainer/trainer.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
@@ -149,6 +150,8 @@ static int read_settings(struct settings *s, int argc, char **argv, struct fv_ar
     set_defaults(s);
     if (rc == 0)
         rc = fv_opt_read_text(groups, GROUPS, *kept, path);
+    if (rc == 0 && !s->run.db)
+        rc = fv_err(FV_ECORRUPT, "%s: does not say what data set it belongs to", path);
     free(path);
     FV_TRY(rc);
     return fv_opt_parse(&command, groups, GROUPS, argc, argv, args);
@@ -183,13 +186,18 @@ static char *saved_db(const char *run)
     return db;
 }
 
-static int make_absolute(const char **path, char **owner)
+static int make_absolute(const char **path, char **owner, const char *remedy)
 {
     if (!*path)
         return 0;
     *owner = realpath(*path, NULL);
+    if (!*owner && errno == ENOENT)
+        return fv_err(FV_ENOTFOUND, "%s: there is no such file%s", *path, remedy);
     if (!*owner)
-        return fv_err_errno(errno == ENOENT ? FV_ENOTFOUND : FV_EIO, "%s", *path);
+        return fv_err_errno(FV_EIO, "%s", *path);
+    if (strchr(*owner, '\n'))
+        return fv_err(FV_EINVAL, "%s: saved settings have no room for a path of several lines",
+                      *owner);
     *path = *owner;
     return 0;
 }
@@ -217,6 +225,19 @@ static char *new_run_folder(const char *db)
     return NULL;
 }
 
+/* There is nothing at this path, or an empty folder. */
+static int is_vacant(const char *path)
+{
+    DIR *dir = opendir(path);
+    int entries = 0;
+    if (!dir)
+        return errno == ENOENT;
+    while (entries <= 2 && readdir(dir))
+        entries++;
+    closedir(dir);
+    return entries <= 2; /* itself and the one above */
+}
+
 /* The folder of the run, to free; NULL after an error. */
 static char *run_folder(const struct options *o)
 {
@@ -224,7 +245,7 @@ static char *run_folder(const struct options *o)
         return strdup(o->resume);
     if (!o->out)
         return new_run_folder(o->db);
-    if (rmdir(o->out) < 0 && errno != ENOENT) {
+    if (!is_vacant(o->out)) {
         fv_err(FV_EEXIST, "%s: is there already and not empty: take another --out, or --resume it",
                o->out);
         return NULL;
@@ -307,6 +328,8 @@ static int train(struct settings *s, const char *original_db, const struct fv_re
         if (rc == 0)
             rc = print_result(folder);
     }
+    if (rc < 0 && folder && !s->run.out && !s->run.resume)
+        rmdir(folder); /* goes only if the run never began */
     free(folder);
     free(text);
     train_sources_close(&src);
@@ -335,9 +358,10 @@ int main(int argc, char **argv)
     const int level = s.run.quiet ? FV_LEVEL_WARN : s.run.verbose ? FV_LEVEL_DEBUG : FV_LEVEL_INFO;
     const struct fv_report *report = fv_console_report("fvtrain", level);
     if (rc == 0)
-        rc = make_absolute(&s.run.db, &db);
+        rc = make_absolute(&s.run.db, &db,
+                           s.run.resume ? ": if it has moved, say where to with --db" : "");
     if (rc == 0)
-        rc = make_absolute(&s.run.pairs, &pairs);
+        rc = make_absolute(&s.run.pairs, &pairs, "");
     if (rc == 0 && level >= FV_LEVEL_INFO)
         print_banner(&s);
     if (rc == 0 && s.run.trace)

@@ -14,6 +14,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -41,6 +42,18 @@ static int check_pairs(const struct fv_train_data *d)
     return 0;
 }
 
+/* What a checkpoint keeps as it is must be fit for it before the first step. */
+static int check_text(const char *what, const char *text)
+{
+    json_t *string = json_string(text);
+    if (!string)
+        return fv_err(FV_EINVAL,
+                      "the %s are not UTF-8, which a checkpoint needs: rename the files they name",
+                      what);
+    json_decref(string);
+    return 0;
+}
+
 static int check_request(const struct fv_train_settings *s, const struct fv_train_data *d)
 {
     const struct fv_batch_source *t = d->train;
@@ -62,6 +75,7 @@ static int check_request(const struct fv_train_settings *s, const struct fv_trai
     if (s->warmup > (double)s->epochs)
         return fv_err(FV_EUSAGE, "--warmup %g is longer than --epochs %lld", s->warmup,
                       (long long)s->epochs);
+    FV_TRY(check_text("settings", d->settings_text));
     return d->verify ? check_pairs(d) : 0;
 }
 

@@ -81,3 +81,37 @@ run $train --epochs 1
 there runs/faces-1/last.safetensors
 run $train --epochs 1
 there runs/faces-2/last.safetensors
+
+# One that never began leaves no folder.
+run $train --arch nothing
+exits 1
+not_there runs/faces-3
+
+# An empty folder will do for a run, by whatever name.
+mkdir empty
+ln -s empty link
+run $train --epochs 1 --out link
+exits 0
+there empty/last.safetensors
+
+# Settings that a run could not be resumed with are refused, or named.
+mkdir 'two
+lines'
+cp faces.lmdb 'two
+lines'
+cd 'two
+lines' || exit 1
+run fvtrain --db faces.lmdb --arch tiny --batch 4 --epochs 1 --out lines
+exits 1
+err_has 'several lines'
+not_there lines
+cd ..
+mv faces.lmdb moved.lmdb
+run fvtrain --resume whole
+exits 1
+err_has 'say where to with --db'
+mv moved.lmdb faces.lmdb
+: >link/settings.txt
+run fvtrain --resume link
+exits 1
+err_has 'settings.txt: does not say what data set'

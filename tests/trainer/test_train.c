@@ -294,6 +294,11 @@ static void test_refuses_requests(void **state)
     fix.data.pairs = 20;
     assert_says(fixture_run(&fix, "no", 0), FV_EINVAL, "20 and 0");
     fix.data.pairs = FIXTURE_PAIRS;
+    const char *text = fix.data.settings_text;
+    fix.data.settings_text = "db = faces\xff.lmdb\n"; /* no checkpoint could be written */
+    assert_says(fixture_run(&fix, "no", 0), FV_EINVAL, "UTF-8");
+    fix.data.settings_text = text;
+    assert_int_equal(access(fixture_path(&fix, "no", ""), F_OK), -1);
 }
 
 /* Training works without either kind of evaluation, and then keeps no best. */
