@@ -54,7 +54,7 @@ void fv_console_endline(void)
 
 static void message(void *ctx, enum fv_level level, const char *text)
 {
-    static const char *const prefix[] = {"error: ", "warning: ", "", ""};
+    static const char *const prefix[] = {"error: ", "warning: ", ""};
 
     (void)ctx;
     if ((int)level > con.verbosity)

@@ -9,7 +9,7 @@
 
 #include <stdint.h>
 
-enum fv_level { FV_LEVEL_ERROR, FV_LEVEL_WARN, FV_LEVEL_INFO, FV_LEVEL_DEBUG };
+enum fv_level { FV_LEVEL_ERROR, FV_LEVEL_WARN, FV_LEVEL_INFO };
 
 struct fv_progress {
     const char *what; /* "pack", "epoch 3" */
@@ -33,7 +33,7 @@ void fv_progress(const struct fv_report *r, const struct fv_progress *p);
 /* The console: results go to stdout elsewhere; everything here goes to stderr. On a terminal the
  * progress is one live line (done/total, rate, ETA), redrawn at most ten times a second; into a
  * pipe or a file it is a plain line every ten seconds and one at the end. */
-/* verbosity: 0 errors only, 1 warnings too, 2 + information and progress (default), 3 + debug. */
+/* verbosity: 0 errors only, 1 warnings too, 2 + information and progress (default). */
 const struct fv_report *fv_console_report(const char *program, int verbosity);
 /* Ends the live line so that what follows starts on a fresh one. Called before each message. */
 void fv_console_endline(void);

@@ -8,6 +8,7 @@
 #include "common/opt.h"
 #include "common/report.h"
 #include "common/trace.h"
+#include "tools/command.h"
 #include "tools/fvbench_step.h"
 #include "tools/results.h"
 
@@ -16,7 +17,8 @@
 #include <sys/resource.h>
 
 struct bench {
-    const char *db, *trace;
+    const char *db;
+    const char *trace; /* of the loader */
     double seconds;
     int json;
 };
@@ -24,12 +26,15 @@ struct bench {
 #define FIELD(f) offsetof(struct bench, f)
 /* clang-format off */
 static const struct fv_opt bench_opts[] = {
-    {"db", 0, FV_OPT_STRING, FV_OPT_REQUIRED, FIELD(db), "FILE", "the data set", 0, 0, NULL},
+    {"db", 'd', FV_OPT_STRING, FV_OPT_REQUIRED, FIELD(db), "FILE", "the data set", 0, 0, NULL},
     {"seconds", 0, FV_OPT_REAL, 0, FIELD(seconds), "S",
      "how long to measure, after a warm-up of a fifth of it", 0.1, 3600, NULL},
+    {"json", 0, FV_OPT_FLAG, 0, FIELD(json), NULL, "print the result as JSON", 0, 0, NULL},
+    {.name = NULL},
+};
+static const struct fv_opt trace_opts[] = {
     {"trace", 0, FV_OPT_STRING, 0, FIELD(trace), "FILE",
      "write the spans of the measured part, for Perfetto", 0, 0, NULL},
-    {"json", 0, FV_OPT_FLAG, 0, FIELD(json), NULL, "print the result as JSON", 0, 0, NULL},
     {.name = NULL},
 };
 /* clang-format on */
@@ -121,11 +126,11 @@ static int run_loader(int argc, char **argv)
     struct fv_args args;
 
     fv_loader_defaults(&s);
-    const struct fv_opt_group groups[] = {{"loader", fv_loader_opts, &s},
-                                          {"measuring", bench_opts, &b}};
-    FV_TRY(fv_opt_parse(&loader_cmd, groups, 2, argc, argv, &args));
+    const struct fv_opt_group groups[] = {
+        {"loader", fv_loader_opts, &s}, {"measuring", bench_opts, &b}, {"tracing", trace_opts, &b}};
+    FV_TRY(fv_opt_parse(&loader_cmd, groups, 3, argc, argv, &args));
     if (args.help) {
-        fv_opt_help(&loader_cmd, groups, 2, stdout);
+        fv_opt_help(&loader_cmd, groups, 3, stdout);
         return FV_OK;
     }
     s.report = fv_console_report(loader_cmd.name, 1);
@@ -195,8 +200,6 @@ static int run_decode(int argc, char **argv)
     const struct fv_store_info *info = fv_store_info(store);
     uint8_t *rgb = malloc((size_t)info->height * (size_t)info->width * 3 + FV_DECODE_PAD);
     int rc = rgb ? fv_decoder_open(&d, store) : fv_err(FV_ENOMEM, "out of memory for an image");
-    if (rc == FV_OK && b.trace)
-        rc = fv_err(FV_EUSAGE, "--trace: decoding alone has one stage and no trace");
     if (rc == FV_OK)
         rc = measure_decode(&b, store, d, rgb);
     fv_decoder_close(&d);
@@ -207,43 +210,13 @@ static int run_decode(int argc, char **argv)
 
 /* --- the table -------------------------------------------------------------------------------- */
 
-static const struct {
-    const struct fv_command *cmd;
-    const char *name;
-    int (*run)(int argc, char **argv);
-} commands[] = {
-    {&loader_cmd, "loader", run_loader},
-    {&decode_cmd, "decode", run_decode},
-    {&fvbench_step_cmd, "step", fvbench_step},
-};
-enum { COMMANDS = sizeof commands / sizeof *commands };
-
-static void help(FILE *to)
-{
-    fprintf(to, "usage: fvbench COMMAND [options]\n\n");
-    for (int i = 0; i < COMMANDS; i++)
-        fprintf(to, "  %-8s %s\n", commands[i].name, commands[i].cmd->summary);
-    fprintf(to, "\n'fvbench COMMAND --help' shows the options of one.\n");
-}
-
 int main(int argc, char **argv)
 {
-    if (argc < 2) {
-        help(stderr);
-        return 2;
-    }
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
-        help(stdout);
-        return 0;
-    }
-    for (int i = 0; i < COMMANDS; i++) {
-        if (strcmp(argv[1], commands[i].name) != 0)
-            continue;
-        const int rc = commands[i].run(argc - 1, argv + 1);
-        if (rc < 0)
-            fprintf(stderr, "%s: %s\n", commands[i].cmd->name, fv_err_text());
-        return rc == FV_OK ? 0 : rc == FV_EUSAGE ? 2 : 1;
-    }
-    fprintf(stderr, "fvbench: unknown command '%s': use loader, decode or step\n", argv[1]);
-    return 2;
+    static const struct tool_command commands[] = {
+        {&loader_cmd, run_loader},
+        {&decode_cmd, run_decode},
+        {&fvbench_step_cmd, fvbench_step},
+    };
+    return tool_main("fvbench", "Where the time goes.", commands,
+                     sizeof commands / sizeof commands[0], argc, argv);
 }

@@ -26,7 +26,7 @@ static const struct fv_opt step_opts[] = {
     {"batch", 'b', FV_OPT_INT, 0, FIELD(batch), "N", "images in a batch", 1, 4096, NULL},
     {"classes", 0, FV_OPT_INT, 0, FIELD(classes), "N", "classes of the head", 2, 1e7, NULL},
     {"backend", 0, FV_OPT_STRING, 0, FIELD(backend), "NAME", "what computes", 0, 0, NULL},
-    {"threads", 0, FV_OPT_INT, 0, FIELD(threads), "N", "threads; 0: one per processor", 0, 4096, NULL},
+    {"threads", 'j', FV_OPT_INT, 0, FIELD(threads), "N", "threads; 0: one per processor", 0, 4096, NULL},
     {"seconds", 0, FV_OPT_REAL, 0, FIELD(seconds), "S", "how long to measure, after two steps", 0.1, 3600, NULL},
     {"profile", 0, FV_OPT_FLAG, 0, FIELD(profile), NULL, "also print the time of each node", 0, 0, NULL},
     {"json", 0, FV_OPT_FLAG, 0, FIELD(json), NULL, "print the result as JSON", 0, 0, NULL},
@@ -88,6 +88,18 @@ static int one_step(const struct fv_backend *be, struct fv_program *p, const str
     return result.finite ? FV_OK : fv_err(FV_EBACKEND, "the loss of a step is not finite");
 }
 
+static int print_profile(const struct fv_backend *be, struct fv_program *p)
+{
+    char *text = be->profile ? be->profile(p) : NULL;
+
+    if (!text)
+        return fv_err(FV_EUNSUPPORTED, "--profile: the backend %s keeps no times of nodes",
+                      be->name);
+    fputs(text, stdout);
+    free(text);
+    return FV_OK;
+}
+
 static int measure(const struct fv_backend *be, struct fv_device *d, struct fv_program *p,
                    const struct fv_net *net, const struct step_settings *s)
 {
@@ -116,10 +128,8 @@ static int measure(const struct fv_backend *be, struct fv_device *d, struct fv_p
         results_real(&r, "gflop_per_s", gflops,
                      "%8.1f (counting 6 per multiply-add of a forward pass)", gflops);
         results_print(&r, net->arch, s->json);
-        char *text = s->profile && be->profile ? be->profile(p) : NULL;
-        if (text)
-            fputs(text, stdout);
-        free(text);
+        if (s->profile)
+            rc = print_profile(be, p);
     }
     free_batch(&b);
     return rc;
@@ -169,6 +179,8 @@ int fvbench_step(int argc, char **argv)
         fv_opt_help(&fvbench_step_cmd, &group, 1, stdout);
         return FV_OK;
     }
+    if (s.profile && s.json)
+        return fv_err(FV_EUSAGE, "--profile is text: leave out --json");
     const struct fv_arch_settings a = {.size = (int)s.size,
                                        .classes = (int)s.classes,
                                        .stem = s.stem,

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* The subcommand fvbench step. */
 #ifndef FV_TOOLS_FVBENCH_STEP_H
 #define FV_TOOLS_FVBENCH_STEP_H
 

@@ -9,6 +9,7 @@
 #include "common/report.h"
 #include "prep/prep.h"
 #include "store/store.h"
+#include "tools/command.h"
 #include "tools/results.h"
 
 #include <inttypes.h>
@@ -29,14 +30,20 @@ static const struct fv_opt talk_opts[] = {
     {"quiet", 'q', FV_OPT_FLAG, 0, FIELD(quiet), NULL, "only the result, warnings and errors", 0, 0, NULL},
     {.name = NULL},
 };
+/* of commands that tell no progress */
+static const struct fv_opt brief_opts[] = {
+    {"json", 0, FV_OPT_FLAG, 0, FIELD(json), NULL, "print the result as JSON", 0, 0, NULL},
+    {.name = NULL},
+};
 /* clang-format on */
 #undef FIELD
 
 /* 1 when --help was asked for and printed. */
 static int parse(const struct fv_command *cmd, const struct fv_opt *opts, void *settings,
-                 struct talk *talk, int argc, char **argv, struct fv_args *args)
+                 const struct fv_opt *output, struct talk *talk, int argc, char **argv,
+                 struct fv_args *args)
 {
-    struct fv_opt_group groups[] = {{"options", opts, settings}, {"output", talk_opts, talk}};
+    struct fv_opt_group groups[] = {{"options", opts, settings}, {"output", output, talk}};
     const struct fv_opt_group *first = opts ? groups : groups + 1;
     int n = opts ? 2 : 1;
     *talk = (struct talk){0};
@@ -119,7 +126,7 @@ static int run_pack(int argc, char **argv)
     struct talk talk;
     struct fv_args args;
     fv_pack_defaults(&s);
-    int rc = parse(&pack_cmd, fv_pack_opts, &s, &talk, argc, argv, &args);
+    int rc = parse(&pack_cmd, fv_pack_opts, &s, talk_opts, &talk, argc, argv, &args);
     if (rc)
         return rc;
     stop_on_signals();
@@ -151,7 +158,7 @@ static int run_synth(int argc, char **argv)
     struct talk talk;
     struct fv_args args;
     fv_synth_defaults(&s);
-    int rc = parse(&synth_cmd, fv_synth_opts, &s, &talk, argc, argv, &args);
+    int rc = parse(&synth_cmd, fv_synth_opts, &s, talk_opts, &talk, argc, argv, &args);
     if (rc)
         return rc;
     stop_on_signals();
@@ -233,7 +240,7 @@ static int run_info(int argc, char **argv)
     struct fv_args args;
     struct fv_store *store;
     double images_per_s;
-    int rc = parse(&info_cmd, NULL, NULL, &talk, argc, argv, &args);
+    int rc = parse(&info_cmd, NULL, NULL, brief_opts, &talk, argc, argv, &args);
     if (rc)
         return rc;
     FV_TRY(fv_store_open(&store, args.arg[0]));
@@ -272,7 +279,7 @@ static int run_verify(int argc, char **argv)
     struct fv_args args;
     struct fv_store *store;
     uint64_t bad = 0;
-    int rc = parse(&verify_cmd, verify_opts, &s, &talk, argc, argv, &args);
+    int rc = parse(&verify_cmd, verify_opts, &s, talk_opts, &talk, argc, argv, &args);
     if (rc)
         return rc;
     FV_TRY(fv_store_open(&store, args.arg[0]));
@@ -348,7 +355,7 @@ static int run_pairs(int argc, char **argv)
     struct talk talk;
     struct fv_args args;
     struct fv_store *store;
-    int rc = parse(&pairs_cmd, pairs_opts, &s, &talk, argc, argv, &args);
+    int rc = parse(&pairs_cmd, pairs_opts, &s, brief_opts, &talk, argc, argv, &args);
     if (rc)
         return rc;
     FV_TRY(fv_store_open(&store, args.arg[0]));
@@ -359,67 +366,12 @@ static int run_pairs(int argc, char **argv)
 
 /* --- the table ------------------------------------------------------------------------------------ */
 
-static const struct {
-    const struct fv_command *cmd;
-    int (*run)(int argc, char **argv);
-} commands[] = {
-    {&pack_cmd, run_pack},     {&synth_cmd, run_synth}, {&info_cmd, run_info},
-    {&verify_cmd, run_verify}, {&pairs_cmd, run_pairs},
-};
-enum { COMMANDS = sizeof commands / sizeof commands[0], PREFIX = sizeof "fvprep " - 1 };
-
-static void print_help(FILE *to)
-{
-    fprintf(to, "usage: fvprep COMMAND ...\n\nPhotos to a data set, and questions about "
-                "one.\n\ncommands:\n");
-    for (int i = 0; i < COMMANDS; i++)
-        fprintf(to, "  %-8s %s\n", commands[i].cmd->name + PREFIX, commands[i].cmd->summary);
-    fprintf(to, "\n'fvprep COMMAND --help' explains one; 'fvprep --version' prints the version.\n");
-}
-
-static int unknown_command(const char *name)
-{
-    const char *valid[COMMANDS + 1] = {0};
-    for (int i = 0; i < COMMANDS; i++)
-        valid[i] = commands[i].cmd->name + PREFIX;
-    const char *near = fv_opt_nearest(name, valid);
-    fprintf(stderr, "fvprep: unknown command '%s'", name);
-    if (near)
-        fprintf(stderr, ": did you mean '%s'?\n", near);
-    for (int i = 0; !near && i < COMMANDS; i++)
-        fprintf(stderr, "%s%s%s", i ? ", " : ": valid are ", valid[i],
-                i + 1 < COMMANDS ? "" : "\n");
-    return 2;
-}
-
-static int exit_status(const struct fv_command *cmd, int rc)
-{
-    if (rc >= 0)
-        return 0;
-    fv_console_endline();
-    fprintf(stderr, "%s: %s\n", cmd->name, fv_err_text());
-    if (rc == FV_EUSAGE)
-        fprintf(stderr, "try '%s --help'\n", cmd->name);
-    return rc == FV_EUSAGE ? 2 : rc == FV_EINTR ? 130 : 1;
-}
-
 int main(int argc, char **argv)
 {
-    const char *name = argc > 1 ? argv[1] : NULL;
-    if (!name) {
-        print_help(stderr);
-        return 2;
-    }
-    if (!strcmp(name, "--help") || !strcmp(name, "-h") || !strcmp(name, "help")) {
-        print_help(stdout);
-        return 0;
-    }
-    if (!strcmp(name, "--version")) {
-        printf("fvprep %s\n", FV_VERSION);
-        return 0;
-    }
-    for (int i = 0; i < COMMANDS; i++)
-        if (!strcmp(name, commands[i].cmd->name + PREFIX))
-            return exit_status(commands[i].cmd, commands[i].run(argc - 1, argv + 1));
-    return unknown_command(name);
+    static const struct tool_command commands[] = {
+        {&pack_cmd, run_pack},     {&synth_cmd, run_synth}, {&info_cmd, run_info},
+        {&verify_cmd, run_verify}, {&pairs_cmd, run_pairs},
+    };
+    return tool_main("fvprep", "Photos to a data set, and questions about one.", commands,
+                     sizeof commands / sizeof commands[0], argc, argv);
 }

@@ -4,6 +4,7 @@
  * The settings that describe the result are kept in the run folder; --resume takes them from there, so that going
  * on is one word. Transient ones (threads, verbosity, paths of output) may be given anew.
  */
+#include "tools/command.h"
 #include "tools/train_sources.h"
 
 #include "augment/augment.h"
@@ -28,7 +29,7 @@ static const char default_policy[] = "rrc(0.8,1),flip,rotate(10),jitter(.2,.2,.2
 struct options {
     const char *db, *pairs, *out, *resume, *trace;
     int64_t max_pairs;
-    int quiet, verbose;
+    int quiet;
 };
 
 #define FIELD(name) offsetof(struct options, name)
@@ -76,18 +77,12 @@ static const struct fv_opt run_opts[] = {
      .flags = FV_OPT_TRANSIENT,
      .offset = FIELD(quiet),
      .help = "say nothing but warnings and the result"},
-    {.name = "verbose",
-     .letter = 'v',
-     .type = FV_OPT_FLAG,
-     .flags = FV_OPT_TRANSIENT,
-     .offset = FIELD(verbose),
-     .help = "say more"},
     {.name = NULL},
 };
 
 static const struct fv_command command = {
     .name = "fvtrain",
-    .summary = "train a face recognition net",
+    .summary = "Trains a net to recognise faces, and keeps what comes of it in a run folder.",
     .usage = "--db FILE [options] | --resume RUN [options]",
     .notes =
         "examples:\n"
@@ -96,7 +91,7 @@ static const struct fv_command command = {
         "  fvtrain --resume runs/long\n"
         "\n"
         "Ctrl-C finishes the step and leaves a checkpoint to resume from; a second Ctrl-C ends at "
-        "once.\n",
+        "once.",
     .max_args = 0,
 };
 
@@ -336,26 +331,23 @@ static int train(struct settings *s, const char *original_db, const struct fv_re
     return rc;
 }
 
-static int exit_status(int rc)
-{
-    return rc == 0 ? 0 : rc == FV_EUSAGE ? 2 : rc == FV_EINTR ? 130 : 1;
-}
-
 int main(int argc, char **argv)
 {
     struct settings s;
     struct fv_args args;
     char *kept = NULL, *db = NULL, *pairs = NULL, *original = NULL;
+    if (tool_version("fvtrain", argc, argv))
+        return tool_exit("fvtrain", 0);
     int rc = read_settings(&s, argc, argv, &args, &kept);
     if (rc == 0 && args.help) {
         struct fv_opt_group groups[GROUPS];
         list_groups(&s, groups);
         fv_opt_help(&command, groups, GROUPS, stdout);
-        printf("\nThe ops of --aug:\n");
+        putchar('\n');
         fv_policy_help(stdout);
-        return 0;
+        return tool_exit("fvtrain", 0);
     }
-    const int level = s.run.quiet ? FV_LEVEL_WARN : s.run.verbose ? FV_LEVEL_DEBUG : FV_LEVEL_INFO;
+    const int level = s.run.quiet ? FV_LEVEL_WARN : FV_LEVEL_INFO;
     const struct fv_report *report = fv_console_report("fvtrain", level);
     if (rc == 0)
         rc = make_absolute(&s.run.db, &db,
@@ -372,12 +364,10 @@ int main(int argc, char **argv)
         if (s.run.trace && fv_trace_stop() < 0 && rc == 0)
             rc = FV_EIO;
     }
-    if (rc < 0 && rc != FV_EINTR)
-        fv_say(report, FV_LEVEL_ERROR, "%s%s", fv_err_text(),
-               rc == FV_EUSAGE ? " (see fvtrain --help)" : "");
+    const int status = rc == FV_EINTR ? 130 : tool_exit("fvtrain", rc); /* 130: it has been said */
     free(kept);
     free(db);
     free(pairs);
     free(original);
-    return exit_status(rc);
+    return status;
 }
