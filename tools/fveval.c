@@ -8,6 +8,7 @@
 #include "common/opt.h"
 #include "common/report.h"
 #include "store/store.h"
+#include "tools/command.h"
 #include "tools/results.h"
 #include "tools/roc_plot.h"
 #include "trainer/trainer.h"
@@ -29,9 +30,9 @@ static const struct fv_opt pairs_opts[] = {
     {"db", 'd', FV_OPT_STRING, FV_OPT_REQUIRED, FIELD(db), "FILE", "the data set that holds the images", 0, 0, NULL},
     {"pairs", 'p', FV_OPT_STRING, 0, FIELD(pairs), "FILE", "pair list; unset: over held-out identities", 0, 0, NULL},
     {"count", 'n', FV_OPT_INT, 0, FIELD(n), "N", "pairs to make when no list is given", 2, 1e8, NULL},
-    {"seed", 0, FV_OPT_INT, 0, FIELD(seed), "N", "chooses those pairs", 0, 0, NULL},
+    {"seed", 0, FV_OPT_INT, 0, FIELD(seed), "N", "chooses those pairs and the untrained weights", 0, 0, NULL},
     {"flip", 0, FV_OPT_FLAG, 0, FIELD(flip), NULL, "add the embedding of the mirror image", 0, 0, NULL},
-    {"baselines", 0, FV_OPT_FLAG, 0, FIELD(baselines), NULL, "also by pixels and by the net untrained", 0, 0, NULL},
+    {"baselines", 0, FV_OPT_FLAG, 0, FIELD(baselines), NULL, "also by pixels and by the untrained net", 0, 0, NULL},
     {"scores", 0, FV_OPT_STRING, 0, FIELD(scores), "FILE", "write every pair with its score as CSV", 0, 0, NULL},
     {"roc", 0, FV_OPT_STRING, 0, FIELD(roc), "FILE", "draw the ROC as PNG (by gnuplot)", 0, 0, NULL},
     {"backend", 0, FV_OPT_STRING, 0, FIELD(backend), "NAME", "what computes", 0, 0, NULL},
@@ -49,7 +50,7 @@ static const struct fv_command pairs_cmd = {
     .summary =
         "Scores pairs of images with a trained net: EER, AUC, TPR at fixed FMR, best threshold.",
     .usage = "CHECKPOINT --db FILE [options]",
-    .notes = "  fveval pairs runs/faces-001/best_ver.safetensors --db faces.lmdb --baselines --roc "
+    .notes = "  fveval pairs runs/faces-1/best_ver.safetensors --db faces.lmdb --baselines --roc "
              "roc.png",
     .min_args = 1,
     .max_args = 1,
@@ -153,15 +154,15 @@ static int score_with(struct eval *e, struct fv_model *model)
 /* Grey pixels averaged into GRID x GRID cells, mean removed, unit length. */
 enum { GRID = 32 };
 
-static int pixel_vector(const uint8_t *rgb, int side, float *out)
+static void pixel_vector(const uint8_t *rgb, int width, int height, float *out)
 {
     double cell[GRID * GRID] = {0}, mean = 0, norm = 0;
     int count[GRID * GRID] = {0};
 
-    for (int y = 0; y < side; y++)
-        for (int x = 0; x < side; x++) {
-            const int c = y * GRID / side * GRID + x * GRID / side;
-            const uint8_t *p = rgb + 3 * (y * side + x);
+    for (int y = 0; y < height; y++)
+        for (int x = 0; x < width; x++) {
+            const int c = y * GRID / height * GRID + x * GRID / width;
+            const uint8_t *p = rgb + 3 * ((size_t)y * (size_t)width + (size_t)x);
             cell[c] += 0.299 * p[0] + 0.587 * p[1] + 0.114 * p[2];
             count[c]++;
         }
@@ -176,7 +177,6 @@ static int pixel_vector(const uint8_t *rgb, int side, float *out)
     norm = norm > 0 ? sqrt(norm) : 1;
     for (int c = 0; c < GRID * GRID; c++)
         out[c] = (float)(cell[c] / norm);
-    return FV_OK;
 }
 
 static int score_by_pixels(struct eval *e)
@@ -194,7 +194,7 @@ static int score_by_pixels(struct eval *e)
             continue;
         rc = fv_decoder_read(d, i, rgb);
         if (rc >= 0)
-            rc = pixel_vector(rgb, info->width, v + (size_t)e->position[i] * GRID * GRID);
+            pixel_vector(rgb, info->width, info->height, v + (size_t)e->position[i] * GRID * GRID);
     }
     if (rc >= 0)
         fv_score_pairs(v, GRID * GRID, e->pair, e->pairs.n, e->score);
@@ -221,6 +221,14 @@ static int score_untrained(struct eval *e, const struct fv_net *net, struct fv_r
 
 /* --- what they say -------------------------------------------------------------------------------- */
 
+static void write_name(FILE *f, const char *name)
+{
+    fputc('"', f);
+    for (; *name; name++)
+        fprintf(f, *name == '"' ? "\"\"" : "%c", *name);
+    fputc('"', f);
+}
+
 static int write_scores(const struct eval *e)
 {
     struct fv_file f;
@@ -231,7 +239,10 @@ static int write_scores(const struct eval *e)
     for (size_t i = 0; i < e->pairs.n; i++) {
         fv_store_image(e->store, e->pairs.pair[i].a, &a);
         fv_store_image(e->store, e->pairs.pair[i].b, &b);
-        fprintf(f.f, "\"%s\",\"%s\",%d,%.9g\n", a.name, b.name, e->same[i], e->score[i]);
+        write_name(f.f, a.name);
+        fputc(',', f.f);
+        write_name(f.f, b.name);
+        fprintf(f.f, ",%d,%.9g\n", e->same[i], e->score[i]);
     }
     return fv_file_commit(&f);
 }
@@ -298,25 +309,34 @@ static int baselines(struct eval *e, const struct fv_net *net, struct results *r
     return FV_OK;
 }
 
-static int evaluate(struct eval *e, struct fv_model *model, struct roc_curve *curve, int *n)
+static int collect(struct eval *e, struct fv_model *model, struct results *r,
+                   struct roc_curve *curve, int *n)
 {
-    struct results r = {0};
-
     FV_TRY(score_with(e, model));
     FV_TRY(fv_roc_make(&curve[0].roc, e->score, e->same, e->pairs.n));
     curve[0].name = "trained net";
     *n = 1;
-    results_string(&r, "model", fv_model_info(model));
-    add_metrics(&r, &curve[0].roc);
+    results_string(r, "model", fv_model_info(model));
+    add_metrics(r, &curve[0].roc);
     if (e->s->scores)
-        FV_TRY(write_scores(e));
-    if (e->s->baselines)
-        FV_TRY(baselines(e, fv_model_net(model), &r, curve, n));
-    if (e->s->roc)
-        FV_TRY(roc_plot(e->s->roc, curve, *n));
+        FV_TRY(write_scores(e)); /* now: the baselines take the place of the scores */
+    return e->s->baselines ? baselines(e, fv_model_net(model), r, curve, n) : FV_OK;
+}
+
+/* The figures are printed before the picture is drawn: they took longer, and need no gnuplot. */
+static int evaluate(struct eval *e, struct fv_model *model, struct roc_curve *curve)
+{
+    struct results r = {0};
+    int n = 0;
+    const int rc = collect(e, model, &r, curve, &n);
+
+    if (rc < 0) {
+        results_free(&r);
+        return rc;
+    }
     fv_console_endline();
     results_print(&r, e->s->db, e->s->json);
-    return FV_OK;
+    return e->s->roc ? roc_plot(e->s->roc, curve, n) : FV_OK;
 }
 
 static int run_pairs(int argc, char **argv)
@@ -326,7 +346,6 @@ static int run_pairs(int argc, char **argv)
     struct roc_curve curve[3] = {{0}};
     struct fv_model *model = NULL;
     struct fv_args args;
-    int n = 0;
 
     FV_TRY(fv_opt_parse(&pairs_cmd, &group, 1, argc, argv, &args));
     if (args.help) {
@@ -338,7 +357,7 @@ static int run_pairs(int argc, char **argv)
     if (rc >= 0)
         rc = fv_model_open(&model, args.arg[0], s.backend, (int)s.threads, (int)s.batch);
     if (rc >= 0)
-        rc = evaluate(&e, model, curve, &n);
+        rc = evaluate(&e, model, curve);
     fv_model_close(&model);
     close_eval(&e);
     for (int i = 0; i < 3; i++)
@@ -348,30 +367,7 @@ static int run_pairs(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    static const char usage[] =
-        "usage: fveval COMMAND ...\n\n"
-        "commands:\n"
-        "  pairs    scores pairs of images with a checkpoint\n\n"
-        "'fveval COMMAND --help' explains one; 'fveval --version' prints the version.\n";
-    const char *name = argc > 1 ? argv[1] : "";
-
-    if (!strcmp(name, "--help") || !strcmp(name, "-h")) {
-        fputs(usage, stdout);
-        return 0;
-    }
-    if (!strcmp(name, "--version")) {
-        printf("fveval %s\n", FV_VERSION);
-        return 0;
-    }
-    if (strcmp(name, "pairs") != 0) {
-        fprintf(stderr, "fveval: %s%s%s\n%s", *name ? "unknown command '" : "a command is needed",
-                name, *name ? "': valid is pairs" : "", usage);
-        return 2;
-    }
-    const int rc = run_pairs(argc - 1, argv + 1);
-    if (rc >= 0)
-        return 0;
-    fv_console_endline();
-    fprintf(stderr, "fveval: %s\n", fv_err_text());
-    return rc == FV_EUSAGE ? 2 : rc == FV_EINTR ? 130 : 1;
+    static const struct tool_command commands[] = {{&pairs_cmd, run_pairs}};
+    return tool_main("fveval", "How well a trained net tells people apart.", commands,
+                     sizeof commands / sizeof commands[0], argc, argv);
 }

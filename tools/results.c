@@ -99,3 +99,10 @@ void results_print(struct results *r, const char *title, int as_json)
     json_decref(all);
     r->n = 0;
 }
+
+void results_free(struct results *r)
+{
+    for (int i = 0; i < r->n; i++)
+        json_decref(r->row[i].json);
+    r->n = 0;
+}

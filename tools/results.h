@@ -28,5 +28,7 @@ void results_settings(struct results *r, const char *key, const char *lines);
 
 /* Prints `title` and the rows (or the object, with "file": title) to stdout, and frees them. */
 void results_print(struct results *r, const char *title, int as_json);
+/* Frees the rows of results that will not be printed. */
+void results_free(struct results *r);
 
 #endif

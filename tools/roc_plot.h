@@ -10,7 +10,7 @@ struct roc_curve {
     struct fv_roc roc;
 };
 
-/* Writes the PNG. Without gnuplot: FV_EUNSUPPORTED with the package to install. */
+/* Writes the PNG, whole or not at all. Without gnuplot: FV_EUNSUPPORTED with the package to install. */
 int roc_plot(const char *png, const struct roc_curve *curve, int n);
 
 #endif

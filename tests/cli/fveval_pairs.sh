@@ -5,6 +5,9 @@ for id in 1 2 3 4 5 6; do
         pgm photos/p$id/$i.pgm 24 $((id * 35 + i))
     done
 done
+for id in 1 2 3 4 5 6; do
+    mv photos/p$id/10.pgm "photos/p$id/10 \"x\".pgm"
+done
 run fvprep pack photos -o faces.lmdb --size 16 --holdout-ids 34% --val 20%
 exits 0
 run fvtrain --db faces.lmdb --arch tiny --backend ref --batch 4 --epochs 1 --out run
@@ -21,6 +24,32 @@ out_has 'below the resolution of the data'
 there scores.csv
 run wc -l scores.csv
 out '181 scores.csv'
+last='reading scores.csv'
+awk -F, '$0 !~ /^"([^"]|"")*","([^"]|"")*",[01],[-0-9.e]+$/ && NR > 1 { print; bad = 1 } END { exit bad }' \
+    scores.csv || fail 'not every line is CSV'
+grep -qF '10 ""x"".pgm"' scores.csv || fail 'a name lacks its doubled quotes'
+
+# The figures do not depend on the picture; a name may hold anything.
+eval="fveval pairs run/last.safetensors --db faces.lmdb --backend ref -q"
+run $eval --roc nowhere/roc.png
+exits 1
+out_has 'genuine           90'
+err_has 'nowhere/roc.png: cannot create'
+mkdir no-gnuplot
+ln -s "$(command -v fveval)" no-gnuplot/fveval
+last='fveval without gnuplot'
+PATH=$PWD/no-gnuplot $eval --roc roc.png >"$work/out" 2>"$work/err"
+status=$?
+exits 1
+out_has 'genuine           90'
+err_has 'install the package gnuplot-nox'
+not_there roc.png
+if command -v gnuplot >/dev/null; then
+    run $eval -n 2 --roc "it's.png"
+    exits 0
+    last="reading it's.png"
+    [ "$(head -c 4 "it's.png" | tail -c 3)" = PNG ] || fail 'not a PNG'
+fi
 
 run fvprep pairs faces.lmdb -o pairs.txt
 exits 0
@@ -40,7 +69,7 @@ exits 2
 err_has '--db FILE is required'
 run fveval gallery
 exits 2
-err_has "unknown command 'gallery'"
+err_has "unknown command 'gallery': valid is pairs"
 run fveval pairs --help
 exits 0
 out_has '--baselines'
