@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void (*const modules[])(void) = {check_dsp};
+static void (*const modules[])(void) = {check_dsp, check_resample};
 
 struct fv_rng check_rng;
 static const char *pattern = "*";

@@ -30,5 +30,6 @@ void check_bench(const char *name, int pixels, void (*call)(void *arg, int refer
 
 /* Modules */
 void check_dsp(void);
+void check_resample(void);
 
 #endif
