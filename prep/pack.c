@@ -146,6 +146,15 @@ static char *rejects_path(const struct fv_pack_settings *s)
     return fv_format("%.*s.rejects.tsv", (int)n, s->output);
 }
 
+/* The list would take the data set's place. */
+static int check_rejects_path(const struct fv_pack_settings *s, const char *path)
+{
+    size_t n = strlen(s->output);
+    if (strncmp(path, s->output, n) != 0 || (path[n] && strcmp(path + n, ".part") != 0))
+        return 0;
+    return fv_err(FV_EUSAGE, "--rejects: '%s' is where the data set is written", path);
+}
+
 /* The files behind the run are opened first: an output that cannot be written is not found out after an
  * hour of decoding. */
 static int open_outputs(struct packing *p, const struct fv_store_settings *store)
@@ -161,8 +170,9 @@ static int open_outputs(struct packing *p, const struct fv_store_settings *store
     fv_encoder_close(&probe);
     FV_TRY(fv_store_create(&p->writer, p->s->output, store, p->s->overwrite));
     char *path = rejects_path(p->s);
-    rc = path ? fv__rejects_open(&p->rejects, path, p->s->strict, p->report)
-              : fv_err(FV_ENOMEM, "out of memory for a path");
+    rc = path ? check_rejects_path(p->s, path) : fv_err(FV_ENOMEM, "out of memory for a path");
+    if (rc == 0)
+        rc = fv__rejects_open(&p->rejects, path, p->s->strict, p->report);
     free(path);
     return rc;
 }
@@ -175,7 +185,7 @@ static int find_photos(struct packing *p, const char *photos, int threads)
     for (size_t i = 0; i < p->listing.refused.n; i++)
         FV_TRY(fv__rejects_add(&p->rejects, p->listing.refused.at[i].name,
                                &p->listing.refused.at[i].reason));
-    fv__rejects_ignored(&p->rejects, &p->listing.ignored);
+    FV_TRY(fv__rejects_ignored(&p->rejects, &p->listing.ignored));
     if (p->listing.ignored.n)
         fv_say(p->report, FV_LEVEL_INFO, "%zu files passed over: hidden, or no photos",
                p->listing.ignored.n);

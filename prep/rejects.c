@@ -7,26 +7,34 @@
 #include "common/err.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
 
 enum { NAMED_ON_CONSOLE = 50 };
 
-static void put_escaped(FILE *f, const char *s)
+/* A name as it may stand in a list and on a terminal; free it. */
+static char *escape(const char *name)
 {
-    if (*s == '#') {
-        fputs("\\x23", f);
-        s++;
-    }
-    for (; *s; s++)
-        if (*s == '\t')
-            fputs("\\t", f);
-        else if (*s == '\n')
-            fputs("\\n", f);
-        else if (*s == '\r')
-            fputs("\\r", f);
-        else if (*s == '\\')
-            fputs("\\\\", f);
+    static const char plain[] = "\t\n\r\\", letter[] = "tnr\\";
+    char *text = malloc(4 * strlen(name) + 1), *to = text;
+    for (; text && *name; name++) {
+        const char *special = strchr(plain, *name);
+        if (special)
+            to += sprintf(to, "\\%c", letter[special - plain]);
+        else if ((unsigned char)*name < 0x20 || *name == 0x7f)
+            to += sprintf(to, "\\x%02x", (unsigned char)*name);
         else
-            putc(*s, f);
+            *to++ = *name;
+    }
+    if (text)
+        *to = '\0';
+    return text;
+}
+
+/* The list's own mark for a remark is taken. */
+static void put_name(FILE *f, const char *escaped)
+{
+    fprintf(f, "%s%s", *escaped == '#' ? "\\x23" : "", escaped + (*escaped == '#'));
 }
 
 int fv__rejects_open(struct fv_rejects *r, const char *path, int strict,
@@ -38,7 +46,7 @@ int fv__rejects_open(struct fv_rejects *r, const char *path, int strict,
     return 0;
 }
 
-int fv__rejects_add(struct fv_rejects *r, const char *name, const struct fv_refusal *why)
+static int add(struct fv_rejects *r, const char *name, const struct fv_refusal *why)
 {
     const char *sentence = fv__reject_sentence(why->why);
     const char *open = why->detail[0] ? " (" : "", *close = why->detail[0] ? ")" : "";
@@ -51,18 +59,31 @@ int fv__rejects_add(struct fv_rejects *r, const char *name, const struct fv_refu
         fv_say(r->report, FV_LEVEL_WARN, "further refused files are only listed in %s",
                r->file.path);
     r->n++;
-    put_escaped(r->file.f, name);
+    put_name(r->file.f, name);
     fprintf(r->file.f, "\t%s\t%s\n", fv__reject_code(why->why), why->detail);
     return 0;
 }
 
-void fv__rejects_ignored(struct fv_rejects *r, const struct fv_notes *ignored)
+int fv__rejects_add(struct fv_rejects *r, const char *name, const struct fv_refusal *why)
+{
+    char *escaped = escape(name);
+    int rc = escaped ? add(r, escaped, why) : fv_err(FV_ENOMEM, "out of memory for a name");
+    free(escaped);
+    return rc;
+}
+
+int fv__rejects_ignored(struct fv_rejects *r, const struct fv_notes *ignored)
 {
     for (size_t i = 0; i < ignored->n; i++) {
+        char *escaped = escape(ignored->at[i].name);
+        if (!escaped)
+            return fv_err(FV_ENOMEM, "out of memory for a name");
         fputs("# ignored\t", r->file.f);
-        put_escaped(r->file.f, ignored->at[i].name);
+        put_name(r->file.f, escaped);
         fprintf(r->file.f, "\t%s\n", fv__reject_code(ignored->at[i].reason.why));
+        free(escaped);
     }
+    return 0;
 }
 
 int fv__rejects_commit(struct fv_rejects *r)

@@ -2,8 +2,9 @@
 /* The list of what did not get in, for people and scripts: <path> TAB <reason> TAB <detail>, one file a line.
  *
  * Lines that begin with '#' are remarks: the head, and what was passed over without being meant as a
- * photo. In paths a tab, a line break and a backslash are written \t, \n, \r and \\. A path that begins
- * with '#' is written with \x23.
+ * photo. In paths a tab, a line break and a backslash are written \t, \n, \r and \\, other control bytes
+ * \x1b and so on: here, and on the console, which a file's name must not command. A path that begins with '#'
+ * is written with \x23.
  */
 #ifndef FV_PREP_REJECTS_H
 #define FV_PREP_REJECTS_H
@@ -23,7 +24,7 @@ int fv__rejects_open(struct fv_rejects *r, const char *path, int strict,
                      const struct fv_report *report);
 /* Names the file and its reason to the user, and lists it. With strict: FV_ECORRUPT. */
 int fv__rejects_add(struct fv_rejects *r, const char *name, const struct fv_refusal *why);
-void fv__rejects_ignored(struct fv_rejects *r, const struct fv_notes *ignored);
+int fv__rejects_ignored(struct fv_rejects *r, const struct fv_notes *ignored);
 int fv__rejects_commit(struct fv_rejects *r);
 void fv__rejects_discard(struct fv_rejects *r); /* accepts a committed or zeroed one */
 

@@ -265,6 +265,47 @@ static void the_list_may_lie_elsewhere(void **state)
     assert_int_equal(scratch_count("out"), 1);
 }
 
+static void the_list_never_takes_the_place_of_the_data_set(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"out/faces.lmdb", "out/faces.lmdb.part"};
+    char path[1024];
+    settings.overwrite = 1;
+    for (int i = 0; i < 2; i++) {
+        strcpy(path, scratch_path(names[i]));
+        settings.rejects = path;
+        assert_int_equal(pack(), FV_EUSAGE);
+        assert_non_null(strstr(fv_err_text(), "--rejects"));
+        assert_int_equal(scratch_count("out"), 0);
+    }
+}
+
+static void control_bytes_in_names_are_written_as_text(void **state)
+{
+    (void)state;
+    struct heard h = {0};
+    struct fv_report report = {&h, hear, NULL};
+    size_t n;
+    scratch_write("odd/a/\033]0;x\a\\.jpg", "x", 1);
+    scratch_write("odd/a/tab\t\n.jpg", "x", 1);
+    scratch_write("odd/#.jpg", "x", 1);
+    scratch_pgm("odd/a/good.pgm", 64, 9);
+    assert_int_equal(fv_pack_run(&settings, scratch_path("odd"), &report, &result), 0);
+    char *list = scratch_read("out/faces.rejects.tsv", &n);
+    assert_string_equal(list, "# path\treason\tdetail\n"
+                              "\\x23.jpg\tno-identity\t\n"
+                              "a/\\x1b]0;x\\x07\\\\.jpg\tbad-name\t\n"
+                              "a/tab\\t\\n.jpg\tbad-name\t\n");
+    free(list);
+    assert_int_equal(h.n, 3);
+    assert_ptr_equal(strstr(h.text[0], "#.jpg: "), h.text[0]);
+    assert_ptr_equal(strstr(h.text[1], "a/\\x1b]0;x\\x07\\\\.jpg: "), h.text[1]);
+    settings.strict = settings.overwrite = 1;
+    remove(scratch_path("odd/#.jpg"));
+    assert_int_equal(fv_pack_run(&settings, scratch_path("odd"), &report, &result), FV_ECORRUPT);
+    assert_ptr_equal(strstr(fv_err_text(), "a/\\x1b"), fv_err_text());
+}
+
 static void strict_makes_a_refused_file_fatal(void **state)
 {
     (void)state;
@@ -366,6 +407,8 @@ int main(void)
         TEST(any_number_of_threads_gives_the_same_bytes),
         TEST(refused_files_are_named_and_listed),
         TEST(the_list_may_lie_elsewhere),
+        TEST(the_list_never_takes_the_place_of_the_data_set),
+        TEST(control_bytes_in_names_are_written_as_text),
         TEST(strict_makes_a_refused_file_fatal),
         TEST(an_existing_file_is_kept),
         TEST(nothing_usable_is_an_error_with_reasons),
