@@ -95,17 +95,26 @@ static int replace(VipsImage **im, int rc, VipsImage **next)
     return 0;
 }
 
-/* Opens n bytes, reading their header. A source, not a buffer: PNM has no buffer loader. */
-static VipsImage *open_image(const uint8_t *bytes, size_t n, int shrink)
+static int is_jpeg(const struct fv_format *f)
 {
+    return strcmp(f->name, "JPEG") == 0;
+}
+
+/* Opens n bytes, reading their header. A source, not a buffer: PNM has no buffer loader.
+ *
+ * A JPEG decoder fills what it cannot read with grey and only warns, so for JPEG a warning is a failure. In
+ * other formats a warning is about tags and profiles. */
+static VipsImage *open_image(const struct fv_format *f, const uint8_t *bytes, size_t n, int shrink)
+{
+    const VipsFailOn fail_on = is_jpeg(f) ? VIPS_FAIL_ON_WARNING : VIPS_FAIL_ON_ERROR;
     VipsImage *im = NULL;
     VipsSource *source = vips_source_new_from_memory(bytes, n);
     if (source && shrink > 1)
         im = vips_image_new_from_source(source, "", "access", VIPS_ACCESS_SEQUENTIAL, "fail_on",
-                                        VIPS_FAIL_ON_ERROR, "shrink", shrink, NULL);
+                                        fail_on, "shrink", shrink, NULL);
     else if (source)
         im = vips_image_new_from_source(source, "", "access", VIPS_ACCESS_SEQUENTIAL, "fail_on",
-                                        VIPS_FAIL_ON_ERROR, NULL);
+                                        fail_on, NULL);
     g_clear_object(&source);
     if (!im)
         vips_error_clear();
@@ -269,7 +278,7 @@ static int check_header(const VipsImage *im, struct fv_refusal *why)
 static int shrink_on_load(const struct fv_format *f, const VipsImage *im, int size)
 {
     int side = im->Xsize < im->Ysize ? im->Xsize : im->Ysize, shrink = 1;
-    if (strcmp(f->name, "JPEG") != 0)
+    if (!is_jpeg(f))
         return 1;
     while (shrink < 8 && side / (shrink * 2) >= size * 2)
         shrink *= 2;
@@ -296,14 +305,14 @@ static int decode(const struct fv_photo *p, const struct fv_format *f, const uin
 {
     /* libvips believes any numbers in a PNM's header, negative ones too */
     int sane = !is_pnm(f) || fv__format_pnm_white(bytes, n) > 0;
-    VipsImage *im = sane ? open_image(bytes, n, 1) : NULL;
+    VipsImage *im = sane ? open_image(f, bytes, n, 1) : NULL;
     if (!im)
         return fv__refuse(why, FV_REJECT_BAD_HEADER, "%s", f->name);
     int rc = check_header(im, why);
     int shrink = rc == 0 ? shrink_on_load(f, im, p->size) : 1;
     if (shrink > 1) {
         g_object_unref(im);
-        if (!(im = open_image(bytes, n, shrink)))
+        if (!(im = open_image(f, bytes, n, shrink)))
             return fv__refuse(why, FV_REJECT_BAD_HEADER, "%s", f->name);
     }
     if (rc == 0 && decode_pixels(&im) != 0)

@@ -317,6 +317,14 @@ static void reads_by_content_not_by_name(void **state)
 
 /* --- files that are refused ------------------------------------------------------------------------ */
 
+/* So that its bytes spread over the whole picture. */
+static void add_noise(VipsImage *im)
+{
+    for (int y = 0; y < im->Ysize; y++)
+        for (int x = 0; x < 3 * im->Xsize; x++)
+            VIPS_IMAGE_ADDR(im, 0, y)[x] = (VipsPel)((x * 2654435761u + y * 40503u) >> 9);
+}
+
 static void truncated_at_any_place(void **state)
 {
     (void)state;
@@ -325,9 +333,7 @@ static void truncated_at_any_place(void **state)
         size_t n;
         int tall = i == 0 ? 800 : 300; /* what is cut off lies in what the crop leaves out, too */
         VipsImage *im = quarters(100, tall, 3, colours);
-        for (int y = 0; y < tall; y++)
-            for (int x = 0; x < 300; x++)
-                VIPS_IMAGE_ADDR(im, 0, y)[x] = (VipsPel)((x * 2654435761u + y * 40503u) >> 9);
+        add_noise(im);
         if (i == 5) {
             scratch_pgm("t.pgm", 100, 9);
             g_object_unref(im);
@@ -346,6 +352,23 @@ static void truncated_at_any_place(void **state)
                 assert_string_equal(fv__reject_code(why.why), "truncated");
         }
         free(whole);
+    }
+}
+
+/* An end mark after half of the bytes: libjpeg makes the rest grey. */
+static void a_jpeg_with_half_its_picture_is_refused(void **state)
+{
+    (void)state;
+    size_t n;
+    for (int side = 2 * SIDE; side <= 16 * SIDE; side *= 8) {
+        VipsImage *im = quarters(side, side, 3, colours);
+        add_noise(im);
+        save(im, "h.jpg", "");
+        char *whole = scratch_read("h.jpg", &n);
+        memcpy(whole + n / 2, "\xff\xd9", 2);
+        scratch_write("half.jpg", whole, n / 2 + 2);
+        free(whole);
+        assert_refused("half.jpg", FV_REJECT_DAMAGED);
     }
 }
 
@@ -485,6 +508,7 @@ int main(void)
         TEST(crops_after_turning),
         TEST(reads_by_content_not_by_name),
         TEST(truncated_at_any_place),
+        TEST(a_jpeg_with_half_its_picture_is_refused),
         TEST(other_reasons),
         TEST(svg_and_other_programs_are_not_run),
         TEST(float_pixels_are_refused),
