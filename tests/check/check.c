@@ -8,14 +8,18 @@
 #include "common/cpu.h"
 
 #include <fnmatch.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 static void (*const modules[])(void) = {check_dsp, check_resample};
 
 struct fv_rng check_rng;
-static const char *pattern = "*";
+static const char *pattern = "*", *current = "";
+static uint8_t *guarded; /* CHECK_MAX bytes between two unreadable pages */
 static int bench, faults, checks;
 static unsigned flag; /* the instruction set under test */
 
@@ -42,8 +46,45 @@ void check_randomise(uint8_t *p, size_t n)
         p[i] = (uint8_t)fv_rng_u32(&check_rng);
 }
 
+uint8_t *check_guarded(size_t n)
+{
+    static int turn;
+    uint8_t *p = (turn ^= 1) ? guarded + CHECK_MAX - n : guarded;
+
+    check_randomise(p, n);
+    return p;
+}
+
+static void say(const char *text)
+{
+    if (write(STDOUT_FILENO, text, strlen(text)) < 0)
+        _exit(1);
+}
+
+static void on_fault(int sig)
+{
+    (void)sig;
+    say(current);
+    say(" (");
+    say(fv_cpu_flag_name(flag));
+    say(") READS OR WRITES WHAT IS NOT ITS OWN\n");
+    _exit(1);
+}
+
+static int guard(void)
+{
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    uint8_t *p = mmap(NULL, CHECK_MAX + 2 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (p == MAP_FAILED || mprotect(p + page, CHECK_MAX, PROT_READ | PROT_WRITE) != 0)
+        return 0;
+    guarded = p + page;
+    return signal(SIGSEGV, on_fault) != SIG_ERR && signal(SIGBUS, on_fault) != SIG_ERR;
+}
+
 int check_wants(const char *name)
 {
+    current = name;
     return fnmatch(pattern, name, 0) == 0;
 }
 
@@ -98,6 +139,11 @@ int main(int argc, char **argv)
             }
         }
     }
+    if (!guard()) {
+        fprintf(stderr, "fvcheck: cannot make unreadable pages\n");
+        return 1;
+    }
+    setvbuf(stdout, NULL, _IOLBF, 0);
     printf("fvcheck: seed %llu\n", (unsigned long long)seed);
     const unsigned here = fv_cpu_flags();
     unsigned mask = 0;

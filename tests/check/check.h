@@ -20,6 +20,9 @@ struct check_buffer {
 uint8_t *check_prepare(struct check_buffer *b, size_t n, uint8_t fill);
 int check_intact(const struct check_buffer *b);
 void check_randomise(uint8_t *p, size_t n);
+/* n random bytes with an unreadable page right behind them or, by turns, before them: a kernel that reads
+ * what is not its own ends the run. The next call takes them back. */
+uint8_t *check_guarded(size_t n);
 
 /* Whether the kernel of this name is asked for (--only). */
 int check_wants(const char *name);
