@@ -241,7 +241,11 @@ int fv_pack_run(const struct fv_pack_settings *s, const char *photos, const stru
     struct fv_pack_settings described = *s;
     struct fv_opt_group group = {"", fv_pack_opts, &described};
     char *text = fv_opt_write_text(&group, 1);
-    struct fv_store_settings store = {(int)s->size, (int)s->size, s->codec, (int)s->level, text};
+    struct fv_store_settings store = {.height = (int)s->size,
+                                      .width = (int)s->size,
+                                      .codec = s->codec,
+                                      .level = (int)s->level,
+                                      .packed_with = text};
     struct packing p = {.s = s, .report = r, .result = out};
     *out = (struct fv_pack_result){0};
     int rc = text ? open_outputs(&p, &store) : fv_err(FV_ENOMEM, "out of memory for the settings");

@@ -107,7 +107,7 @@ static int encode_one(struct run *r, struct hand *h, size_t at)
 {
     struct slot *s = slot_of(r, at);
     uint64_t t = fv_trace_begin();
-    int rc = fv_encoder_write(h->encoder, s->rgb, s->image, s->record, &s->item.n);
+    int rc = fv_encoder_write(h->encoder, s->rgb, s->record, &s->item.n);
     fv_trace_end("encode", t);
     return rc;
 }

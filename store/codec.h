@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A codec turns the pixels of one image into a record's payload and back. One file, one row in codec.c.
+/* A codec turns the pixels of one image into a record's content and back; zstd around it is coder.c's business.
+ * One file, one row in codec.c.
  *
  * A context belongs to one thread and owns all scratch, so that encode and decode allocate nothing. `id` is on
  * disk: never reuse one.
@@ -10,16 +11,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct fv_codec_settings {
+    int width, height;
+};
+
 struct fv_codec {
     const char *name, *help;
     int id;
-    int (*open)(void **ctx, int width, int height, int level);
-    void (*close)(void *ctx); /* accepts NULL */
-    size_t (*bound)(const void *ctx);
-    /* rgb: (height, width, 3). Writes at most bound bytes to dst and their number to *n. */
-    int (*encode)(void *ctx, const uint8_t *rgb, uint8_t *dst, size_t *n);
-    /* rgb has FV_DECODE_PAD bytes of room behind it. FV_ECORRUPT if the payload is not one image. */
-    int (*decode)(void *ctx, const uint8_t *src, size_t n, uint8_t *rgb);
+    int (*open)(void **ctx, const struct fv_codec_settings *s);
+    void (*close)(void *ctx);         /* accepts NULL */
+    size_t (*bound)(const void *ctx); /* the longest content, in bytes */
+    /* rgb: (height, width, 3). Writes at most bound bytes of content and their number to *n. */
+    int (*encode)(void *ctx, const uint8_t *rgb, uint8_t *content, size_t *n);
+    /* May destroy the content. rgb has FV_DECODE_PAD bytes of room behind it. FV_ECORRUPT if it is not one image. */
+    int (*decode)(void *ctx, uint8_t *content, size_t n, uint8_t *rgb);
 };
 
 extern const struct fv_codec *const fv_codecs[]; /* NULL-terminated */

@@ -1,24 +1,60 @@
 /* SPDX-License-Identifier: MIT */
-/* fv_encoder and fv_decoder: a codec's context and the record around its payload. */
+/* fv_encoder and fv_decoder: a codec's context, zstd around its content, and the record around that. */
+#include "store/coder.h"
 #include "common/err.h"
 #include "store/codec.h"
+#include "store/frame.h"
 #include "store/reader.h"
 #include "store/record.h"
 #include "store/store.h"
 
 #include <stdlib.h>
 
-struct fv_encoder {
+/* One thread's tools, for either direction. */
+struct coder {
     const struct fv_codec *codec;
     void *ctx;
+    struct fv_frame *frame;
+    uint8_t *content; /* scratch for (room) bytes */
+    size_t room;
     int width, height;
 };
 
-struct fv_decoder {
-    const struct fv_store *store;
-    const struct fv_codec *codec;
-    void *ctx;
+struct fv_encoder {
+    struct coder c;
 };
+
+struct fv_decoder {
+    struct coder c;
+    const struct fv_store *store;
+};
+
+static void coder_close(struct coder *c)
+{
+    if (c->codec)
+        c->codec->close(c->ctx);
+    fv__frame_close(&c->frame);
+    free(c->content);
+}
+
+/* Half-built on failure. */
+static int coder_open(struct coder *c, const char *codec, int width, int height,
+                      struct fv_span dict, int level)
+{
+    c->width = width;
+    c->height = height;
+    c->codec = fv__codec_by_name(codec);
+    if (!c->codec)
+        return FV_ENOTFOUND;
+    FV_TRY(c->codec->open(&c->ctx, &(struct fv_codec_settings){width, height}));
+    FV_TRY(fv__frame_open(&c->frame, dict, level));
+    c->room = c->codec->bound(c->ctx);
+    c->content = malloc(c->room);
+    return c->content ? FV_OK
+                      : fv_err(FV_ENOMEM, "out of memory for images of %dx%d", width, height);
+}
+
+/* --- writing -------------------------------------------------------------------------------------- */
 
 int fv_encoder_open(struct fv_encoder **out, const struct fv_store_settings *s)
 {
@@ -29,12 +65,10 @@ int fv_encoder_open(struct fv_encoder **out, const struct fv_store_settings *s)
     struct fv_encoder *e = calloc(1, sizeof *e);
     if (!e)
         return fv_err(FV_ENOMEM, "out of memory");
-    e->width = s->width;
-    e->height = s->height;
-    e->codec = fv__codec_by_name(s->codec);
-    const int rc = e->codec ? e->codec->open(&e->ctx, s->width, s->height, s->level) : FV_ENOTFOUND;
+    const int rc = coder_open(&e->c, s->codec, s->width, s->height,
+                              (struct fv_span){s->dict, s->dict_bytes}, s->level);
     if (rc < 0) {
-        free(e);
+        fv_encoder_close(&e);
         return rc;
     }
     *out = e;
@@ -45,31 +79,42 @@ void fv_encoder_close(struct fv_encoder **e)
 {
     if (!*e)
         return;
-    (*e)->codec->close((*e)->ctx);
+    coder_close(&(*e)->c);
     free(*e);
     *e = NULL;
 }
 
 size_t fv_encoder_bound(const struct fv_encoder *e)
 {
-    return FV_RECORD_HEADER + e->codec->bound(e->ctx);
+    return FV_RECORD_HEADER + fv__frame_bound(e->c.room);
 }
 
-int fv_encoder_write(struct fv_encoder *e, const uint8_t *rgb, uint32_t image, uint8_t *dst,
-                     size_t *n)
+/* The record of a content, behind room for its header. */
+static int seal(struct coder *c, struct fv_span content, uint8_t *dst, size_t *n)
 {
     size_t payload;
 
-    FV_TRY(e->codec->encode(e->ctx, rgb, dst + FV_RECORD_HEADER, &payload));
-    const struct fv_record r = {.image = image,
-                                .width = e->width,
-                                .height = e->height,
-                                .codec = e->codec->id,
+    FV_TRY(fv__frame_pack(c->frame, content, dst + FV_RECORD_HEADER, &payload));
+    const struct fv_record r = {.content = fv__content_hash(content.p, content.n),
+                                .width = c->width,
+                                .height = c->height,
+                                .codec = c->codec->id,
                                 .payload_bytes = (uint32_t)payload};
     fv__record_seal(dst, &r);
     *n = FV_RECORD_HEADER + payload;
     return FV_OK;
 }
+
+int fv_encoder_write(struct fv_encoder *e, const uint8_t *rgb, uint8_t *dst, size_t *n)
+{
+    struct coder *c = &e->c;
+    size_t content;
+
+    FV_TRY(c->codec->encode(c->ctx, rgb, c->content, &content));
+    return seal(c, (struct fv_span){c->content, content}, dst, n);
+}
+
+/* --- reading -------------------------------------------------------------------------------------- */
 
 int fv_decoder_open(struct fv_decoder **out, const struct fv_store *s)
 {
@@ -80,10 +125,9 @@ int fv_decoder_open(struct fv_decoder **out, const struct fv_store *s)
     if (!d)
         return fv_err(FV_ENOMEM, "out of memory");
     d->store = s;
-    d->codec = fv__codec_by_name(info->codec);
-    const int rc = d->codec ? d->codec->open(&d->ctx, info->width, info->height, 0) : FV_ENOTFOUND;
+    const int rc = coder_open(&d->c, info->codec, info->width, info->height, fv__store_dict(s), 0);
     if (rc < 0) {
-        free(d);
+        fv_decoder_close(&d);
         return rc;
     }
     *out = d;
@@ -94,29 +138,34 @@ void fv_decoder_close(struct fv_decoder **d)
 {
     if (!*d)
         return;
-    (*d)->codec->close((*d)->ctx);
+    coder_close(&(*d)->c);
     free(*d);
     *d = NULL;
 }
 
-static int read_record(struct fv_decoder *d, uint64_t image, uint8_t *rgb)
+static int read_record(struct fv_decoder *d, uint64_t image, uint8_t *rgb, int prove)
 {
-    const struct fv_store_info *info = fv_store_info(d->store);
-    const uint8_t *bytes;
-    size_t n;
+    struct coder *c = &d->c;
+    struct fv_stored stored;
     struct fv_record r;
+    size_t n;
 
-    FV_TRY(fv__store_record(d->store, image, &bytes, &n));
-    FV_TRY(fv__record_parse(bytes, n, &r));
-    if (r.image != image || r.width != info->width || r.height != info->height ||
-        r.codec != d->codec->id)
+    FV_TRY(fv__store_record(d->store, image, &stored));
+    FV_TRY(fv__record_parse(stored.record.p, stored.record.n, &r));
+    if (r.content != stored.content || r.width != c->width || r.height != c->height ||
+        r.codec != c->codec->id)
         return fv_err(FV_ECORRUPT, "the record belongs to another image or data set");
-    return d->codec->decode(d->ctx, r.payload, r.payload_bytes, rgb);
+    FV_TRY(fv__frame_unpack(c->frame, (struct fv_span){r.payload, r.payload_bytes}, c->content,
+                            c->room, &n));
+    if (prove && fv__content_hash(c->content, n) != r.content)
+        return fv_err(FV_ECORRUPT, "its content is not what was packed");
+    return c->codec->decode(c->ctx, c->content, n, rgb);
 }
 
-int fv_decoder_read(struct fv_decoder *d, uint64_t image, uint8_t *rgb)
+/* Puts file and image in front of what read_record says. */
+static int read_image(struct fv_decoder *d, uint64_t image, uint8_t *rgb, int prove)
 {
-    const int rc = read_record(d, image, rgb);
+    const int rc = read_record(d, image, rgb, prove);
     struct fv_store_image im;
 
     if (rc >= 0)
@@ -127,4 +176,14 @@ int fv_decoder_read(struct fv_decoder *d, uint64_t image, uint8_t *rgb)
         return fv_err(rc, "%s", why);
     return fv_err(rc, "%s: image %llu (%s): %s", fv_store_path(d->store), (unsigned long long)image,
                   im.name, why);
+}
+
+int fv_decoder_read(struct fv_decoder *d, uint64_t image, uint8_t *rgb)
+{
+    return read_image(d, image, rgb, 0);
+}
+
+int fv__decoder_prove(struct fv_decoder *d, uint64_t image, uint8_t *rgb)
+{
+    return read_image(d, image, rgb, 1);
 }

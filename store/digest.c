@@ -1,66 +1,57 @@
 /* SPDX-License-Identifier: MIT */
 #include "store/digest.h"
 #include "common/err.h"
-#include "store/record.h"
 
-#define XXH_STATIC_LINKING_ONLY
 #include <xxhash.h>
 
-struct fv_digest {
-    XXH3_state_t state;
-};
-
-struct fv_digest *fv__digest_new(void)
+static int begin(XXH3_state_t **s)
 {
-    XXH3_state_t *s = XXH3_createState();
-
-    if (s)
-        XXH3_64bits_reset(s);
-    return (struct fv_digest *)s;
-}
-
-void fv__digest_free(struct fv_digest *d)
-{
-    XXH3_freeState(d ? &d->state : NULL);
-}
-
-void fv__digest_record(struct fv_digest *d, uint64_t checksum)
-{
-    uint8_t b[8];
-
-    fv__put64(b, checksum);
-    XXH3_64bits_update(&d->state, b, sizeof b);
-}
-
-static void add(struct fv_digest *d, struct fv_span s)
-{
-    if (s.n)
-        XXH3_64bits_update(&d->state, s.p, s.n);
-}
-
-uint64_t fv__digest_end(struct fv_digest *d, struct fv_span index, struct fv_span labels,
-                        struct fv_span names)
-{
-    /* Where a record lies is not content; which label and split it has is. */
-    for (size_t i = 0; i + FV_INDEX_ENTRY <= index.n; i += FV_INDEX_ENTRY)
-        add(d, (struct fv_span){index.p + i + 12, 4});
-    add(d, labels);
-    add(d, names);
-    return XXH3_64bits_digest(&d->state);
-}
-
-int fv__tables_checksum(uint64_t *out, struct fv_span settings, struct fv_span index,
-                        struct fv_span labels, struct fv_span names)
-{
-    struct fv_digest *d = fv__digest_new();
-
-    if (!d)
+    *s = XXH3_createState();
+    if (!*s)
         return fv_err(FV_ENOMEM, "out of memory");
-    add(d, settings);
-    add(d, index);
-    add(d, labels);
-    add(d, names);
-    *out = XXH3_64bits_digest(&d->state);
-    fv__digest_free(d);
+    XXH3_64bits_reset(*s);
+    return FV_OK;
+}
+
+static void add(XXH3_state_t *s, struct fv_span bytes)
+{
+    if (bytes.n)
+        XXH3_64bits_update(s, bytes.p, bytes.n);
+}
+
+static uint64_t end(XXH3_state_t *s)
+{
+    const uint64_t hash = XXH3_64bits_digest(s);
+
+    XXH3_freeState(s);
+    return hash;
+}
+
+int fv__tables_digest(uint64_t *out, const struct fv_tables *t)
+{
+    XXH3_state_t *s;
+
+    FV_TRY(begin(&s));
+    add(s, (struct fv_span){t->settings.p + 12, 12});
+    /* Where a record lies is not content; what it holds and which label and split it has is. */
+    for (size_t i = 0; i + FV_INDEX_ENTRY <= t->index.n; i += FV_INDEX_ENTRY)
+        add(s, (struct fv_span){t->index.p + i + 12, 12});
+    add(s, t->labels);
+    add(s, t->names);
+    *out = end(s);
+    return FV_OK;
+}
+
+int fv__tables_checksum(uint64_t *out, const struct fv_tables *t)
+{
+    XXH3_state_t *s;
+
+    FV_TRY(begin(&s));
+    add(s, t->settings);
+    add(s, t->index);
+    add(s, t->labels);
+    add(s, t->names);
+    add(s, t->dict);
+    *out = end(s);
     return FV_OK;
 }

@@ -11,6 +11,7 @@
 #include "common/err.h"
 #include "store/codec.h"
 #include "store/digest.h"
+#include "store/frame.h"
 #include "store/name_set.h"
 #include "store/open_file.h"
 #include "store/record.h"
@@ -36,7 +37,7 @@ struct fv_store {
     char *packed_with, *label_names;
     MDB_env *env;
     MDB_txn *txn;
-    struct fv_span settings, index, labels_raw, names;
+    struct fv_tables table;
     struct fv_span *block;
     uint64_t blocks;
     struct label *label;
@@ -183,18 +184,19 @@ static int read_names(struct fv_store *s)
 {
     const uint64_t n = s->info.images;
 
-    if (s->names.n < 8 || s->names.n / 8 < n + 1)
+    if (s->table.names.n < 8 || s->table.names.n / 8 < n + 1)
         return corrupt(s, "its table of names");
-    const uint64_t pool = s->names.n - 8 * (n + 1);
-    const uint8_t *text = s->names.p + 8 * (n + 1);
+    const uint64_t pool = s->table.names.n - 8 * (n + 1);
+    const uint8_t *text = s->table.names.p + 8 * (n + 1);
     uint64_t last = 0;
     for (uint64_t i = 1; i <= n; i++) {
-        const uint64_t end = fv__get64(s->names.p + 8 * i);
+        const uint64_t end = fv__get64(s->table.names.p + 8 * i);
         if (end <= last || end > pool || text[end - 1] != '\0')
             return corrupt(s, "its table of names");
         last = end;
     }
-    return fv__get64(s->names.p) == 0 && last == pool ? FV_OK : corrupt(s, "its table of names");
+    return fv__get64(s->table.names.p) == 0 && last == pool ? FV_OK
+                                                            : corrupt(s, "its table of names");
 }
 
 /* Every entry must point into a block and agree with the table of identities. */
@@ -203,11 +205,11 @@ static int read_index(struct fv_store *s)
     struct fv_index_entry e;
     uint64_t bytes = 0;
 
-    if (s->index.n / FV_INDEX_ENTRY != s->info.images || s->index.n % FV_INDEX_ENTRY)
+    if (s->table.index.n / FV_INDEX_ENTRY != s->info.images || s->table.index.n % FV_INDEX_ENTRY)
         return corrupt(s, "its index");
     for (uint64_t l = 0, i = 0; l < s->info.labels; l++)
         for (const uint64_t end = i + s->label[l].count; i < end; i++) {
-            fv__index_parse(s->index.p + i * FV_INDEX_ENTRY, &e);
+            fv__index_parse(s->table.index.p + i * FV_INDEX_ENTRY, &e);
             if (e.label != l || e.split >= FV_SPLITS ||
                 (e.split == FV_SPLIT_HOLDOUT) != (int)s->label[l].holdout || e.block >= s->blocks ||
                 e.bytes < FV_RECORD_HEADER || e.offset % FV_RECORD_ALIGN ||
@@ -256,6 +258,25 @@ static int read_counts(struct fv_store *s, MDB_dbi dbi, uint64_t *tables)
     return FV_OK;
 }
 
+static int read_dict(struct fv_store *s, MDB_dbi dbi)
+{
+    const int rc = get(s, dbi, "dict", &s->table.dict);
+
+    if (rc == FV_OK && s->table.dict.n == 0)
+        return corrupt(s, "its dictionary");
+    return rc == FV_ENOTFOUND ? FV_OK : rc;
+}
+
+static int check_dict(struct fv_store *s)
+{
+    struct fv_frame *probe;
+    const int rc = fv__frame_open(&probe, s->table.dict, 0);
+
+    fv__frame_close(&probe);
+    s->info.dict_bytes = s->table.dict.n;
+    return rc == FV_EINVAL ? corrupt(s, "its dictionary") : rc;
+}
+
 static int read_tables(struct fv_store *s)
 {
     MDB_dbi dbi;
@@ -265,23 +286,25 @@ static int read_tables(struct fv_store *s)
     if (rc != 0)
         return lmdb_err(s, rc);
     /* The version decides what all else means; the writer puts the mark of completion last. */
-    const int found = get(s, dbi, "fv", &s->settings);
+    const int found = get(s, dbi, "fv", &s->table.settings);
     if (found == FV_ENOTFOUND)
         return incomplete(s, dbi);
     FV_TRY(found);
-    FV_TRY(read_settings(s, s->settings));
+    FV_TRY(read_settings(s, s->table.settings));
     FV_TRY(read_counts(s, dbi, &promised));
-    FV_TRY(need(s, dbi, "labels", &s->labels_raw));
-    FV_TRY(need(s, dbi, "names", &s->names));
-    FV_TRY(need(s, dbi, "index", &s->index));
-    FV_TRY(fv__tables_checksum(&checksum, s->settings, s->index, s->labels_raw, s->names));
+    FV_TRY(need(s, dbi, "labels", &s->table.labels));
+    FV_TRY(need(s, dbi, "names", &s->table.names));
+    FV_TRY(need(s, dbi, "index", &s->table.index));
+    FV_TRY(read_dict(s, dbi));
+    FV_TRY(fv__tables_checksum(&checksum, &s->table));
     if (checksum != promised)
         return corrupt(s, "its tables do not match their checksum");
+    FV_TRY(check_dict(s));
     s->block = calloc(s->blocks ? s->blocks : 1, sizeof *s->block);
     if (!s->block)
         return fv_err(FV_ENOMEM, "out of memory");
     FV_TRY(read_blocks(s, dbi));
-    FV_TRY(read_labels(s, s->labels_raw));
+    FV_TRY(read_labels(s, s->table.labels));
     FV_TRY(read_names(s));
     return read_index(s);
 }
@@ -350,7 +373,8 @@ static int check_image(const struct fv_store *s, uint64_t image)
 
 static struct fv_names image_names(const struct fv_store *s)
 {
-    return (struct fv_names){s->names.p, (const char *)s->names.p + 8 * (s->info.images + 1)};
+    return (struct fv_names){s->table.names.p,
+                             (const char *)s->table.names.p + 8 * (s->info.images + 1)};
 }
 
 int fv_store_image(const struct fv_store *s, uint64_t image, struct fv_store_image *out)
@@ -359,8 +383,8 @@ int fv_store_image(const struct fv_store *s, uint64_t image, struct fv_store_ima
     struct fv_index_entry e;
 
     FV_TRY(check_image(s, image));
-    fv__index_parse(s->index.p + image * FV_INDEX_ENTRY, &e);
-    *out = (struct fv_store_image){e.label, (enum fv_split)e.split, e.bytes,
+    fv__index_parse(s->table.index.p + image * FV_INDEX_ENTRY, &e);
+    *out = (struct fv_store_image){e.label, (enum fv_split)e.split, e.bytes, e.content,
                                    fv__names_at(&names, image)};
     return FV_OK;
 }
@@ -375,31 +399,24 @@ int fv_store_label(const struct fv_store *s, uint64_t label, struct fv_store_lab
     return FV_OK;
 }
 
-int fv__store_record(const struct fv_store *s, uint64_t image, const uint8_t **bytes, size_t *n)
+int fv__store_record(const struct fv_store *s, uint64_t image, struct fv_stored *out)
 {
     struct fv_index_entry e;
 
     FV_TRY(check_image(s, image));
-    fv__index_parse(s->index.p + image * FV_INDEX_ENTRY, &e);
-    *bytes = s->block[e.block].p + e.offset;
-    *n = e.bytes;
+    fv__index_parse(s->table.index.p + image * FV_INDEX_ENTRY, &e);
+    *out = (struct fv_stored){{s->block[e.block].p + e.offset, e.bytes}, e.content};
     return FV_OK;
+}
+
+struct fv_span fv__store_dict(const struct fv_store *s)
+{
+    return s->table.dict;
 }
 
 int fv__store_digest(const struct fv_store *s, uint64_t *digest)
 {
-    struct fv_digest *d = fv__digest_new();
-    const uint8_t *bytes;
-    size_t n;
-
-    if (!d)
-        return fv_err(FV_ENOMEM, "out of memory");
-    for (uint64_t i = 0; i < s->info.images; i++)
-        if (fv__store_record(s, i, &bytes, &n) >= 0)
-            fv__digest_record(d, fv__record_checksum(bytes));
-    *digest = fv__digest_end(d, s->index, s->labels_raw, s->names);
-    fv__digest_free(d);
-    return FV_OK;
+    return fv__tables_digest(digest, &s->table);
 }
 
 static int find_locked(struct fv_store *s, const char *name, uint32_t *image)
@@ -432,12 +449,11 @@ int fv_store_find(struct fv_store *s, const char *name, uint64_t *image)
 
 void fv_store_will_need(const struct fv_store *s, uint64_t image)
 {
-    const uint8_t *bytes;
-    size_t n;
+    struct fv_stored r;
 
-    if (fv__store_record(s, image, &bytes, &n) < 0)
+    if (fv__store_record(s, image, &r) < 0)
         return;
-    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-    const uintptr_t from = (uintptr_t)bytes & ~(page - 1);
-    madvise((void *)from, (uintptr_t)bytes + n - from, MADV_WILLNEED);
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), at = (uintptr_t)r.record.p;
+    const uintptr_t from = at & ~(page - 1);
+    madvise((void *)from, at + r.record.n - from, MADV_WILLNEED);
 }

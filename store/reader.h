@@ -3,14 +3,21 @@
 #ifndef FV_STORE_READER_H
 #define FV_STORE_READER_H
 
-#include <stddef.h>
+#include "store/record.h"
+
 #include <stdint.h>
 
 struct fv_store;
 
-/* The bytes of one record, in the map; valid until close. Checked to lie in its block, not further. */
-int fv__store_record(const struct fv_store *s, uint64_t image, const uint8_t **bytes, size_t *n);
-/* Recomputes what the "complete" key promises, from the records' stored checksums and the tables. */
+struct fv_stored {
+    struct fv_span record; /* in the map; valid until close */
+    uint64_t content;      /* the hash that the index promises */
+};
+
+/* One record: checked to lie in its block, not further. */
+int fv__store_record(const struct fv_store *s, uint64_t image, struct fv_stored *out);
+struct fv_span fv__store_dict(const struct fv_store *s); /* empty when there is none */
+/* Recomputes from the tables what the "complete" key promises. */
 int fv__store_digest(const struct fv_store *s, uint64_t *digest);
 
 #endif

@@ -40,12 +40,12 @@ void fv__put64(uint8_t *p, uint64_t v)
 
 void fv__record_seal(uint8_t *record, const struct fv_record *r)
 {
-    fv__put32(record + 8, r->image);
-    fv__put32(record + 12, r->payload_bytes);
-    fv__put16(record + 16, (uint16_t)r->width);
-    fv__put16(record + 18, (uint16_t)r->height);
-    record[20] = (uint8_t)r->codec;
-    memset(record + 21, 0, 3);
+    fv__put64(record + 8, r->content);
+    fv__put32(record + 16, r->payload_bytes);
+    fv__put16(record + 20, (uint16_t)r->width);
+    fv__put16(record + 22, (uint16_t)r->height);
+    record[24] = (uint8_t)r->codec;
+    memset(record + 25, 0, 3);
     fv__put64(record, XXH3_64bits(record + 8, FV_RECORD_HEADER - 8 + (size_t)r->payload_bytes));
 }
 
@@ -53,26 +53,26 @@ int fv__record_parse(const uint8_t *p, size_t n, struct fv_record *out)
 {
     if (n < FV_RECORD_HEADER)
         return fv_err(FV_ECORRUPT, "record of %zu bytes is shorter than its header", n);
-    const uint32_t payload = fv__get32(p + 12);
+    const uint32_t payload = fv__get32(p + 16);
     if (payload != n - FV_RECORD_HEADER)
         return fv_err(FV_ECORRUPT, "record says %u bytes of payload and has %zu", payload,
                       n - FV_RECORD_HEADER);
     if (XXH3_64bits(p + 8, n - 8) != fv__get64(p))
         return fv_err(FV_ECORRUPT, "checksum does not match");
     *out = (struct fv_record){
-        .image = fv__get32(p + 8),
-        .width = fv__get16(p + 16),
-        .height = fv__get16(p + 18),
-        .codec = p[20],
+        .content = fv__get64(p + 8),
+        .width = fv__get16(p + 20),
+        .height = fv__get16(p + 22),
+        .codec = p[24],
         .payload = p + FV_RECORD_HEADER,
         .payload_bytes = payload,
     };
     return FV_OK;
 }
 
-uint64_t fv__record_checksum(const uint8_t *record)
+uint64_t fv__content_hash(const uint8_t *p, size_t n)
 {
-    return fv__get64(record);
+    return XXH3_64bits(p, n);
 }
 
 void fv__index_write(uint8_t p[FV_INDEX_ENTRY], const struct fv_index_entry *e)
@@ -81,6 +81,7 @@ void fv__index_write(uint8_t p[FV_INDEX_ENTRY], const struct fv_index_entry *e)
     fv__put32(p + 4, e->offset);
     fv__put32(p + 8, e->bytes);
     fv__put32(p + 12, e->label | e->split << 30);
+    fv__put64(p + 16, e->content);
 }
 
 void fv__index_parse(const uint8_t p[FV_INDEX_ENTRY], struct fv_index_entry *e)
@@ -91,7 +92,8 @@ void fv__index_parse(const uint8_t p[FV_INDEX_ENTRY], struct fv_index_entry *e)
                                  .offset = fv__get32(p + 4),
                                  .bytes = fv__get32(p + 8),
                                  .label = word & 0x3fffffffu,
-                                 .split = word >> 30};
+                                 .split = word >> 30,
+                                 .content = fv__get64(p + 16)};
 }
 
 int fv__settings_parse(const uint8_t *p, size_t n, struct fv_settings_record *out)
@@ -106,9 +108,11 @@ int fv__settings_parse(const uint8_t *p, size_t n, struct fv_settings_record *ou
         .text = (const char *)p + FV_SETTINGS_FIXED,
         .text_bytes = fv__get32(p + 24),
     };
-    if (p[7] != '1' || out->version != FV_STORE_VERSION)
-        return fv_err(FV_EVERSION, "is a data set of version %u and this program reads version %d",
-                      out->version, FV_STORE_VERSION);
+    if (p[7] != '2' || out->version != FV_STORE_VERSION)
+        return fv_err(
+            FV_EVERSION,
+            "is a data set of version %u and this program reads version %d: pack it again",
+            out->version, FV_STORE_VERSION);
     if (out->width < 1 || out->width > FV_SIDE_MAX || out->height < 1 ||
         out->height > FV_SIDE_MAX || out->text_bytes != n - FV_SETTINGS_FIXED)
         return fv_err(FV_ECORRUPT, "has damaged settings");

@@ -1,35 +1,41 @@
 /* SPDX-License-Identifier: MIT */
 /* The bytes of a data set. Everything here is a pure function on bytes, little-endian, bounds-checked.
  *
- * Record: 24 bytes, then the payload (one zstd frame); in a block each record starts on 8 bytes
+ * Record: 28 bytes, then the payload; in a block each record starts on 8 bytes. The payload is one zstd frame of
+ * the content: what the codec makes of the pixels. A record does not say which image it is, so that it can be
+ * copied between data sets; the index does, by the hash of its content
  *
  *      0  u64  XXH3-64 of bytes 8 .. end
- *      8  u32  image id
- *     12  u32  bytes of the payload
- *     16  u16  width    18  u16  height
- *     20  u8   codec    21  u8   0    22  u16  0
- *     24       payload
+ *      8  u64  XXH3-64 of the content, before zstd
+ *     16  u32  bytes of the payload
+ *     20  u16  width    22  u16  height
+ *     24  u8   codec    25  u8[3]  0
+ *     28       payload
  *
  * Index: one entry an image
  *
  *      0  u32  block     4  u32  offset in the block     8  u32  bytes of the record
  *     12  u32  label, split in the two highest bits
+ *     16  u64  hash of the content, as in the record
  *
- * Settings (key "fv"): "FVSTORE1", then
+ * Settings (key "fv"): "FVSTORE2", then
  *
  *      8  u32  version   12  u32  width   16  u32  height   20  u32  codec
  *     24  u32  bytes of the text that follows: how it was packed
  *
  * Labels (key "labels"): u32 count, then for each: u32 first image, u32 images, u32 held out (0, 1),
  * u32 bytes of the name, the name. Names (key "names"): u64 offset of each name and of the end, then the
- * names back to back. Complete (key "complete"):
+ * names back to back. Dictionary (key "dict", absent when there is none): a zstd dictionary, with which all
+ * frames were made. Complete (key "complete"):
  *
  *      0  u64  images    8  u64  labels   16  u64  blocks   24  u64  bytes of all records   32  u64  digest
- *     40  u64  XXH3-64 of "fv", "index", "labels" and "names", one behind the other: checked on opening
+ *     40  u64  XXH3-64 of "fv", "index", "labels", "names" and "dict", one behind the other: checked on
+ *             opening
  *     48  u64  XXH3-64 of bytes 0 .. 47
  *
- * The digest is XXH3-64 over the checksums of all records in order, then the index's label words, then the
- * two tables of names: equal digests mean equal pixels, labels, splits and names.
+ * The digest is XXH3-64 over width, height and codec (bytes 12 .. 23 of "fv"), bytes 12 .. 23 of each entry of the
+ * index, "labels" and "names": equal digests mean equal content, labels, splits and names, however it was
+ * compressed.
  */
 #ifndef FV_STORE_RECORD_H
 #define FV_STORE_RECORD_H
@@ -38,15 +44,15 @@
 #include <stdint.h>
 
 enum {
-    FV_STORE_VERSION = 1,
-    FV_RECORD_HEADER = 24,
-    FV_INDEX_ENTRY = 16,
+    FV_STORE_VERSION = 2,
+    FV_RECORD_HEADER = 28,
+    FV_INDEX_ENTRY = 24,
     FV_SETTINGS_FIXED = 28,
     FV_COMPLETE_BYTES = 56,
     FV_RECORD_ALIGN = 8,
-    FV_SIDE_MAX = 16384,                   /* pixels a side */
-    FV_IMAGES_MAX = (1 << 28) - (1 << 16), /* their index is one LMDB value: just below 4 GiB */
-    FV_NAME_MAX = 4095,                    /* bytes of a name */
+    FV_SIDE_MAX = 16384,       /* pixels a side */
+    FV_IMAGES_MAX = 178000000, /* their index is one LMDB value: just below 4 GiB */
+    FV_NAME_MAX = 4095,        /* bytes of a name */
 };
 
 /* Someone else's bytes. */
@@ -56,7 +62,7 @@ struct fv_span {
 };
 
 struct fv_record {
-    uint32_t image;
+    uint64_t content; /* its hash */
     int width, height, codec;
     const uint8_t *payload;
     uint32_t payload_bytes;
@@ -64,6 +70,7 @@ struct fv_record {
 struct fv_index_entry {
     uint32_t block, offset, bytes, label;
     unsigned split;
+    uint64_t content;
 };
 struct fv_settings_record {
     uint32_t version, width, height, codec;
@@ -85,8 +92,7 @@ void fv__put64(uint8_t *p, uint64_t v);
 void fv__record_seal(uint8_t *record, const struct fv_record *r);
 /* FV_ECORRUPT says what is wrong: too short, wrong length, wrong checksum. */
 int fv__record_parse(const uint8_t *p, size_t n, struct fv_record *out);
-/* The stored checksum, of a record whose header is whole. */
-uint64_t fv__record_checksum(const uint8_t *record);
+uint64_t fv__content_hash(const uint8_t *p, size_t n);
 
 void fv__index_write(uint8_t p[FV_INDEX_ENTRY], const struct fv_index_entry *e);
 void fv__index_parse(const uint8_t p[FV_INDEX_ENTRY], struct fv_index_entry *e);

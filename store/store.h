@@ -5,15 +5,16 @@
  *
  *   "fv"            settings: "FVSTORE1", then fixed little-endian fields, then "name = value" text
  *   "labels"        one entry a label: name, first image, image count, split
- *   "index"         one fixed-width entry an image: block, offset, length, label, split  (zero-copy)
+ *   "index"         one fixed-width entry an image: block, offset, length, label, split, hash of its content
  *   "names"         offsets and a pool of source names, in image order
  *   'B' + u32       blocks of about 1 MiB; a block is records back to back, each 8-byte aligned
- *   "complete"      present only when packing finished: counts, the digest of all records, checksums
+ *   "dict"          absent, or the zstd dictionary of all records
+ *   "complete"      present only when packing finished: counts, the digest of the content, checksums
  *
- * A record is a fixed header (XXH3-64 of all that follows it, image id, width, height, codec, bytes of
- * the payload) and its payload, one zstd frame. store/record.h draws it to the byte. LMDB puts a large
- * value on whole 4 KiB pages, so records are grouped into blocks: the loss is half a page a block, not
- * an image.
+ * A record is a fixed header (XXH3-64 of all that follows it, XXH3-64 of its content, bytes of the payload,
+ * width, height, codec) and its payload, one zstd frame of the content. store/record.h draws it to the byte.
+ * LMDB puts a large value on whole 4 KiB pages, so records are grouped into blocks: the loss is half a page a
+ * block, not an image.
  *
  * Images are ordered by label, then by source name. Labels 0 .. train_labels-1 are the identities that
  * training sees, in name order; the held-out ones follow, in name order. An image of a training
@@ -50,14 +51,16 @@ struct fv_store_info {
     uint64_t split_images[FV_SPLITS];
     uint64_t record_bytes; /* all records, headers included */
     uint64_t file_bytes;
-    uint64_t raw_bytes; /* images * height * width * 3 */
-    uint64_t digest; /* XXH3-64 over the records' checksums, labels, splits and names, in order */
+    uint64_t raw_bytes;  /* images * height * width * 3 */
+    uint64_t dict_bytes; /* 0: no dictionary */
+    uint64_t digest; /* of size, codec, contents, labels, splits, names; not of their compression */
 };
 
 struct fv_store_image {
     uint32_t label;
     enum fv_split split;
     uint32_t bytes;   /* of its record */
+    uint64_t content; /* hash of what the codec made of it: equal ones are one picture */
     const char *name; /* source path relative to the photo folder; valid until close */
 };
 
@@ -95,15 +98,15 @@ struct fv_store_settings {
     const char *codec;       /* "pixels" */
     int level;               /* zstd */
     const char *packed_with; /* copied */
+    const void *dict;        /* a zstd dictionary for all records, copied; NULL: none */
+    size_t dict_bytes;
 };
 struct fv_encoder; /* one per thread */
 int fv_encoder_open(struct fv_encoder **out, const struct fv_store_settings *s);
 void fv_encoder_close(struct fv_encoder **e);
 size_t fv_encoder_bound(const struct fv_encoder *e);
-/* One whole record into dst (at least bound bytes); returns its length in *n. The image id is part of
- * the checksummed header, so it must be known here. */
-int fv_encoder_write(struct fv_encoder *e, const uint8_t *rgb, uint32_t image, uint8_t *dst,
-                     size_t *n);
+/* One whole record into dst (at least bound bytes); returns its length in *n. */
+int fv_encoder_write(struct fv_encoder *e, const uint8_t *rgb, uint8_t *dst, size_t *n);
 
 struct fv_store_writer;
 /* Builds "<path>.part" and renames it on finish, so that <path> is always a whole data set. An existing
@@ -114,8 +117,8 @@ int fv_store_create(struct fv_store_writer **out, const char *path,
  * among the held-out ones, which follow. FV_EINVAL when the order is broken, FV_EEXIST when the name is
  * taken: after these the writer can go on. */
 int fv_store_put_label(struct fv_store_writer *w, const char *name, int holdout);
-/* Appends the next image, of the label put last. `record` comes from fv_encoder_write, numbered without
- * gaps; names ascend within a label and none comes twice. Errors as above. */
+/* Appends the next image, of the label put last. `record` comes from fv_encoder_write; names ascend within a
+ * label and none comes twice. Errors as above. */
 int fv_store_put(struct fv_store_writer *w, const uint8_t *record, size_t n, const char *name,
                  enum fv_split split);
 /* Moves an image already put between training and validation: for rules that see all of an identity first. */
@@ -124,7 +127,7 @@ int fv_store_set_split(struct fv_store_writer *w, uint64_t image, enum fv_split 
 int fv_store_finish(struct fv_store_writer **w);
 void fv_store_abort(struct fv_store_writer **w); /* removes the partial file; accepts NULL */
 
-/* Reads and checks every record, the index, the labels and the digest. Bad records are reported by
+/* Reads and checks every record, its content, the index, the labels and the digest. Bad records are reported by
  * name through r and counted in *bad; returns FV_ECORRUPT if there was any. The calling thread works too
  * and reports progress between its shares. */
 int fv_store_verify(struct fv_store *s, int threads, const struct fv_report *r, uint64_t *bad);

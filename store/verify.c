@@ -3,6 +3,7 @@
  * over checksums and tables. Bad images are told in image order, whatever thread met them. */
 #include "common/cpu.h"
 #include "common/err.h"
+#include "store/coder.h"
 #include "store/reader.h"
 #include "store/store.h"
 
@@ -45,7 +46,7 @@ static void check_chunks(struct job *j, const struct fv_report *r)
             break;
         const uint64_t end = first + CHUNK < j->images ? first + CHUNK : j->images;
         for (uint64_t i = first; i < end; i++)
-            j->bad[i] = fv_decoder_read(d, i, rgb) < 0;
+            j->bad[i] = fv__decoder_prove(d, i, rgb) < 0;
         atomic_fetch_add(&j->done, end - first);
         tell_progress(j, r);
     }
@@ -71,7 +72,7 @@ static void tell_bad(const struct job *j, const struct fv_report *r, uint64_t *b
         if (!j->bad[i])
             continue;
         ++*bad;
-        if (rgb && (d || fv_decoder_open(&d, j->store) >= 0) && fv_decoder_read(d, i, rgb) < 0)
+        if (rgb && (d || fv_decoder_open(&d, j->store) >= 0) && fv__decoder_prove(d, i, rgb) < 0)
             fv_say(r, FV_LEVEL_ERROR, "%s", fv_err_text());
     }
     fv_decoder_close(&d);

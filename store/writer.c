@@ -31,7 +31,7 @@ struct fv_store_writer {
     uint64_t images, label_count, record_bytes, label_first;
     size_t label_at; /* of the current label in `labels` */
     int holdout;
-    struct fv_digest *digest;
+    struct fv_buffer dict;
 };
 
 /* --- names ---------------------------------------------------------------------------------------- */
@@ -87,9 +87,9 @@ static int init(struct fv_store_writer *w, const char *path, const struct fv_sto
     w->settings = *s;
     w->path = strdup(path);
     w->packed_with = strdup(s->packed_with ? s->packed_with : "");
-    w->digest = fv__digest_new();
-    if (!w->path || !w->packed_with || !w->digest)
+    if (!w->path || !w->packed_with)
         return fv_err(FV_ENOMEM, "out of memory");
+    FV_TRY(fv__buffer_append(&w->dict, s->dict, s->dict_bytes));
     return fv__append_file_create(&w->file, path, overwrite);
 }
 
@@ -116,7 +116,7 @@ void fv_store_abort(struct fv_store_writer **writer)
     if (!w)
         return;
     fv__append_file_close(&w->file);
-    fv__digest_free(w->digest);
+    fv__buffer_free(&w->dict);
     fv__buffer_free(&w->block);
     fv__buffer_free(&w->index);
     fv__buffer_free(&w->labels);
@@ -191,16 +191,14 @@ int fv_store_put_label(struct fv_store_writer *w, const char *name, int holdout)
     return rc;
 }
 
-static int check_record(const struct fv_store_writer *w, const uint8_t *record, size_t n)
+static int check_record(const struct fv_store_writer *w, const uint8_t *record, size_t n,
+                        struct fv_record *r)
 {
-    struct fv_record r;
-
-    FV_TRY(fv__record_parse(record, n, &r));
-    if (r.image != w->images || r.width != w->settings.width || r.height != w->settings.height ||
-        r.codec != w->codec_id)
-        return fv_err(FV_EINVAL, "%s: record of image %u where image %llu of %dx%d belongs",
-                      w->path, r.image, (unsigned long long)w->images, w->settings.width,
-                      w->settings.height);
+    FV_TRY(fv__record_parse(record, n, r));
+    if (r->width != w->settings.width || r->height != w->settings.height || r->codec != w->codec_id)
+        return fv_err(FV_EINVAL, "%s: a record of %dx%d, codec %d, where %dx%d, codec %d, belongs",
+                      w->path, r->width, r->height, r->codec, w->settings.width, w->settings.height,
+                      w->codec_id);
     return FV_OK;
 }
 
@@ -221,7 +219,7 @@ static int check_image(const struct fv_store_writer *w, const char *name, enum f
 }
 
 static int append_image(struct fv_store_writer *w, const uint8_t *record, size_t n,
-                        const char *name, enum fv_split split)
+                        uint64_t content, const char *name, enum fv_split split)
 {
     static const uint8_t zero[FV_RECORD_ALIGN];
     uint8_t entry[FV_INDEX_ENTRY];
@@ -236,12 +234,12 @@ static int append_image(struct fv_store_writer *w, const uint8_t *record, size_t
                                      .offset = (uint32_t)w->block.n,
                                      .bytes = (uint32_t)n,
                                      .label = (uint32_t)w->label_count - 1,
-                                     .split = split};
+                                     .split = split,
+                                     .content = content};
     fv__index_write(entry, &e);
     FV_TRY(fv__buffer_append(&w->index, entry, sizeof entry));
     FV_TRY(fv__buffer_append(&w->block, record, n));
     FV_TRY(fv__buffer_append(&w->block, zero, -n % FV_RECORD_ALIGN));
-    fv__digest_record(w->digest, fv__record_checksum(record));
     w->record_bytes += n;
     w->images++;
     return FV_OK;
@@ -250,10 +248,12 @@ static int append_image(struct fv_store_writer *w, const uint8_t *record, size_t
 int fv_store_put(struct fv_store_writer *w, const uint8_t *record, size_t n, const char *name,
                  enum fv_split split)
 {
+    struct fv_record r;
+
     FV_TRY(still_usable(w));
-    FV_TRY(check_record(w, record, n));
+    FV_TRY(check_record(w, record, n, &r));
     FV_TRY(check_image(w, name, split));
-    const int rc = append_image(w, record, n, name, split);
+    const int rc = append_image(w, record, n, r.content, name, split);
     w->broken = rc == FV_EEXIST ? FV_OK : rc;
     return rc;
 }
@@ -284,7 +284,7 @@ static int make_settings(struct fv_buffer *b, const struct fv_store_writer *w)
                               (uint32_t)w->settings.height, (uint32_t)w->codec_id,
                               (uint32_t)strlen(w->packed_with)};
 
-    FV_TRY(fv__buffer_append(b, "FVSTORE1", 8));
+    FV_TRY(fv__buffer_append(b, "FVSTORE2", 8));
     for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++)
         FV_TRY(fv__buffer_append32(b, fixed[i]));
     return fv__buffer_append(b, w->packed_with, strlen(w->packed_with));
@@ -308,25 +308,25 @@ static struct fv_span key(const char *name)
     return (struct fv_span){(const uint8_t *)name, strlen(name)};
 }
 
-static int put_tables(struct fv_store_writer *w, struct fv_span settings, struct fv_span labels,
-                      struct fv_span names)
+static int put_tables(struct fv_store_writer *w, const struct fv_tables *t)
 {
-    const struct fv_span index = fv__buffer_view(&w->index);
     uint8_t complete[FV_COMPLETE_BYTES];
     struct fv_complete_record c = {
         .images = w->images,
         .labels = w->label_count,
         .blocks = w->blocks,
         .record_bytes = w->record_bytes,
-        .digest = fv__digest_end(w->digest, index, labels, names),
     };
 
-    FV_TRY(fv__tables_checksum(&c.tables, settings, index, labels, names));
+    FV_TRY(fv__tables_digest(&c.digest, t));
+    FV_TRY(fv__tables_checksum(&c.tables, t));
     fv__complete_write(complete, &c);
-    FV_TRY(fv__append_file_put(w->file, key("fv"), settings));
-    FV_TRY(fv__append_file_put(w->file, key("index"), index));
-    FV_TRY(fv__append_file_put(w->file, key("labels"), labels));
-    FV_TRY(fv__append_file_put(w->file, key("names"), names));
+    if (t->dict.n)
+        FV_TRY(fv__append_file_put(w->file, key("dict"), t->dict));
+    FV_TRY(fv__append_file_put(w->file, key("fv"), t->settings));
+    FV_TRY(fv__append_file_put(w->file, key("index"), t->index));
+    FV_TRY(fv__append_file_put(w->file, key("labels"), t->labels));
+    FV_TRY(fv__append_file_put(w->file, key("names"), t->names));
     return fv__append_file_put_last(w->file, key("complete"),
                                     (struct fv_span){complete, sizeof complete});
 }
@@ -340,9 +340,11 @@ static int make_and_put_tables(struct fv_store_writer *w)
         rc = make_labels(&labels, w);
     if (rc >= 0)
         rc = make_names(&names, w);
+    const struct fv_tables t = {fv__buffer_view(&settings), fv__buffer_view(&w->index),
+                                fv__buffer_view(&labels), fv__buffer_view(&names),
+                                fv__buffer_view(&w->dict)};
     if (rc >= 0)
-        rc = put_tables(w, fv__buffer_view(&settings), fv__buffer_view(&labels),
-                        fv__buffer_view(&names));
+        rc = put_tables(w, &t);
     fv__buffer_free(&settings);
     fv__buffer_free(&labels);
     fv__buffer_free(&names);

@@ -101,7 +101,7 @@ static int make_data(void **state)
         assert_int_equal(fv_store_put_label(w, name, 0), FV_OK);
         for (int k = 0; k < PER_LABEL; k++, image++) {
             paint(rgb, image);
-            assert_int_equal(fv_encoder_write(e, rgb, image, record, &n), FV_OK);
+            assert_int_equal(fv_encoder_write(e, rgb, record, &n), FV_OK);
             snprintf(name, sizeof name, "person%d/%d.png", label, k);
             assert_int_equal(
                 fv_store_put(w, record, n, name, k == 4 ? FV_SPLIT_VAL : FV_SPLIT_TRAIN), FV_OK);

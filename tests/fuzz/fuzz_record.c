@@ -8,6 +8,7 @@
  */
 #include "common/fs.h"
 #include "store/codec.h"
+#include "store/frame.h"
 #include "store/pages.h"
 #include "tests/store/demo_store.h"
 #include "tests/store/store_bytes.h"
@@ -25,18 +26,23 @@ static unsigned long accepted, refused, decoded; /* how often */
 
 static void decode_record(const uint8_t *p, size_t n)
 {
-    static uint8_t rgb[SIDE * SIDE * 3 + FV_DECODE_PAD];
+    static uint8_t content[SIDE * SIDE * 3], rgb[sizeof content + FV_DECODE_PAD];
+    static struct fv_frame *frame;
     static void *ctx;
     const struct fv_codec *codec = fv__codec_by_name("pixels");
     struct fv_record r;
+    size_t bytes;
 
-    if (!ctx && codec->open(&ctx, SIDE, SIDE, 0) < 0)
+    if (!ctx && (codec->open(&ctx, &(struct fv_codec_settings){SIDE, SIDE}) < 0 ||
+                 fv__frame_open(&frame, (struct fv_span){NULL, 0}, 0) < 0))
         abort();
     if (fv__record_parse(p, n, &r) < 0)
         return;
     if (r.payload != p + FV_RECORD_HEADER || r.payload_bytes != n - FV_RECORD_HEADER)
         abort();
-    if (codec->decode(ctx, r.payload, r.payload_bytes, rgb) < 0)
+    if (fv__frame_unpack(frame, (struct fv_span){r.payload, r.payload_bytes}, content,
+                         sizeof content, &bytes) < 0 ||
+        codec->decode(ctx, content, bytes, rgb) < 0)
         return;
     decoded++;
     for (int i = 0; i < SIDE * SIDE * 3; i++)
@@ -48,10 +54,10 @@ static void try_record(uint8_t *p, size_t n)
     decode_record(p, n);
     if (n < FV_RECORD_HEADER)
         return;
-    const struct fv_record r = {fv__get32(p + 8),
-                                fv__get16(p + 16),
-                                fv__get16(p + 18),
-                                p[20],
+    const struct fv_record r = {fv__get64(p + 8),
+                                fv__get16(p + 20),
+                                fv__get16(p + 22),
+                                p[24],
                                 NULL,
                                 (uint32_t)(n - FV_RECORD_HEADER)};
     fv__record_seal(p, &r);
@@ -239,7 +245,8 @@ static int fuzz_files(uint64_t seed, const struct store_bytes *whole, int rounds
 
 static int fuzz_records(uint64_t seed, int rounds)
 {
-    const struct fv_store_settings settings = {SIDE, SIDE, "pixels", 3, ""};
+    const struct fv_store_settings settings = {
+        .height = SIDE, .width = SIDE, .codec = "pixels", .level = 3, .packed_with = ""};
     uint8_t rgb[SIDE * SIDE * 3], record[1024], damaged[1024];
     struct fv_encoder *e;
     size_t n, length;
@@ -247,7 +254,7 @@ static int fuzz_records(uint64_t seed, int rounds)
     if (fv_encoder_open(&e, &settings) < 0 || fv_encoder_bound(e) > sizeof record)
         return 1;
     demo_pixels(0, SIDE, rgb);
-    const int rc = fv_encoder_write(e, rgb, 1, record, &n);
+    const int rc = fv_encoder_write(e, rgb, record, &n);
     fv_encoder_close(&e);
     for (int i = 0; rc >= 0 && i < rounds; i++) {
         struct fv_rng r = fv_rng_at(seed, 1, (uint64_t)i, FV_RNG_TEST);
@@ -263,7 +270,7 @@ static int fuzz_records(uint64_t seed, int rounds)
 /* The bytes of a small data set, which must be accepted as they are. */
 static int make_file(struct store_bytes *f)
 {
-    const struct demo demo = {.labels = 4, .images = 5, .holdout = 1, .side = SIDE};
+    const struct demo demo = {.labels = 4, .images = 5, .holdout = 1, .side = SIDE, .with_dict = 1};
     char path[] = "/tmp/fv-fuzz-record-XXXXXX", *data = NULL;
 
     close(mkstemp(path));

@@ -6,13 +6,16 @@
 
 #include "common/err.h"
 #include "common/rng.h"
+#include "store/pixel_filter.h"
 #include "store/store.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <zdict.h>
 
 struct demo {
     int labels, images, holdout, side;
+    int with_dict;
 };
 
 static inline void demo_pixels(uint32_t image, int side, uint8_t *rgb)
@@ -25,6 +28,25 @@ static inline void demo_pixels(uint32_t image, int side, uint8_t *rgb)
             v[c] += (int)fv_rng_below(&r, 13) - 6;
             rgb[3 * i + c] = (uint8_t)v[c];
         }
+}
+
+/* A zstd dictionary for such images, from some that are not in the data set. */
+static inline size_t demo_dict(int side, uint8_t *dict, size_t room)
+{
+    enum { SAMPLES = 100 };
+    const size_t n = (size_t)side * (size_t)side * 3;
+    uint8_t *rgb = malloc(n), *content = malloc(SAMPLES * n);
+    size_t sizes[SAMPLES];
+
+    for (uint32_t i = 0; i < SAMPLES; i++) {
+        demo_pixels(1000000 + i, side, rgb);
+        fv__pixels_filter(rgb, side, side, content + i * n);
+        sizes[i] = n;
+    }
+    const size_t bytes = ZDICT_trainFromBuffer(dict, room, content, sizes, SAMPLES);
+    free(rgb);
+    free(content);
+    return ZDICT_isError(bytes) ? 0 : bytes;
 }
 
 static inline int demo_fill(struct fv_store_writer *w, struct fv_encoder *e, const struct demo *d)
@@ -42,7 +64,7 @@ static inline int demo_fill(struct fv_store_writer *w, struct fv_encoder *e, con
         for (int i = 0; i < d->images && rc >= 0; i++, image++) {
             size_t n;
             demo_pixels(image, d->side, rgb);
-            rc = fv_encoder_write(e, rgb, image, record, &n);
+            rc = fv_encoder_write(e, rgb, record, &n);
             snprintf(name, sizeof name, "person%03d/%04d.jpg", l, i);
             if (rc >= 0)
                 rc = fv_store_put(w, record, n, name,
@@ -58,10 +80,19 @@ static inline int demo_fill(struct fv_store_writer *w, struct fv_encoder *e, con
 
 static inline int demo_make(const char *path, const struct demo *d)
 {
-    const struct fv_store_settings s = {d->side, d->side, "pixels", 3, "size = demo\n"};
+    uint8_t dict[2048];
+    struct fv_store_settings s = {.height = d->side,
+                                  .width = d->side,
+                                  .codec = "pixels",
+                                  .level = 3,
+                                  .packed_with = "size = demo\n"};
     struct fv_store_writer *w;
     struct fv_encoder *e;
 
+    if (d->with_dict) {
+        s.dict = dict;
+        s.dict_bytes = demo_dict(d->side, dict, sizeof dict);
+    }
     FV_TRY(fv_store_create(&w, path, &s, 1));
     int rc = fv_encoder_open(&e, &s);
     if (rc >= 0)

@@ -16,10 +16,10 @@ struct store_bytes {
     size_t n;
 };
 
-enum { STORE_KEYS = 6 };
-static const char *const store_key[STORE_KEYS] = {"B\0\0\0\0", "complete", "fv",
-                                                  "index",     "labels",   "names"};
-static const size_t store_key_bytes[STORE_KEYS] = {5, 8, 2, 5, 6, 5};
+enum { STORE_KEYS = 7 };
+static const char *const store_key[STORE_KEYS] = {"B\0\0\0\0", "complete", "fv",  "index",
+                                                  "labels",    "names",    "dict"};
+static const size_t store_key_bytes[STORE_KEYS] = {5, 8, 2, 5, 6, 5, 4};
 
 /* The youngest root; 0 when the tree has another depth than 1. The pages must be sound: store/pages.h. */
 static inline uint8_t *store_leaf(const struct store_bytes *f)
@@ -58,11 +58,11 @@ static inline struct fv_span store_table(const struct store_bytes *f, int k)
 static inline int store_reseal(const struct store_bytes *f)
 {
     const struct store_bytes mark = store_value(f, 1);
+    const struct fv_tables t = {store_table(f, 2), store_table(f, 3), store_table(f, 4),
+                                store_table(f, 5), store_table(f, 6)};
     uint64_t tables;
 
-    if (mark.n != FV_COMPLETE_BYTES ||
-        fv__tables_checksum(&tables, store_table(f, 2), store_table(f, 3), store_table(f, 4),
-                            store_table(f, 5)) < 0)
+    if (mark.n != FV_COMPLETE_BYTES || fv__tables_checksum(&tables, &t) < 0)
         return 0;
     const struct fv_complete_record c = {fv__get64(mark.p),      fv__get64(mark.p + 8),
                                          fv__get64(mark.p + 16), fv__get64(mark.p + 24),

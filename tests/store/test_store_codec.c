@@ -66,7 +66,7 @@ static void codecs_round_trip(void **state)
             const size_t n = (size_t)(w * h * 3);
             void *ctx;
             size_t bytes;
-            assert_int_equal(fv_codecs[c]->open(&ctx, w, h, 3), FV_OK);
+            assert_int_equal(fv_codecs[c]->open(&ctx, &(struct fv_codec_settings){w, h}), FV_OK);
             uint8_t *rgb = malloc(n), *out = malloc(n + FV_DECODE_PAD),
                     *code = malloc(fv_codecs[c]->bound(ctx));
             noise(rgb, n, (uint64_t)i);
@@ -74,6 +74,7 @@ static void codecs_round_trip(void **state)
             assert_true(bytes <= fv_codecs[c]->bound(ctx));
             assert_int_equal(fv_codecs[c]->decode(ctx, code, bytes, out), FV_OK);
             assert_memory_equal(rgb, out, n);
+            assert_int_equal(fv_codecs[c]->encode(ctx, rgb, code, &bytes), FV_OK);
             assert_int_equal(fv_codecs[c]->decode(ctx, code, bytes - 1, out), FV_ECORRUPT);
             assert_int_equal(fv_codecs[c]->decode(ctx, code, 0, out), FV_ECORRUPT);
             fv_codecs[c]->close(ctx);

@@ -12,7 +12,7 @@
 
 static char folder[] = "/tmp/fv-test-damage-XXXXXX";
 static char path[64], other[64];
-static const struct demo demo = {.labels = 4, .images = 5, .holdout = 1, .side = 8};
+static const struct demo demo = {.labels = 4, .images = 5, .holdout = 1, .side = 8, .with_dict = 1};
 static struct store_bytes whole; /* of `path`; what a test changes, it puts back */
 
 static int setup(void **state)
@@ -131,11 +131,11 @@ static void tables_that_contradict_are_refused(void **state)
 {
     uint8_t *complete = store_value(&whole, 1).p, *settings = store_value(&whole, 2).p;
     uint8_t *index = store_value(&whole, 3).p, *labels = store_value(&whole, 4).p;
-    uint8_t *names = store_value(&whole, 5).p;
+    uint8_t *names = store_value(&whole, 5).p, *dict = store_value(&whole, 6).p;
     const uint32_t block = (uint32_t)store_value(&whole, 0).n;
 
     (void)state;
-    check_resealed(settings + 8, 2, FV_EVERSION, "is a data set of version 2");
+    check_resealed(settings + 8, 1, FV_EVERSION, "is a data set of version 1");
     check_resealed(settings + 12, 0, FV_ECORRUPT, "damaged settings");
     check_resealed(settings + 16, FV_SIDE_MAX + 1, FV_ECORRUPT, "damaged settings");
     check_resealed(settings + 20, 99, FV_EVERSION, "codec 99");
@@ -148,7 +148,7 @@ static void tables_that_contradict_are_refused(void **state)
     check_resealed(complete + 16, 2, FV_ECORRUPT, "blocks are missing");
     check_resealed(complete + 24, 1, FV_ECORRUPT, "its counts");
     check_resealed(index, 1, FV_ECORRUPT, "its index");              /* block */
-    check_resealed(index + 4, block - 16, FV_ECORRUPT, "its index"); /* offset */
+    check_resealed(index + 4, block - 24, FV_ECORRUPT, "its index"); /* offset */
     check_resealed(index + 4, 4, FV_ECORRUPT, "its index");
     check_resealed(index + 4, UINT32_MAX - 7, FV_ECORRUPT, "its index");
     check_resealed(index + 8, block + 1, FV_ECORRUPT, "its index"); /* bytes */
@@ -156,6 +156,7 @@ static void tables_that_contradict_are_refused(void **state)
     check_resealed(index + 12, 1, FV_ECORRUPT, "its index");        /* label */
     check_resealed(index + 12, 2u << 30, FV_ECORRUPT, "its index"); /* split */
     check_resealed(index + 12, 3u << 30, FV_ECORRUPT, "its index");
+    check_resealed(dict, 1, FV_ECORRUPT, "its dictionary");
     check_resealed(labels, 3, FV_ECORRUPT, "its table of identities");
     check_resealed(labels + 4, 1, FV_ECORRUPT, "its table of identities"); /* first image */
     check_resealed(labels + 8, 0, FV_ECORRUPT, "its table of identities"); /* images */
@@ -271,6 +272,65 @@ static void a_file_opens_once(void **state)
     fv_store_close(&s);
 }
 
+/* The first image's entry, where the second's belongs: both records are whole, but one is not this image. */
+static void a_record_of_another_image_is_told(void **state)
+{
+    const struct store_bytes index = store_value(&whole, 3);
+    uint8_t saved[FV_INDEX_ENTRY];
+    struct fv_store *s;
+    uint64_t bad;
+
+    (void)state;
+    memcpy(saved, index.p, sizeof saved);
+    memcpy(index.p + 16, index.p + FV_INDEX_ENTRY + 16, 8);
+    assert_true(store_reseal(&whole));
+    put(other, whole.p, whole.n);
+    memcpy(index.p, saved, sizeof saved);
+    assert_true(store_reseal(&whole));
+    assert_int_equal(fv_store_open(&s, other), FV_OK);
+    check_sentence(fv_store_verify(s, 1, NULL, &bad), FV_ECORRUPT, "1 of 20 images are damaged");
+    struct fv_decoder *d;
+    uint8_t rgb[8 * 8 * 3 + FV_DECODE_PAD];
+    assert_int_equal(fv_decoder_open(&d, s), FV_OK);
+    check_sentence(fv_decoder_read(d, 0, rgb), FV_ECORRUPT,
+                   "image 0 (person000/0000.jpg): the record belongs to another image");
+    fv_decoder_close(&d);
+    fv_store_close(&s);
+}
+
+/* Every checksum is right, but the content hash was never that of the content. */
+static void a_content_that_was_not_packed_is_told_by_verify(void **state)
+{
+    const struct store_bytes index = store_value(&whole, 3), block = store_value(&whole, 0);
+    uint8_t *saved = malloc(block.n);
+    struct fv_record r;
+    struct fv_store *s;
+    uint64_t bad;
+
+    (void)state;
+    memcpy(saved, block.p, block.n);
+    const uint32_t n = fv__get32(index.p + 8);
+    assert_int_equal(fv__record_parse(block.p, n, &r), FV_OK);
+    r.content ^= 1;
+    fv__record_seal(block.p, &r);
+    index.p[16] ^= 1;
+    assert_true(store_reseal(&whole));
+    put(other, whole.p, whole.n);
+    index.p[16] ^= 1;
+    memcpy(block.p, saved, block.n);
+    free(saved);
+    assert_true(store_reseal(&whole));
+    assert_int_equal(fv_store_open(&s, other), FV_OK);
+    struct fv_decoder *d;
+    uint8_t rgb[8 * 8 * 3 + FV_DECODE_PAD];
+    assert_int_equal(fv_decoder_open(&d, s), FV_OK);
+    assert_int_equal(fv_decoder_read(d, 0, rgb), FV_OK);
+    fv_decoder_close(&d);
+    check_sentence(fv_store_verify(s, 1, NULL, &bad), FV_ECORRUPT, "1 of 20 images are damaged");
+    assert_int_equal(bad, 1);
+    fv_store_close(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -282,6 +342,8 @@ int main(void)
         cmocka_unit_test(a_name_that_comes_twice_is_told_by_find),
         cmocka_unit_test(a_changed_name_is_told_by_verify),
         cmocka_unit_test(what_is_not_finished_is_told),
+        cmocka_unit_test(a_record_of_another_image_is_told),
+        cmocka_unit_test(a_content_that_was_not_packed_is_told_by_verify),
         cmocka_unit_test(a_file_opens_once),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -85,7 +85,8 @@ static void text_reads_back(void **state)
 static int make_odd_names(const char *at)
 {
     static const char *const name[] = {"# x/1.jpg", "# x/2.jpg", "#1/1 .jpg", "#1/2.jpg"};
-    const struct fv_store_settings settings = {8, 8, "pixels", 3, ""};
+    const struct fv_store_settings settings = {
+        .height = 8, .width = 8, .codec = "pixels", .level = 3, .packed_with = ""};
     uint8_t rgb[8 * 8 * 3] = {0}, record[1024];
     struct fv_store_writer *w;
     struct fv_encoder *e;
@@ -97,7 +98,7 @@ static int make_odd_names(const char *at)
         size_t n;
         if (k % 2 == 0)
             FV_TRY(fv_store_put_label(w, k == 0 ? "# x" : "#1", 1));
-        FV_TRY(fv_encoder_write(e, rgb, k, record, &n));
+        FV_TRY(fv_encoder_write(e, rgb, record, &n));
         FV_TRY(fv_store_put(w, record, n, name[k], FV_SPLIT_HOLDOUT));
     }
     fv_encoder_close(&e);

@@ -14,7 +14,7 @@ static void make(uint8_t *p)
         p[FV_RECORD_HEADER + i] = (uint8_t)(i * 7);
     fv__record_seal(
         p, &(struct fv_record){
-               .image = 5, .width = 112, .height = 96, .codec = 1, .payload_bytes = PAYLOAD});
+               .content = 5, .width = 112, .height = 96, .codec = 1, .payload_bytes = PAYLOAD});
 }
 
 static void a_record_reads_back(void **state)
@@ -25,7 +25,7 @@ static void a_record_reads_back(void **state)
     (void)state;
     make(p);
     assert_int_equal(fv__record_parse(p, ALL, &r), FV_OK);
-    assert_true(r.image == 5 && r.width == 112 && r.height == 96 && r.codec == 1);
+    assert_true(r.content == 5 && r.width == 112 && r.height == 96 && r.codec == 1);
     assert_true(r.payload == p + FV_RECORD_HEADER && r.payload_bytes == PAYLOAD);
 }
 
@@ -47,7 +47,8 @@ static void every_flipped_bit_is_found(void **state)
 
 static void index_entries_read_back(void **state)
 {
-    const struct fv_index_entry in = {0xfffffffe, 0x12345678, 0xabcdef, 0x3fffffff, 2};
+    const struct fv_index_entry in = {0xfffffffe, 0x12345678, 0xabcdef,
+                                      0x3fffffff, 2,          0x123456789abcdef0};
     struct fv_index_entry out;
     uint8_t p[FV_INDEX_ENTRY];
 
@@ -55,12 +56,12 @@ static void index_entries_read_back(void **state)
     fv__index_write(p, &in);
     fv__index_parse(p, &out);
     assert_true(out.block == in.block && out.offset == in.offset && out.bytes == in.bytes);
-    assert_true(out.label == in.label && out.split == in.split);
+    assert_true(out.label == in.label && out.split == in.split && out.content == in.content);
 }
 
 static void settings_are_told_apart(void **state)
 {
-    uint8_t p[FV_SETTINGS_FIXED + 4] = "FVSTORE1";
+    uint8_t p[FV_SETTINGS_FIXED + 4] = "FVSTORE2";
     struct fv_settings_record s;
 
     (void)state;
@@ -73,7 +74,7 @@ static void settings_are_told_apart(void **state)
     assert_int_equal(fv__settings_parse(p, sizeof p - 1, &s), FV_ECORRUPT);
     fv__put32(p + 12, 0);
     assert_int_equal(fv__settings_parse(p, sizeof p, &s), FV_ECORRUPT);
-    fv__put32(p + 8, 2);
+    fv__put32(p + 8, 1);
     assert_int_equal(fv__settings_parse(p, sizeof p, &s), FV_EVERSION);
     p[0] = 'X';
     assert_int_equal(fv__settings_parse(p, sizeof p, &s), FV_ECORRUPT);

@@ -242,7 +242,8 @@ static void what_is_not_a_data_set_is_refused(void **state)
 
 static void an_aborted_file_leaves_nothing(void **state)
 {
-    const struct fv_store_settings set = {40, 40, "pixels", 3, ""};
+    const struct fv_store_settings set = {
+        .height = 40, .width = 40, .codec = "pixels", .level = 3, .packed_with = ""};
     struct fv_store_writer *w;
     char part[80];
 
