@@ -10,13 +10,13 @@
  * the disk, which would take longer than drawing it: an empty file, as a power cut can leave, counts as
  * missing.
  */
-#include "prep/prep.h"
+#include "prep/synth.h"
 
 #include "common/cpu.h"
 #include "common/err.h"
 #include "common/fs.h"
 #include "common/trace.h"
-#include "prep/synth.h"
+#include "prep/prep.h"
 
 #include <dirent.h>
 #include <errno.h>

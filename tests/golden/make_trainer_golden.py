@@ -169,7 +169,8 @@ def run(name, make, seed, size, classes, batch, steps):
         optim.zero_grad()
         loss.backward()
         guess = logits.argmax(1, keepdim=True)
-        out += [f"loss {loss.item():.12e}", f"correct {soft.gather(1, guess).sum().item():.9e}", numbers("logits", logits)]
+        correct = soft.gather(1, guess).sum().item()
+        out += [f"loss {loss.item():.12e}", f"correct {correct:.9e}", numbers("logits", logits)]
         if step == 0:
             grads = [row("grad", k, p.grad) for k, p in net.named_parameters()]
         optim.step()
