@@ -113,7 +113,8 @@ void fv_roc_tpr(const struct fv_roc *r, double fmr, struct fv_tpr *out)
     const double ni = (double)r->impostor;
     size_t k = 0;
 
-    while (k + 1 < r->n && (double)r->point[k + 1].fp <= fmr * ni)
+    /* By division, so that 29 of 100 is the 0.29 asked for: 0.29 * 100 is less than 29. */
+    while (k + 1 < r->n && (double)r->point[k + 1].fp / ni <= fmr)
         k++;
     const struct fv_roc_point *p = &r->point[k];
     *out = (struct fv_tpr){
@@ -123,9 +124,16 @@ void fv_roc_tpr(const struct fv_roc *r, double fmr, struct fv_tpr *out)
         .false_matches = p->fp,
         .true_matches = p->tp,
         .threshold = p->threshold,
-        .below_resolution = fmr * ni < 1.0,
+        .below_resolution = fmr < 1 / ni,
         .unreliable = p->fp < 30,
     };
+}
+
+/* Above `low` even where no number lies between them. */
+static double half_way(double high, double low)
+{
+    const double middle = high / 2 + low / 2;
+    return middle > low && middle <= high ? middle : high;
 }
 
 void fv_roc_best(const struct fv_roc *r, struct fv_best *out)
@@ -148,5 +156,5 @@ void fv_roc_best(const struct fv_roc *r, struct fv_best *out)
     else if (!isfinite(t))
         out->threshold = nextafter(r->point[at + 1].threshold, INFINITY);
     else
-        out->threshold = t / 2 + r->point[at + 1].threshold / 2;
+        out->threshold = half_way(t, r->point[at + 1].threshold);
 }

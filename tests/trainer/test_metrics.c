@@ -112,6 +112,53 @@ static void resolution_is_flagged(void **state)
     fv_roc_free(&roc);
 }
 
+/* A realised FMR of exactly what was asked for does not exceed it. */
+static void the_rate_asked_for_is_allowed(void **state)
+{
+    enum { N = 100 };
+    double score[2 * N];
+    uint8_t same[2 * N];
+    struct fv_roc roc;
+    struct fv_tpr t;
+
+    (void)state;
+    for (int i = 0; i < 2 * N; i++) {
+        score[i] = -i;
+        same[i] = i % 2 == 0;
+    }
+    assert_int_equal(fv_roc_make(&roc, score, same, 2 * N), FV_OK);
+    for (int k = 1; k < N; k++) {
+        fv_roc_tpr(&roc, k / 100.0, &t);
+        assert_int_equal(t.false_matches, k);
+        assert_int_equal(t.below_resolution, 0);
+    }
+    fv_roc_tpr(&roc, 0.0099, &t);
+    assert_true(t.below_resolution && t.false_matches == 0);
+    fv_roc_free(&roc);
+}
+
+/* Matching by the best threshold gives the accuracy that comes with it, however near the scores lie. */
+static void the_best_threshold_separates(void **state)
+{
+    const double low[] = {0.5, 0.75, -0.5, nextafter(1, 0), 5e-324, 0, -1e308};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof low / sizeof *low; i++) {
+        const double high = nextafter(low[i], INFINITY);
+        for (int up = 0; up < 2; up++) {
+            const double a = up ? nextafter(high, INFINITY) : high;
+            const double b = up ? high : low[i];
+            struct fv_roc roc;
+            struct fv_best best;
+            assert_int_equal(fv_roc_make(&roc, (double[]){a, b}, (uint8_t[]){1, 0}, 2), FV_OK);
+            fv_roc_best(&roc, &best);
+            assert_true(best.accuracy == 1);
+            assert_true(a >= best.threshold && b < best.threshold);
+            fv_roc_free(&roc);
+        }
+    }
+}
+
 static void order_and_monotone_maps_do_not_matter(void **state)
 {
     enum { N = 500 };
@@ -150,6 +197,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(extremes_are_exact),
         cmocka_unit_test(what_cannot_be_scored_is_refused),
         cmocka_unit_test(resolution_is_flagged),
+        cmocka_unit_test(the_rate_asked_for_is_allowed),
+        cmocka_unit_test(the_best_threshold_separates),
         cmocka_unit_test(order_and_monotone_maps_do_not_matter),
     };
     if (argc != 2)
