@@ -15,6 +15,7 @@ struct pass {
     const struct fv_evaluator *e;
     const struct fv_batch_source *images;
     const char *what;
+    int useless; /* the failure was the net's */
     uint64_t done;
     /* Takes one piece of a batch, items from .. from + n - 1; `done` images came before it. */
     int (*piece)(struct pass *p, const struct fv_batch *b, int from, int n);
@@ -87,6 +88,10 @@ static int accuracy_piece(struct pass *p, const struct fv_batch *b, int from, in
         double sum = 0;
         for (int c = 0; c < classes; c++)
             sum += exp((double)z[c] - (double)z[best]);
+        p->useless = !isfinite(sum);
+        if (p->useless)
+            return fv_err(FV_EINVAL, "%s: the logits of image %u are not finite", p->what,
+                          b->image[from + i]);
         p->hits += best == label;
         p->loss += log(sum) + (double)z[best] - (double)z[label];
     }
@@ -106,7 +111,7 @@ int fv__eval_accuracy(const struct fv_evaluator *e, const struct fv_batch_source
         *accuracy = (double)p.hits / (double)p.done;
         *loss = p.loss / (double)p.done;
     }
-    return rc;
+    return p.useless ? FV_EVAL_USELESS : rc;
 }
 
 static void mirror_images(uint8_t *to, const uint8_t *from, int n, int height, int width)
@@ -144,11 +149,13 @@ static int embed_piece(struct pass *p, const struct fv_batch *b, int from, int n
         mirror_images(p->mirror, pixels_at(b, from), n, b->height, b->width);
         FV_TRY(e->backend->eval(e->program, p->mirror, n, p->emb_mirror, NULL));
     }
-    for (int i = 0; i < n; i++)
-        FV_TRY(normalise(emb + (size_t)i * (size_t)dim,
-                         p->flip ? p->emb_mirror + (size_t)i * (size_t)dim : NULL, dim, p->what,
-                         b->image[from + i]));
-    return 0;
+    int rc = 0;
+    for (int i = 0; i < n && rc == 0; i++)
+        rc = normalise(emb + (size_t)i * (size_t)dim,
+                       p->flip ? p->emb_mirror + (size_t)i * (size_t)dim : NULL, dim, p->what,
+                       b->image[from + i]);
+    p->useless = rc < 0;
+    return rc;
 }
 
 int fv__eval_embed(const struct fv_evaluator *e, const struct fv_batch_source *images, int flip,
@@ -169,5 +176,5 @@ int fv__eval_embed(const struct fv_evaluator *e, const struct fv_batch_source *i
                                                  : run_pass(&p);
     free(p.mirror);
     free(p.emb_mirror);
-    return rc;
+    return p.useless ? FV_EVAL_USELESS : rc;
 }

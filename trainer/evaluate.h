@@ -14,7 +14,9 @@ struct fv_evaluator {
     const struct fv_report *report;
 };
 
-/* One pass over a single-pass source, from its beginning. FV_EINTR when fv_train_stop is set meanwhile. */
+/* One pass over a single-pass source, from its beginning. FV_EINTR when fv_train_stop is set meanwhile;
+ * FV_EVAL_USELESS, with a sentence naming the image, when the net answers with numbers that say nothing. */
+enum { FV_EVAL_USELESS = 1 };
 int fv__eval_accuracy(const struct fv_evaluator *e, const struct fv_batch_source *images,
                       double *accuracy, double *loss);
 /* As fv_model_embed. */

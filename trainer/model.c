@@ -131,18 +131,23 @@ const char *fv_model_info(const struct fv_model *m)
     return m->info;
 }
 
+static int as_error(int rc)
+{
+    return rc == FV_EVAL_USELESS ? FV_EINVAL : rc;
+}
+
 int fv_model_embed(struct fv_model *m, const struct fv_batch_source *images, int flip, float *emb,
                    const struct fv_report *r)
 {
     m->run.report = r;
-    return fv__eval_embed(&m->run, images, flip, emb);
+    return as_error(fv__eval_embed(&m->run, images, flip, emb));
 }
 
 int fv_model_accuracy(struct fv_model *m, const struct fv_batch_source *images, double *accuracy,
                       double *loss, const struct fv_report *r)
 {
     m->run.report = r;
-    return fv__eval_accuracy(&m->run, images, accuracy, loss);
+    return as_error(fv__eval_accuracy(&m->run, images, accuracy, loss));
 }
 
 void fv_score_pairs(const float *emb, int dim, const struct fv_index_pair *pair, size_t n,

@@ -71,24 +71,31 @@ int fv_runlog_open(struct fv_runlog **out, const char *path, uint64_t step, uint
     return 0;
 }
 
+enum { LINE_MAX_BYTES = 640 };
+
+/* What was not measured is NAN, which JSON does not have: it is left out. */
+static void add(char line[LINE_MAX_BYTES], int *n, const char *name, int digits, double value)
+{
+    if (isfinite(value))
+        *n += snprintf(line + *n, LINE_MAX_BYTES - (size_t)*n, ",\"%s\":%.*g", name, digits, value);
+}
+
 static int append(struct fv_runlog *log, const char *type, const struct fv_runlog_line *l)
 {
-    char line[640];
-    int n = snprintf(
-        line, sizeof line,
-        "{\"type\":\"%s\",\"step\":%llu,\"epoch\":%llu,\"loss\":%.7g,\"acc\":%.7g,\"lr\":%.9g,"
-        "\"img_per_s\":%.1f,\"data_wait\":%.4f",
-        type, (unsigned long long)l->step, (unsigned long long)l->epoch, l->loss, l->acc, l->lr,
-        l->img_per_s, l->data_wait);
-    const struct {
-        const char *name;
-        double value;
-    } extra[] = {
-        {"val_loss", l->val_loss}, {"val_acc", l->val_acc}, {"eer", l->eer}, {"auc", l->auc}};
-    for (int i = 0; strcmp(type, "epoch") == 0 && i < 4; i++)
-        if (isfinite(extra[i].value))
-            n += snprintf(line + n, sizeof line - (size_t)n, ",\"%s\":%.9g", extra[i].name,
-                          extra[i].value);
+    char line[LINE_MAX_BYTES];
+    int n = snprintf(line, sizeof line, "{\"type\":\"%s\",\"step\":%llu,\"epoch\":%llu", type,
+                     (unsigned long long)l->step, (unsigned long long)l->epoch);
+    add(line, &n, "loss", 7, l->loss);
+    add(line, &n, "acc", 7, l->acc);
+    add(line, &n, "lr", 9, l->lr);
+    n += snprintf(line + n, sizeof line - (size_t)n, ",\"img_per_s\":%.1f,\"data_wait\":%.4f",
+                  l->img_per_s, l->data_wait);
+    if (strcmp(type, "epoch") == 0) {
+        add(line, &n, "val_loss", 9, l->val_loss);
+        add(line, &n, "val_acc", 9, l->val_acc);
+        add(line, &n, "eer", 9, l->eer);
+        add(line, &n, "auc", 9, l->auc);
+    }
     n += snprintf(line + n, sizeof line - (size_t)n, "}\n");
     if (write(log->fd, line, (size_t)n) != n)
         return fv_err_errno(FV_EIO, "%s: cannot write", log->path);

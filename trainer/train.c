@@ -63,7 +63,7 @@ static double meter_wait(const struct fv_run *run, const struct fv_meter *m)
 static struct fv_runlog_line meter_line(const struct fv_run *run, const struct fv_meter *m,
                                         double loss_sum, double correct_sum, uint64_t images)
 {
-    const double n = images ? (double)images : 1;
+    const double n = images ? (double)images : NAN; /* no step had a finite loss: not measured */
     return (struct fv_runlog_line){.step = run->snap.at.step,
                                    .epoch = run->snap.at.epoch + 1,
                                    .loss = loss_sum / n,
@@ -161,10 +161,11 @@ static int save_last(struct fv_run *run)
 
 /* Steps. */
 
+static const char remedy[] = "lower --lr, or let it rise slowly with --warmup 1";
+
 static int note_not_finite(struct fv_run *run)
 {
     struct fv_progress_state *at = &run->snap.at;
-    static const char remedy[] = "lower --lr, or let it rise slowly with --warmup 1";
     if (++at->not_finite >= NOT_FINITE_LIMIT)
         return fv_err(FV_EBACKEND,
                       "step %llu: loss or gradients were not finite %d times in a row; the "
@@ -281,13 +282,26 @@ static int verify(struct fv_run *run, const struct fv_evaluator *e, struct fv_ru
     const struct fv_train_data *d = run->d;
     struct fv_roc roc;
     struct fv_eer eer;
-    FV_TRY(fv__eval_embed(e, d->verify, 0, run->emb));
+    int rc = fv__eval_embed(e, d->verify, 0, run->emb);
+    if (rc != 0)
+        return rc;
     fv_score_pairs(run->emb, run->net->embedding, d->pair, d->pairs, run->score);
     FV_TRY(fv_roc_make(&roc, run->score, run->same, d->pairs));
     fv_roc_eer(&roc, &eer);
     l->eer = eer.eer;
     l->auc = fv_roc_auc(&roc);
     fv_roc_free(&roc);
+    return 0;
+}
+
+/* A net with nothing to say about some image is no reason to end: it may learn to, and if training ended here it
+ * would do so again whenever it is resumed. */
+static int without_measure(struct fv_run *run, int rc)
+{
+    if (rc != FV_EVAL_USELESS)
+        return rc;
+    fv_say(run->report, FV_LEVEL_WARN, "epoch %llu not measured: %s (if this stays, %s)",
+           (unsigned long long)run->snap.at.epoch + 1, fv_err_text(), remedy);
     return 0;
 }
 
@@ -302,9 +316,9 @@ static int evaluate(struct fv_run *run, struct fv_runlog_line *l)
     const uint64_t t = fv_trace_begin();
     int rc = 0;
     if (run->d->val)
-        rc = fv__eval_accuracy(&e, run->d->val, &l->val_acc, &l->val_loss);
+        rc = without_measure(run, fv__eval_accuracy(&e, run->d->val, &l->val_acc, &l->val_loss));
     if (rc == 0 && run->d->verify)
-        rc = verify(run, &e, l);
+        rc = without_measure(run, verify(run, &e, l));
     fv_trace_end("evaluate", t);
     return rc;
 }
@@ -313,9 +327,9 @@ static void say_epoch(struct fv_run *run, const struct fv_runlog_line *l, int be
                       int best_ver)
 {
     char cls[48] = "", ver[64] = "";
-    if (run->d->val)
+    if (isfinite(l->val_acc))
         snprintf(cls, sizeof cls, "  val %.2f %%%s", l->val_acc * 100, best_cls ? " (best)" : "");
-    if (run->d->verify)
+    if (isfinite(l->eer))
         snprintf(ver, sizeof ver, "  EER %.2f %%%s  AUC %.4f", l->eer * 100,
                  best_ver ? " (best)" : "", l->auc);
     fv_say(run->report, FV_LEVEL_INFO,
@@ -333,9 +347,9 @@ static int finish_epoch(struct fv_run *run)
     FV_TRY(fetch_state(run));
     FV_TRY(evaluate(run, &l));
 
-    const int best_cls = run->d->val && (at->cls_epoch == 0 || l.val_acc > at->best_acc);
-    const int best_ver = run->d->verify && (at->ver_epoch == 0 || l.eer < at->best_eer ||
-                                            (l.eer == at->best_eer && l.auc > at->best_auc));
+    const int best_cls = isfinite(l.val_acc) && (at->cls_epoch == 0 || l.val_acc > at->best_acc);
+    const int best_ver = isfinite(l.eer) && (at->ver_epoch == 0 || l.eer < at->best_eer ||
+                                             (l.eer == at->best_eer && l.auc > at->best_auc));
     at->epoch++;
     at->images = 0;
     at->loss_sum = at->correct_sum = 0;

@@ -90,7 +90,7 @@ const char *fv_model_info(const struct fv_model *m); /* backend, architecture, e
  * a NaN is FV_EINVAL naming the image. */
 int fv_model_embed(struct fv_model *m, const struct fv_batch_source *images, int flip, float *emb,
                    const struct fv_report *r);
-/* Closed-set accuracy over a single-pass source. */
+/* Closed-set accuracy over a single-pass source. A logit that is not finite is FV_EINVAL naming the image. */
 int fv_model_accuracy(struct fv_model *m, const struct fv_batch_source *images, double *accuracy,
                       double *loss, const struct fv_report *r);
 /* Cosine of unit vectors for each pair. */

@@ -265,6 +265,123 @@ static void test_not_finite_in_a_row(void **state)
     synthetic_close(&longer);
 }
 
+/* Fills one tensor of a checkpoint with a number. */
+static void patch(const char *path, const char *name, float value)
+{
+    char *bytes;
+    size_t n;
+    uint64_t header;
+    assert_int_equal(fv_file_read(path, 1 << 24, &bytes, &n), 0);
+    memcpy(&header, bytes, sizeof header);
+    json_t *root = json_loadb(bytes + 8, header, 0, NULL);
+    const json_t *range = json_object_get(json_object_get(root, name), "data_offsets");
+    const json_int_t begin = json_integer_value(json_array_get(range, 0)),
+                     end = json_integer_value(json_array_get(range, 1));
+    assert_true(end > begin);
+    for (json_int_t at = begin; at < end; at += (json_int_t)sizeof value)
+        memcpy(bytes + 8 + header + at, &value, sizeof value);
+    assert_int_equal(fv_file_write(path, bytes, n), 0);
+    json_decref(root);
+    free(bytes);
+}
+
+static char warning[256];
+
+static void keep_warning(void *ctx, enum fv_level level, const char *text)
+{
+    (void)ctx;
+    if (level == FV_LEVEL_WARN)
+        snprintf(warning, sizeof warning, "%s", text);
+}
+
+/* A net of which some embedding is zero goes on training: that epoch has no EER, and none is made up. */
+static void test_dead_embedding(void **state)
+{
+    (void)state;
+    const struct fv_train_settings settings = fix.settings;
+    static const char *const bn[] = {"layer2.0.bn2", "layer2.0.downsample.1"};
+    char name[64], *text;
+    size_t n;
+    fix.settings.epochs = 1;
+    assert_int_equal(fixture_run(&fix, "dead", 0), 0);
+    const char *path = fixture_path(&fix, "dead", "last.safetensors");
+    for (int i = 0; i < 2; i++)
+        for (int bias = 0; bias < 2; bias++) {
+            snprintf(name, sizeof name, "optim.momentum.%s.%s", bn[i], bias ? "bias" : "weight");
+            patch(path, name, 0);
+            patch(path, name + strlen("optim.momentum."), bias ? -1 : 0);
+        }
+    fix.settings.epochs = 2;
+    fix.report.message = keep_warning;
+    assert_int_equal(fixture_run(&fix, "dead", 1), 0);
+    fix.report.message = NULL;
+    fix.settings = settings;
+    if (!strstr(warning, "epoch 2 not measured: embeddings: "))
+        fail_msg("warns \"%s\"", warning);
+    assert_int_equal(fv_file_read(fixture_path(&fix, "dead", "log.jsonl"), 1 << 24, &text, &n), 0);
+    const char *second = strstr(text, "\"step\":12,\"epoch\":2");
+    assert_non_null(second);
+    assert_non_null(strstr(second, "val_acc"));
+    assert_null(strstr(second, "eer"));
+    free(text);
+}
+
+/* Where the logits are no numbers there is no right answer among them. */
+static void test_logits_not_finite(void **state)
+{
+    (void)state;
+    struct fv_model *m;
+    double accuracy, loss;
+    const struct fv_train_settings settings = fix.settings;
+    fix.settings.epochs = 1;
+    assert_int_equal(fixture_run(&fix, "huge", 0), 0);
+    fix.settings = settings;
+    const char *path = fixture_path(&fix, "huge", "last.safetensors");
+    patch(path, "bn1.weight", 1e30f);
+    patch(path, "layer1.0.bn1.weight", 1e30f);
+    patch(path, "fc.weight", 3e38f);
+    assert_int_equal(fv_model_open(&m, path, "ref", 1, 8), 0);
+    assert_says(fv_model_accuracy(m, &fix.val.source, &accuracy, &loss, NULL), FV_EINVAL,
+                "not finite");
+    fv_model_close(&m);
+}
+
+static void stop(struct synthetic *images)
+{
+    (void)images;
+    fv_train_stop = 1;
+}
+
+/* An epoch of which no step had a finite loss has no loss, not one of zero: stopped before its evaluation, with
+ * no image counted, it is resumed. */
+static void test_epoch_without_loss(void **state)
+{
+    (void)state;
+    static const char counted[] = "\"epoch_images\":\"48\"";
+    const struct fv_train_settings settings = fix.settings;
+    char *bytes, *at;
+    size_t n;
+    fix.settings.epochs = 1;
+    fix.val.before = stop;
+    assert_int_equal(fixture_run(&fix, "lossless", 0), FV_EINTR);
+    fix.val.before = NULL;
+    fv_train_stop = 0;
+    const char *path = fixture_path(&fix, "lossless", "last.safetensors");
+    assert_int_equal(fv_file_read(path, 1 << 24, &bytes, &n), 0);
+    assert_non_null(at = memmem(bytes, n, counted, sizeof counted - 1));
+    memcpy(at + sizeof counted - 4, "00", 2);
+    assert_int_equal(fv_file_write(path, bytes, n), 0);
+    free(bytes);
+    assert_int_equal(fixture_run(&fix, "lossless", 1), 0);
+    fix.settings = settings;
+    path = fixture_path(&fix, "lossless", "log.jsonl");
+    assert_int_equal(fv_file_read(path, 1 << 24, &bytes, &n), 0);
+    assert_non_null(at = strstr(bytes, "\"epoch\",\"step\":6"));
+    assert_null(strstr(at, "\"loss\""));
+    assert_non_null(strstr(at, "\"val_loss\""));
+    free(bytes);
+}
+
 static void test_refuses_requests(void **state)
 {
     (void)state;
@@ -340,6 +457,9 @@ int main(void)
         cmocka_unit_test(test_checkpoint_contents),
         cmocka_unit_test(test_diverged),
         cmocka_unit_test(test_not_finite_in_a_row),
+        cmocka_unit_test(test_dead_embedding),
+        cmocka_unit_test(test_logits_not_finite),
+        cmocka_unit_test(test_epoch_without_loss),
         cmocka_unit_test(test_refuses_requests),
         cmocka_unit_test(test_without_evaluation),
         cmocka_unit_test(test_model_refuses),
