@@ -75,15 +75,30 @@ static int place_pairs(struct train_sources *s, const struct fv_pairs *pairs, un
     return 0;
 }
 
+/* Without pairs given or to be had, training goes without verification. */
+static int draw_pairs(struct fv_pairs *pairs, const struct fv_store *store, int64_t most,
+                      uint64_t seed, const struct fv_report *r)
+{
+    if (most == 0 || fv_store_info(store)->split_images[FV_SPLIT_HOLDOUT] == 0)
+        return 0;
+    if (most < 2)
+        return fv_err(FV_EUSAGE, "--max-pairs %lld: two is the least, 0 for no verification",
+                      (long long)most);
+    const int rc = fv_pairs_make(pairs, store, FV_SPLIT_HOLDOUT, (size_t)most, seed);
+    if (rc != FV_ENOTFOUND)
+        return rc;
+    fv_say(r, FV_LEVEL_WARN, "no verification: %s", fv_err_text());
+    return 0;
+}
+
 static int open_verify(struct train_sources *s, const struct fv_loader_settings *loader,
-                       const char *pairs_file, int64_t max_pairs)
+                       const char *pairs_file, int64_t max_pairs, const struct fv_report *r)
 {
     struct fv_pairs pairs = {0};
     if (pairs_file)
         FV_TRY(fv_pairs_read(&pairs, s->store, pairs_file));
-    else if (max_pairs > 0 && fv_store_info(s->store)->split_images[FV_SPLIT_HOLDOUT] > 0)
-        FV_TRY(fv_pairs_make(&pairs, s->store, FV_SPLIT_HOLDOUT, (size_t)max_pairs,
-                             (uint64_t)loader->seed));
+    else
+        FV_TRY(draw_pairs(&pairs, s->store, max_pairs, (uint64_t)loader->seed, r));
     const unsigned splits = splits_touched(s->store, &pairs);
     int rc = 0;
     if (pairs.n > 0) {
@@ -145,7 +160,7 @@ static int open_all(struct train_sources *s, const char *db,
         FV_TRY(open_loader(&s->val, s->store, loader, 1u << FV_SPLIT_VAL));
         s->data.val = fv_loader_source(s->val);
     }
-    FV_TRY(open_verify(s, loader, pairs_file, max_pairs));
+    FV_TRY(open_verify(s, loader, pairs_file, max_pairs, r));
     return describe(s, r);
 }
 

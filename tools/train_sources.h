@@ -15,7 +15,7 @@ struct train_sources {
 };
 
 /* `loader` describes the training batches. Says what the data set holds. pairs_file may be NULL: then up to
- * max_pairs are drawn over the held-out identities, if there are any. On failure everything is closed again. */
+ * max_pairs are drawn over the held-out identities, if those give any. On failure everything is closed again. */
 int train_sources_open(struct train_sources *s, const char *db,
                        const struct fv_loader_settings *loader, const char *pairs_file,
                        int64_t max_pairs, const struct fv_report *r);

@@ -82,6 +82,16 @@ there runs/faces-1/last.safetensors
 run $train --epochs 1
 there runs/faces-2/last.safetensors
 
+# One held-out identity makes no pairs of two people: no reason not to train.
+run fvprep pack photos -o single.lmdb --size 16 --holdout-ids 17%
+exits 0
+run fvtrain --db single.lmdb --arch tiny --batch 4 --epochs 1
+exits 0
+err_has 'no verification: '
+run $train --max-pairs 1
+exits 2
+err_has 'two is the least'
+
 # One that never began leaves no folder.
 run $train --arch nothing
 exits 1
