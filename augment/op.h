@@ -40,7 +40,7 @@ struct fv_aug_op {
     void (*decide_batch)(const double *value, struct fv_rng *r, int h, int w, struct fv_mix *mix);
 };
 
-/* Every op of this build, ends with NULL. Written by Meson from op_table.c.in. */
+/* Every op of this build, ends with NULL. Written by Meson from common/table.c.in. */
 extern const struct fv_aug_op *const fv_aug_ops[];
 
 /* FV_EUSAGE unless lo <= hi. */

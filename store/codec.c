@@ -4,13 +4,6 @@
 
 #include <string.h>
 
-extern const struct fv_codec fv_codec_pixels;
-
-const struct fv_codec *const fv_codecs[] = {
-    &fv_codec_pixels,
-    NULL,
-};
-
 const struct fv_codec *fv__codec_by_name(const char *name)
 {
     char list[128] = "";

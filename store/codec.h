@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A codec turns the pixels of one image into a record's content and back; zstd around it is coder.c's business.
- * One file, one row in codec.c.
+ * One file, one row in store/meson.build.
  *
  * A context belongs to one thread and owns all scratch, so that encode and decode allocate nothing. `id` is on
  * disk: never reuse one.

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* ResNet-18, with torchvision's names and shapes: its pretrained weights fit wherever the stem and the number of
  * classes do. The embedding is what the head reads: 512 numbers, the means over the last maps. */
-#include "trainer/arch.h"
 #include "trainer/arch_resnet.h"
 
 #include "common/err.h"

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A net that trains in seconds on anything and has every kind of node: for the tests, and for trying a data set or
  * a setting out. It has too few parameters to recognise faces well. */
-#include "trainer/arch.h"
 #include "trainer/arch_resnet.h"
 
 #include "common/err.h"

@@ -88,7 +88,7 @@ void fv_net_init(const struct fv_net *n, uint64_t seed, float *arena);
 int fv_net_find_tensor(const struct fv_net *n, const char *name); /* -1 if there is none */
 void fv_net_free(struct fv_net **n);                              /* accepts NULL */
 
-/* Architectures: one file and one row in trainer/arch.c each. */
+/* Architectures: one file and one row in trainer/meson.build each. */
 struct fv_arch_settings {
     int size, classes; /* 8 .. 2048 pixels, 1 .. 2^24 classes */
     const char *stem;  /* "auto", "7x7", "3x3" */

@@ -44,15 +44,17 @@ static double cosine_restarts_rate(const struct fv_schedule_settings *s, double 
     return half_cosine(s->lr, s->eta_min, (t - start) / period);
 }
 
-static const struct fv_schedule constant = {"constant", "the same rate throughout", constant_rate};
-static const struct fv_schedule cosine = {
-    "cosine", "half a cosine from lr down to eta-min over the run", cosine_rate};
-static const struct fv_schedule cosine_restarts = {
-    "cosine-restarts", "half cosines of t0, t0 * t-mult, ... epochs, each starting at lr again",
-    cosine_restarts_rate};
-
-const struct fv_schedule *const fv_schedules[] = {&constant, &cosine, &cosine_restarts, NULL};
-const char *const fv_schedule_names[] = {"constant", "cosine", "cosine-restarts", NULL};
+/* clang-format off */
+#define ROWS(ROW) \
+    ROW("constant", "the same rate throughout", constant_rate) \
+    ROW("cosine", "half a cosine from lr down to eta-min over the run", cosine_rate) \
+    ROW("cosine-restarts", "half cosines of t0, t0 * t-mult, ... epochs, each starting at lr again", \
+        cosine_restarts_rate)
+#define AS_SCHEDULE(name, help, rate) &(const struct fv_schedule){name, help, rate},
+#define AS_NAME(name, help, rate) name,
+const struct fv_schedule *const fv_schedules[] = {ROWS(AS_SCHEDULE) NULL};
+const char *const fv_schedule_names[] = {ROWS(AS_NAME) NULL};
+/* clang-format on */
 
 int fv_schedule_find(const struct fv_schedule **out, const char *name)
 {
