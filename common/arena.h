@@ -21,7 +21,7 @@ struct fv_arena {
 
 /* Zeroed memory, aligned to `align` (a power of two up to 4096). NULL while counting. */
 void *fv_arena_take(struct fv_arena *a, size_t bytes, size_t align);
-/* Allocates what was counted (64-byte aligned, zeroed) and restarts at its beginning. FV_ENOMEM names
+/* Allocates what was counted (zeroed) and restarts at its beginning. FV_ENOMEM names
  * the size; FV_EINVAL if the count overflowed. */
 int fv_arena_commit(struct fv_arena *a);
 void fv_arena_free(struct fv_arena *a); /* accepts a zeroed arena */

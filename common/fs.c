@@ -154,8 +154,9 @@ int fv_file_read(const char *path, size_t limit, char **data, size_t *n)
 
 int fv_mkdirs(const char *path)
 {
+    if (!*path)
+        return fv_err(FV_EINVAL, "the name of a folder to create is empty");
     char *p = strdup(path);
-
     if (!p)
         return fv_err(FV_ENOMEM, "out of memory");
     for (char *s = p + 1;; s++) {

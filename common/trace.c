@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Each thread owns a buffer and is the only one to write it; the list of buffers grows under a lock that
- * only a thread's first event takes. fv_trace_stop reads the buffers after it has turned tracing off: a
- * span that was under way at that moment is dropped by its owner (the generation no longer matches) or
- * ends up in a slot not read. Buffers live until the next start, so a late writer never meets freed memory. */
+/* Each thread owns a buffer and is the only one to write it; the list of buffers grows under a lock
+ * that only a thread's first event takes. fv_trace_stop reads the buffers after it has turned tracing
+ * off. An event that is under way at that moment still goes where the oldest event of a full buffer
+ * is, so that one is not read. Buffers live as long as the process: a late writer never meets freed
+ * memory. */
 #include "common/trace.h"
 #include "common/clock.h"
 #include "common/err.h"
@@ -116,7 +117,7 @@ static void write_lane(FILE *f, const struct lane *l)
             ",\n{\"ph\":\"M\",\"pid\":%ld,\"tid\":%d,\"name\":\"thread_name\",\"args\":{\"name\":"
             "\"%s\"}}",
             pid, l->id, l->name[0] ? l->name : "thread");
-    for (uint64_t i = n > EVENTS ? n - EVENTS : 0; i < n; i++) {
+    for (uint64_t i = n >= EVENTS ? n - EVENTS + 1 : 0; i < n; i++) {
         const struct event *e = &l->event[i % EVENTS];
         if (e->at_ns < started_ns)
             continue;

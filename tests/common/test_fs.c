@@ -119,6 +119,7 @@ static void folders_are_made_with_their_parents(void **state)
     assert_int_equal(fv_mkdirs(in_folder("x/y/z")), FV_OK);
     assert_int_equal(stat(in_folder("x/y/z"), &st), 0);
     assert_int_equal(fv_mkdirs(in_folder("a/b")), FV_EIO);
+    assert_int_equal(fv_mkdirs(""), FV_EINVAL);
     rmdir(in_folder("x/y/z"));
     rmdir(in_folder("x/y"));
     rmdir(in_folder("x"));
