@@ -231,8 +231,9 @@ static void write_text(struct fv_policy *p)
 static int parse(struct fv_policy *policy, const char *text)
 {
     const char *p = skip_blanks(text);
+    const size_t n = word_length(p);
 
-    if (*p == '\0' || strcmp(p, "none") == 0)
+    if (*p == '\0' || (is_word(p, n, "none") && *skip_blanks(p + n) == '\0'))
         return FV_OK;
     for (;;) {
         FV_TRY(parse_step(policy, &p));

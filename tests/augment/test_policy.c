@@ -30,6 +30,7 @@ static void texts_have_one_canonical_spelling(void **state)
     check_text("", "");
     check_text("  ", "");
     check_text("none", "");
+    check_text(" none ", "");
     check_text("flip", "flip");
     check_text("flip()", "flip");
     check_text("flip(.5)", "flip");
