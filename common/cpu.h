@@ -2,7 +2,7 @@
 /* What this processor can do, and what we let it do.
  *
  * Kernels are chosen once per handle from fv_cpu_flags(), which is the detected set masked by
- * fv_cpu_set_mask(): the one hook for tests, benches and --cpu-mask.
+ * fv_cpu_set_mask(): the one hook for tests and for fvbench --cpu-mask.
  */
 #ifndef FV_COMMON_CPU_H
 #define FV_COMMON_CPU_H

@@ -4,6 +4,7 @@
  * not flatter or spoil them. */
 #include "augment/augment.h"
 #include "common/clock.h"
+#include "common/cpu.h"
 #include "common/err.h"
 #include "common/opt.h"
 #include "common/report.h"
@@ -19,6 +20,7 @@
 struct bench {
     const char *db;
     const char *trace; /* of the loader */
+    const char *cpu;
     double seconds;
     int json;
 };
@@ -29,6 +31,8 @@ static const struct fv_opt bench_opts[] = {
     {"db", 'd', FV_OPT_STRING, FV_OPT_REQUIRED, FIELD(db), "FILE", "the data set", 0, 0, NULL},
     {"seconds", 0, FV_OPT_REAL, 0, FIELD(seconds), "S",
      "how long to measure, after a warm-up of a fifth of it", 0.1, 3600, NULL},
+    {"cpu-mask", 0, FV_OPT_STRING, 0, FIELD(cpu), "SETS",
+     "use no instruction sets but these: c, or avx2, or avx2+avx512", 0, 0, NULL},
     {"json", 0, FV_OPT_FLAG, 0, FIELD(json), NULL, "print the result as JSON", 0, 0, NULL},
     {.name = NULL},
 };
@@ -39,6 +43,17 @@ static const struct fv_opt trace_opts[] = {
 };
 /* clang-format on */
 #undef FIELD
+
+static int mask_cpu(const struct bench *b)
+{
+    unsigned mask;
+
+    if (!b->cpu)
+        return FV_OK;
+    FV_TRY(fv_cpu_parse_mask(b->cpu, &mask));
+    fv_cpu_set_mask(mask);
+    return FV_OK;
+}
 
 static double cpu_seconds(void)
 {
@@ -109,10 +124,12 @@ static int measure_loader(const struct bench *b, struct fv_loader *l)
     fv_loader_stats(l, &from);
     const double cpu = cpu_seconds();
     const uint64_t begin = fv_now_ns();
-    FV_TRY(consume(src, b->seconds));
+    const int consumed = consume(src, b->seconds);
     const double wall = (double)(fv_now_ns() - begin) * 1e-9, used = cpu_seconds() - cpu;
     fv_loader_stats(l, &to);
-    FV_TRY(fv_trace_stop());
+    const int traced = fv_trace_stop(); /* of a run that failed too */
+    FV_TRY(consumed);
+    FV_TRY(traced);
     print_loader(b, &from, &to, wall, used);
     return FV_OK;
 }
@@ -134,6 +151,7 @@ static int run_loader(int argc, char **argv)
         return FV_OK;
     }
     s.report = fv_console_report(loader_cmd.name, 1);
+    FV_TRY(mask_cpu(&b));
     FV_TRY(fv_store_open(&store, b.db));
     int rc = fv_loader_open(&l, store, &s);
     if (rc == FV_OK)
@@ -196,6 +214,7 @@ static int run_decode(int argc, char **argv)
         fv_opt_help(&decode_cmd, &group, 1, stdout);
         return FV_OK;
     }
+    FV_TRY(mask_cpu(&b));
     FV_TRY(fv_store_open(&store, b.db));
     const struct fv_store_info *info = fv_store_info(store);
     uint8_t *rgb = malloc((size_t)info->height * (size_t)info->width * 3 + FV_DECODE_PAD);
