@@ -20,5 +20,5 @@ run fvbench nothing
 exits 2
 err_has "valid are loader, decode, step"
 run fvbench loader --db none.lmdb --cpu-mask avx3
-status 2
+exits 2
 err_has "unknown instruction set 'avx3': valid are c, avx2, avx512"
