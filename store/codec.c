@@ -29,3 +29,12 @@ const struct fv_codec *fv__codec_by_id(int id)
     fv_err(FV_EVERSION, "uses codec %d, which this program does not have", id);
     return NULL;
 }
+
+int fv__codec_check_quality(const struct fv_codec *c, int quality)
+{
+    if (quality && !c->quality)
+        return fv_err(FV_EINVAL, "the codec %s is lossless: it has no quality to choose", c->name);
+    return quality >= 0 && quality <= 100
+               ? FV_OK
+               : fv_err(FV_EINVAL, "a quality of %d: qualities are 1 to 100", quality);
+}

@@ -15,13 +15,15 @@ struct coder {
     const struct fv_codec *codec;
     void *ctx;
     struct fv_frame *frame;
-    uint8_t *content; /* scratch for (room) bytes */
+    const struct fv_dict *dict; /* may be NULL */
+    uint8_t *content;           /* scratch for (room) bytes */
     size_t room;
     int width, height;
 };
 
 struct fv_encoder {
     struct coder c;
+    size_t written; /* bytes of content */
 };
 
 struct fv_decoder {
@@ -38,20 +40,23 @@ static void coder_close(struct coder *c)
 }
 
 /* Half-built on failure. */
-static int coder_open(struct coder *c, const char *codec, int width, int height,
-                      struct fv_span dict, int level)
+static int coder_open(struct coder *c, const struct fv_store_settings *s)
 {
-    c->width = width;
-    c->height = height;
-    c->codec = fv__codec_by_name(codec);
+    c->width = s->width;
+    c->height = s->height;
+    c->dict = s->dict;
+    c->codec = fv__codec_by_name(s->codec);
     if (!c->codec)
         return FV_ENOTFOUND;
-    FV_TRY(c->codec->open(&c->ctx, &(struct fv_codec_settings){width, height}));
-    FV_TRY(fv__frame_open(&c->frame, dict, level));
+    FV_TRY(fv__codec_check_quality(c->codec, s->quality));
+    const struct fv_codec_settings codec = {s->width, s->height,
+                                            s->quality ? s->quality : c->codec->quality};
+    FV_TRY(c->codec->open(&c->ctx, &codec));
+    FV_TRY(fv__frame_open(&c->frame, s->level));
     c->room = c->codec->bound(c->ctx);
     c->content = malloc(c->room);
     return c->content ? FV_OK
-                      : fv_err(FV_ENOMEM, "out of memory for images of %dx%d", width, height);
+                      : fv_err(FV_ENOMEM, "out of memory for images of %dx%d", s->width, s->height);
 }
 
 /* --- writing -------------------------------------------------------------------------------------- */
@@ -65,8 +70,7 @@ int fv_encoder_open(struct fv_encoder **out, const struct fv_store_settings *s)
     struct fv_encoder *e = calloc(1, sizeof *e);
     if (!e)
         return fv_err(FV_ENOMEM, "out of memory");
-    const int rc = coder_open(&e->c, s->codec, s->width, s->height,
-                              (struct fv_span){s->dict, s->dict_bytes}, s->level);
+    const int rc = coder_open(&e->c, s);
     if (rc < 0) {
         fv_encoder_close(&e);
         return rc;
@@ -89,12 +93,14 @@ size_t fv_encoder_bound(const struct fv_encoder *e)
     return FV_RECORD_HEADER + fv__frame_bound(e->c.room);
 }
 
-/* The record of a content, behind room for its header. */
-static int seal(struct coder *c, struct fv_span content, uint8_t *dst, size_t *n)
+/* The record of the content that was just made. */
+static int seal(const struct fv_encoder *e, uint8_t *dst, size_t *n)
 {
+    const struct coder *c = &e->c;
+    const struct fv_span content = fv__encoder_content(e);
     size_t payload;
 
-    FV_TRY(fv__frame_pack(c->frame, content, dst + FV_RECORD_HEADER, &payload));
+    FV_TRY(fv__frame_pack(c->frame, c->dict, content, dst + FV_RECORD_HEADER, &payload));
     const struct fv_record r = {.content = fv__content_hash(content.p, content.n),
                                 .width = c->width,
                                 .height = c->height,
@@ -107,11 +113,29 @@ static int seal(struct coder *c, struct fv_span content, uint8_t *dst, size_t *n
 
 int fv_encoder_write(struct fv_encoder *e, const uint8_t *rgb, uint8_t *dst, size_t *n)
 {
-    struct coder *c = &e->c;
-    size_t content;
+    e->written = 0;
+    FV_TRY(e->c.codec->encode(e->c.ctx, rgb, e->c.content, &e->written));
+    return seal(e, dst, n);
+}
 
-    FV_TRY(c->codec->encode(c->ctx, rgb, c->content, &content));
-    return seal(c, (struct fv_span){c->content, content}, dst, n);
+int fv_encoder_adopts(const struct fv_encoder *e)
+{
+    return e->c.codec->adopt != NULL;
+}
+
+int fv_encoder_adopt(struct fv_encoder *e, const uint8_t *file, size_t bytes, uint8_t *dst,
+                     size_t *n)
+{
+    e->written = 0;
+    if (!fv_encoder_adopts(e))
+        return 1;
+    const int rc = e->c.codec->adopt(e->c.ctx, file, bytes, e->c.content, &e->written);
+    return rc == FV_OK ? seal(e, dst, n) : rc;
+}
+
+struct fv_span fv__encoder_content(const struct fv_encoder *e)
+{
+    return (struct fv_span){e->c.content, e->written};
 }
 
 /* --- reading -------------------------------------------------------------------------------------- */
@@ -125,7 +149,10 @@ int fv_decoder_open(struct fv_decoder **out, const struct fv_store *s)
     if (!d)
         return fv_err(FV_ENOMEM, "out of memory");
     d->store = s;
-    const int rc = coder_open(&d->c, info->codec, info->width, info->height, fv__store_dict(s), 0);
+    const int rc = coder_open(&d->c, &(struct fv_store_settings){.height = info->height,
+                                                                 .width = info->width,
+                                                                 .codec = info->codec,
+                                                                 .dict = fv__store_dict(s)});
     if (rc < 0) {
         fv_decoder_close(&d);
         return rc;
@@ -155,8 +182,8 @@ static int read_record(struct fv_decoder *d, uint64_t image, uint8_t *rgb, int p
     if (r.content != stored.content || r.width != c->width || r.height != c->height ||
         r.codec != c->codec->id)
         return fv_err(FV_ECORRUPT, "the record belongs to another image or data set");
-    FV_TRY(fv__frame_unpack(c->frame, (struct fv_span){r.payload, r.payload_bytes}, c->content,
-                            c->room, &n));
+    FV_TRY(fv__frame_unpack(c->frame, c->dict, (struct fv_span){r.payload, r.payload_bytes},
+                            c->content, c->room, &n));
     if (prove && fv__content_hash(c->content, n) != r.content)
         return fv_err(FV_ECORRUPT, "its content is not what was packed");
     return c->codec->decode(c->ctx, c->content, n, rgb);

@@ -38,6 +38,7 @@ struct fv_store {
     MDB_env *env;
     MDB_txn *txn;
     struct fv_tables table;
+    struct fv_dict *dict; /* NULL when there is none */
     struct fv_span *block;
     uint64_t blocks;
     struct label *label;
@@ -269,12 +270,11 @@ static int read_dict(struct fv_store *s, MDB_dbi dbi)
 
 static int check_dict(struct fv_store *s)
 {
-    struct fv_frame *probe;
-    const int rc = fv__frame_open(&probe, s->table.dict, 0);
-
-    fv__frame_close(&probe);
     s->info.dict_bytes = s->table.dict.n;
-    return rc == FV_EINVAL ? corrupt(s, "its dictionary") : rc;
+    if (s->table.dict.n == 0)
+        return FV_OK;
+    const int rc = fv_dict_open(&s->dict, s->table.dict.p, s->table.dict.n, 0);
+    return rc == FV_ECORRUPT ? corrupt(s, "its dictionary") : rc;
 }
 
 static int read_tables(struct fv_store *s)
@@ -339,6 +339,7 @@ void fv_store_close(struct fv_store **store)
         mdb_txn_abort(s->txn);
     if (s->env)
         mdb_env_close(s->env);
+    fv_dict_close(&s->dict);
     fv__open_file_release(&s->file);
     free(s->path);
     free(s->packed_with);
@@ -409,9 +410,9 @@ int fv__store_record(const struct fv_store *s, uint64_t image, struct fv_stored 
     return FV_OK;
 }
 
-struct fv_span fv__store_dict(const struct fv_store *s)
+const struct fv_dict *fv__store_dict(const struct fv_store *s)
 {
-    return s->table.dict;
+    return s->dict;
 }
 
 int fv__store_digest(const struct fv_store *s, uint64_t *digest)

@@ -7,6 +7,7 @@
 
 #include <stdint.h>
 
+struct fv_dict;
 struct fv_store;
 
 struct fv_stored {
@@ -16,7 +17,7 @@ struct fv_stored {
 
 /* One record: checked to lie in its block, not further. */
 int fv__store_record(const struct fv_store *s, uint64_t image, struct fv_stored *out);
-struct fv_span fv__store_dict(const struct fv_store *s); /* empty when there is none */
+const struct fv_dict *fv__store_dict(const struct fv_store *s); /* NULL when there is none */
 /* Recomputes from the tables what the "complete" key promises. */
 int fv__store_digest(const struct fv_store *s, uint64_t *digest);
 

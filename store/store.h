@@ -95,11 +95,11 @@ int fv_decoder_read(struct fv_decoder *d, uint64_t image, uint8_t *rgb);
 /* Writing. Records must come in their final order; encoding may run on any number of threads. */
 struct fv_store_settings {
     int height, width;
-    const char *codec;       /* "pixels" */
-    int level;               /* zstd */
-    const char *packed_with; /* copied */
-    const void *dict;        /* a zstd dictionary for all records, copied; NULL: none */
-    size_t dict_bytes;
+    const char *codec;          /* "pixels", "jpeg" */
+    int quality;                /* 1 to 100, of a codec that loses some; 0: the codec's own */
+    int level;                  /* zstd */
+    const char *packed_with;    /* copied */
+    const struct fv_dict *dict; /* of all records, outlives encoders; NULL: none */
 };
 struct fv_encoder; /* one per thread */
 int fv_encoder_open(struct fv_encoder **out, const struct fv_store_settings *s);
@@ -107,12 +107,37 @@ void fv_encoder_close(struct fv_encoder **e);
 size_t fv_encoder_bound(const struct fv_encoder *e);
 /* One whole record into dst (at least bound bytes); returns its length in *n. */
 int fv_encoder_write(struct fv_encoder *e, const uint8_t *rgb, uint8_t *dst, size_t *n);
+/* Whether the codec stores files, so that one may be stored as it is. */
+int fv_encoder_adopts(const struct fv_encoder *e);
+/* As fv_encoder_write, of a whole image file, whose coded picture stays untouched while its metadata goes: it must be
+ * upright sRGB without them. 1 when it cannot be stored as it is (another codec, size or kind of file, damage):
+ * write its pixels then. */
+int fv_encoder_adopt(struct fv_encoder *e, const uint8_t *file, size_t bytes, uint8_t *dst,
+                     size_t *n);
+
+/* A zstd dictionary: what the records of a data set have in common. Threads may share one. */
+struct fv_dict;
+/* Copies bytes and digests them, for writing at a zstd level and for reading; level 0: only for reading.
+ * FV_ECORRUPT when they are no dictionary. */
+int fv_dict_open(struct fv_dict **out, const void *bytes, size_t n, int level);
+void fv_dict_close(struct fv_dict **d); /* accepts NULL */
+/* Images to train one from: a hundred or so, spread over the data set. The same ones in the same order give the
+ * same dictionary. */
+struct fv_dict_samples;
+int fv_dict_samples_open(struct fv_dict_samples **out);
+void fv_dict_samples_close(struct fv_dict_samples **s); /* accepts NULL */
+/* Adds the image that e wrote last. */
+int fv_dict_samples_add(struct fv_dict_samples *s, const struct fv_encoder *e);
+/* 1, and NULL in *out, when the samples are too few or too small to be worth one. */
+int fv_dict_train(struct fv_dict **out, const struct fv_dict_samples *s, int level);
 
 struct fv_store_writer;
 /* Builds "<path>.part" and renames it on finish, so that <path> is always a whole data set. An existing
  * <path> is FV_EEXIST unless overwrite; a ".part" that a killed run left behind is started anew. */
 int fv_store_create(struct fv_store_writer **out, const char *path,
                     const struct fv_store_settings *s, int overwrite);
+/* For a dictionary that the settings did not know yet; before the first record that was made with it. */
+int fv_store_set_dict(struct fv_store_writer *w, const struct fv_dict *dict);
 /* Begins the next label; each needs at least one image. Names ascend among the training identities and
  * among the held-out ones, which follow. FV_EINVAL when the order is broken, FV_EEXIST when the name is
  * taken: after these the writer can go on. */

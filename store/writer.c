@@ -8,6 +8,7 @@
 #include "store/append_file.h"
 #include "store/buffer.h"
 #include "store/codec.h"
+#include "store/dict.h"
 #include "store/digest.h"
 #include "store/name_set.h"
 #include "store/record.h"
@@ -89,7 +90,7 @@ static int init(struct fv_store_writer *w, const char *path, const struct fv_sto
     w->packed_with = strdup(s->packed_with ? s->packed_with : "");
     if (!w->path || !w->packed_with)
         return fv_err(FV_ENOMEM, "out of memory");
-    FV_TRY(fv__buffer_append(&w->dict, s->dict, s->dict_bytes));
+    FV_TRY(fv_store_set_dict(w, s->dict));
     return fv__append_file_create(&w->file, path, overwrite);
 }
 
@@ -126,6 +127,14 @@ void fv_store_abort(struct fv_store_writer **writer)
     free(w->packed_with);
     free(w);
     *writer = NULL;
+}
+
+int fv_store_set_dict(struct fv_store_writer *w, const struct fv_dict *dict)
+{
+    const struct fv_span bytes = fv__dict_bytes(dict);
+
+    w->dict.n = 0;
+    return fv__buffer_append(&w->dict, bytes.p, bytes.n);
 }
 
 /* --- content -------------------------------------------------------------------------------------- */

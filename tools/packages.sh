@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # The distribution packages that fv needs, for the scripts beside this file. To be sourced.
 
-BUILD_PACKAGES="gcc meson ninja-build pkg-config libc6-dev liblmdb-dev libzstd-dev libxxhash-dev
+BUILD_PACKAGES="gcc meson ninja-build pkg-config libc6-dev liblmdb-dev libzstd-dev libxxhash-dev libjpeg-dev
     libjansson-dev libvips-dev libdnnl-dev gnuplot-nox"
 TEST_PACKAGES="python3 clang clang-format-14 libcmocka-dev libasan8 libubsan1 libtsan2"
 

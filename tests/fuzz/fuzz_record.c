@@ -33,14 +33,14 @@ static void decode_record(const uint8_t *p, size_t n)
     struct fv_record r;
     size_t bytes;
 
-    if (!ctx && (codec->open(&ctx, &(struct fv_codec_settings){SIDE, SIDE}) < 0 ||
-                 fv__frame_open(&frame, (struct fv_span){NULL, 0}, 0) < 0))
+    if (!ctx && (codec->open(&ctx, &(struct fv_codec_settings){SIDE, SIDE, 0}) < 0 ||
+                 fv__frame_open(&frame, 0) < 0))
         abort();
     if (fv__record_parse(p, n, &r) < 0)
         return;
     if (r.payload != p + FV_RECORD_HEADER || r.payload_bytes != n - FV_RECORD_HEADER)
         abort();
-    if (fv__frame_unpack(frame, (struct fv_span){r.payload, r.payload_bytes}, content,
+    if (fv__frame_unpack(frame, NULL, (struct fv_span){r.payload, r.payload_bytes}, content,
                          sizeof content, &bytes) < 0 ||
         codec->decode(ctx, content, bytes, rgb) < 0)
         return;

@@ -30,12 +30,13 @@ static inline void demo_pixels(uint32_t image, int side, uint8_t *rgb)
         }
 }
 
-/* A zstd dictionary for such images, from some that are not in the data set. */
-static inline size_t demo_dict(int side, uint8_t *dict, size_t room)
+/* A zstd dictionary of at most room bytes for such images, from some that are not in the data set. */
+static inline struct fv_dict *demo_dict(int side, size_t room, int level)
 {
     enum { SAMPLES = 100 };
     const size_t n = (size_t)side * (size_t)side * 3;
-    uint8_t *rgb = malloc(n), *content = malloc(SAMPLES * n);
+    uint8_t *rgb = malloc(n), *content = malloc(SAMPLES * n), *bytes = malloc(room);
+    struct fv_dict *dict = NULL;
     size_t sizes[SAMPLES];
 
     for (uint32_t i = 0; i < SAMPLES; i++) {
@@ -43,10 +44,13 @@ static inline size_t demo_dict(int side, uint8_t *dict, size_t room)
         fv__pixels_filter(rgb, side, side, content + i * n);
         sizes[i] = n;
     }
-    const size_t bytes = ZDICT_trainFromBuffer(dict, room, content, sizes, SAMPLES);
+    const size_t trained = ZDICT_trainFromBuffer(bytes, room, content, sizes, SAMPLES);
+    if (ZDICT_isError(trained) || fv_dict_open(&dict, bytes, trained, level) < 0)
+        abort();
     free(rgb);
     free(content);
-    return ZDICT_isError(bytes) ? 0 : bytes;
+    free(bytes);
+    return dict;
 }
 
 static inline int demo_fill(struct fv_store_writer *w, struct fv_encoder *e, const struct demo *d)
@@ -80,29 +84,27 @@ static inline int demo_fill(struct fv_store_writer *w, struct fv_encoder *e, con
 
 static inline int demo_make(const char *path, const struct demo *d)
 {
-    uint8_t dict[2048];
-    struct fv_store_settings s = {.height = d->side,
-                                  .width = d->side,
-                                  .codec = "pixels",
-                                  .level = 3,
-                                  .packed_with = "size = demo\n"};
-    struct fv_store_writer *w;
-    struct fv_encoder *e;
+    struct fv_dict *dict = d->with_dict ? demo_dict(d->side, 2048, 3) : NULL;
+    const struct fv_store_settings s = {.height = d->side,
+                                        .width = d->side,
+                                        .codec = "pixels",
+                                        .level = 3,
+                                        .packed_with = "size = demo\n",
+                                        .dict = dict};
+    struct fv_store_writer *w = NULL;
+    struct fv_encoder *e = NULL;
 
-    if (d->with_dict) {
-        s.dict = dict;
-        s.dict_bytes = demo_dict(d->side, dict, sizeof dict);
-    }
-    FV_TRY(fv_store_create(&w, path, &s, 1));
-    int rc = fv_encoder_open(&e, &s);
+    int rc = fv_store_create(&w, path, &s, 1);
+    if (rc >= 0)
+        rc = fv_encoder_open(&e, &s);
     if (rc >= 0)
         rc = demo_fill(w, e, d);
     fv_encoder_close(&e);
-    if (rc < 0) {
-        fv_store_abort(&w);
-        return rc;
-    }
-    return fv_store_finish(&w);
+    if (rc >= 0)
+        rc = fv_store_finish(&w);
+    fv_store_abort(&w);
+    fv_dict_close(&dict);
+    return rc;
 }
 
 #endif

@@ -9,19 +9,25 @@
 #include <unistd.h>
 
 enum { SIDE = 8, BYTES = SIDE * SIDE * 3, ROOM = 1024 };
-static const struct fv_span none = {NULL, 0};
-static uint8_t dict[2048];
-static struct fv_span trained;
+static struct fv_dict *const none = NULL;
+static struct fv_dict *trained;
 
 static int setup(void **state)
 {
     (void)state;
-    trained = (struct fv_span){dict, demo_dict(SIDE, dict, sizeof dict)};
-    return trained.n == 0;
+    trained = demo_dict(SIDE, 2048, 3);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    fv_dict_close(&trained);
+    return 0;
 }
 
 /* One frame of image `which` into packed, and its content. */
-static size_t pack(struct fv_span with, uint32_t which, uint8_t *content, uint8_t *packed)
+static size_t pack(const struct fv_dict *with, uint32_t which, uint8_t *content, uint8_t *packed)
 {
     uint8_t rgb[BYTES];
     struct fv_frame *f;
@@ -29,21 +35,21 @@ static size_t pack(struct fv_span with, uint32_t which, uint8_t *content, uint8_
 
     demo_pixels(which, SIDE, rgb);
     fv__pixels_filter(rgb, SIDE, SIDE, content);
-    assert_int_equal(fv__frame_open(&f, with, 3), FV_OK);
+    assert_int_equal(fv__frame_open(&f, 3), FV_OK);
     assert_true(fv__frame_bound(BYTES) <= ROOM);
-    assert_int_equal(fv__frame_pack(f, (struct fv_span){content, BYTES}, packed, &n), FV_OK);
+    assert_int_equal(fv__frame_pack(f, with, (struct fv_span){content, BYTES}, packed, &n), FV_OK);
     fv__frame_close(&f);
     assert_null(f);
     return n;
 }
 
-static int unpack(struct fv_span with, const uint8_t *packed, size_t n, uint8_t *content,
+static int unpack(const struct fv_dict *with, const uint8_t *packed, size_t n, uint8_t *content,
                   size_t room, size_t *bytes)
 {
     struct fv_frame *f;
 
-    assert_int_equal(fv__frame_open(&f, with, 0), FV_OK);
-    const int rc = fv__frame_unpack(f, (struct fv_span){packed, n}, content, room, bytes);
+    assert_int_equal(fv__frame_open(&f, 0), FV_OK);
+    const int rc = fv__frame_unpack(f, with, (struct fv_span){packed, n}, content, room, bytes);
     fv__frame_close(&f);
     return rc;
 }
@@ -55,7 +61,7 @@ static void what_is_packed_comes_back(void **state)
 
     (void)state;
     for (uint32_t i = 0; i < 100; i++) {
-        const struct fv_span with = i % 2 ? trained : none;
+        const struct fv_dict *with = i % 2 ? trained : none;
         const size_t bytes = pack(with, i, in, packed);
         assert_int_equal(unpack(with, packed, bytes, out, sizeof out, &n), FV_OK);
         assert_int_equal(n, BYTES);
@@ -80,21 +86,34 @@ static void anything_but_one_frame_is_refused(void **state)
 
 static void a_frame_wants_its_dictionary(void **state)
 {
-    uint8_t in[BYTES], out[BYTES], packed[ROOM], other[1024];
-    struct fv_frame *f;
+    uint8_t in[BYTES], out[BYTES], packed[ROOM];
+    struct fv_dict *second = demo_dict(2 * SIDE, 1024, 3);
     size_t bytes;
 
     (void)state;
-    const size_t n = pack(trained, 2, in, packed);
+    size_t n = pack(trained, 2, in, packed);
     assert_int_equal(unpack(none, packed, n, out, sizeof out, &bytes), FV_ECORRUPT);
-    const struct fv_span second = {other, demo_dict(2 * SIDE, other, sizeof other)};
-    assert_true(second.n > 0);
     assert_int_equal(unpack(second, packed, n, out, sizeof out, &bytes), FV_ECORRUPT);
-    memcpy(other, trained.p, 4);
-    memset(other + 8, 0, sizeof other - 8);
-    assert_int_equal(fv__frame_open(&f, second, 3), FV_EINVAL);
-    assert_null(f);
-    assert_int_equal(fv__frame_open(&f, (struct fv_span){in, sizeof in}, 3), FV_EINVAL);
+    n = pack(none, 2, in, packed);
+    assert_int_equal(unpack(trained, packed, n, out, sizeof out, &bytes), FV_ECORRUPT);
+    fv_dict_close(&second);
+}
+
+static void what_is_no_dictionary_is_refused(void **state)
+{
+    uint8_t damaged[2048];
+    const struct fv_span bytes = fv__dict_bytes(trained);
+    struct fv_dict *d;
+
+    (void)state;
+    assert_true(bytes.n >= 256 && bytes.n <= sizeof damaged);
+    memcpy(damaged, bytes.p, bytes.n);
+    memset(damaged + 8, 0, bytes.n - 8); /* its name is there, its tables are not */
+    assert_int_equal(fv_dict_open(&d, damaged, bytes.n, 3), FV_ECORRUPT);
+    assert_null(d);
+    assert_int_equal(fv_dict_open(&d, bytes.p + 1, bytes.n - 1, 3), FV_ECORRUPT);
+    assert_int_equal(fv_dict_open(&d, bytes.p, 7, 0), FV_ECORRUPT);
+    assert_int_equal(fv_dict_open(&d, NULL, 0, 0), FV_ECORRUPT);
 }
 
 static void a_dictionary_makes_records_smaller_and_no_other_content(void **state)
@@ -115,7 +134,7 @@ static void a_dictionary_makes_records_smaller_and_no_other_content(void **state
     }
     const struct fv_store_info *plain = fv_store_info(s[0]), *with = fv_store_info(s[1]);
     assert_int_equal(plain->dict_bytes, 0);
-    assert_int_equal(with->dict_bytes, trained.n);
+    assert_int_equal(with->dict_bytes, fv__dict_bytes(trained).n);
     assert_true(with->record_bytes < plain->record_bytes);
     assert_int_equal(with->digest, plain->digest);
     fv_store_close(&s[0]);
@@ -128,7 +147,8 @@ int main(void)
         cmocka_unit_test(what_is_packed_comes_back),
         cmocka_unit_test(anything_but_one_frame_is_refused),
         cmocka_unit_test(a_frame_wants_its_dictionary),
+        cmocka_unit_test(what_is_no_dictionary_is_refused),
         cmocka_unit_test(a_dictionary_makes_records_smaller_and_no_other_content),
     };
-    return cmocka_run_group_tests(tests, setup, NULL);
+    return cmocka_run_group_tests(tests, setup, teardown);
 }
