@@ -272,7 +272,7 @@ static void the_list_never_takes_the_place_of_the_data_set(void **state)
     char path[1024];
     settings.overwrite = 1;
     for (int i = 0; i < 2; i++) {
-        strcpy(path, scratch_path(names[i]));
+        strcpy(path, scratch_path("%s", names[i]));
         settings.rejects = path;
         assert_int_equal(pack(), FV_EUSAGE);
         assert_non_null(strstr(fv_err_text(), "--rejects"));
