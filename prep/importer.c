@@ -3,6 +3,8 @@
 #include "prep/importer.h"
 
 #include "common/err.h"
+#include "prep/faces.h"
+#include "prep/lfs.h"
 #include "prep/photo_file.h"
 
 #include <limits.h>
@@ -12,6 +14,7 @@
 
 static const struct fv_importer *const importers[] = {
     &fv__import_folders,
+    &fv__import_list,
     NULL,
 };
 enum { IMPORTERS = sizeof importers / sizeof *importers };
@@ -74,19 +77,31 @@ int fv__import(struct fv_listing *out, const char *path, const struct fv_import_
         FV_TRY(recognise(&importer, path));
     int rc = importer->list(out, path, s, r);
     out->importer = importer;
+    if (rc == 0 && s->boxes)
+        rc = fv__faces_attach(out, s->boxes, "", r);
+    if (rc == 0 && s->landmarks)
+        rc = fv__faces_attach(out, s->landmarks, "", r);
     if (rc < 0)
         fv__listing_free(out);
     return rc;
 }
 
-int fv__import_read(const struct fv_listing *l, const struct fv_listed_photo *p, uint8_t **buf,
-                    size_t *room, size_t *n, struct fv_refusal *why)
+static int read_file(const struct fv_listing *l, const struct fv_listed_photo *p, uint8_t **buf,
+                     size_t *room, size_t *n, struct fv_refusal *why)
 {
     char path[PATH_MAX];
-    if (l->importer->read)
-        return l->importer->read(l, p, buf, room, n, why);
     if (snprintf(path, sizeof path, "%s/%s", l->root, p->name) >= (int)sizeof path)
         return fv__refuse(why, FV_REJECT_UNREADABLE, "its path has more than %zu bytes",
                           sizeof path - 1);
     return fv__photo_file_read(path, buf, room, n, why);
+}
+
+int fv__import_read(const struct fv_listing *l, const struct fv_listed_photo *p, uint8_t **buf,
+                    size_t *room, size_t *n, struct fv_refusal *why)
+{
+    int rc = l->importer->read ? l->importer->read(l, p, buf, room, n, why)
+                               : read_file(l, p, buf, room, n, why);
+    if (rc == 0 && fv__lfs_is_pointer(*buf, *n))
+        rc = fv__refuse(why, FV_REJECT_LFS_POINTER, "%s", "");
+    return rc;
 }

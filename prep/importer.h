@@ -8,6 +8,8 @@
 
 struct fv_import_settings {
     const char *layout; /* a row's name; NULL or "auto": the one that recognises the path */
+    const char *root;   /* where the paths in a list begin; NULL: where its layout says */
+    const char *boxes, *landmarks; /* lists of where faces are (prep/faces.h); NULL: none */
 };
 
 struct fv_importer {
@@ -25,7 +27,7 @@ struct fv_importer {
     void (*close)(struct fv_listing *l); /* frees l->source; may be NULL */
 };
 
-extern const struct fv_importer fv__import_folders;
+extern const struct fv_importer fv__import_folders, fv__import_list;
 
 /* Rows of the table; NULL after the last. */
 const struct fv_importer *fv__importer_at(size_t i);

@@ -109,6 +109,14 @@ static int put_image(struct packing *p, const struct fv_listed_photo *photo,
     return 0;
 }
 
+static int remark_on(struct packing *p, const char *name, const struct fv_format *unlike)
+{
+    struct fv_refusal why;
+    fv__refuse(&why, FV_REMARK_SUFFIX, "%s", unlike->name);
+    p->result->misnamed++;
+    return fv__rejects_remark(&p->rejects, "packed", name, &why);
+}
+
 static int take_photo(void *ctx, size_t at, const struct fv_pipe_item *item)
 {
     struct packing *p = ctx;
@@ -122,6 +130,8 @@ static int take_photo(void *ctx, size_t at, const struct fv_pipe_item *item)
         FV_TRY(fv__rejects_add(&p->rejects, photo->name, &item->why));
     else
         FV_TRY(put_image(p, photo, item));
+    if (item->unlike)
+        FV_TRY(remark_on(p, photo->name, item->unlike));
     char extra[48] = "";
     if (p->rejects.n)
         snprintf(extra, sizeof extra, "%" PRIu64 " refused", p->rejects.n);
@@ -179,7 +189,8 @@ static int open_outputs(struct packing *p, const struct fv_store_settings *store
 
 static int find_photos(struct packing *p, const char *photos, int threads)
 {
-    const struct fv_import_settings import = {p->s->layout};
+    const struct fv_import_settings import = {p->s->layout, p->s->root, p->s->boxes,
+                                              p->s->landmarks};
     FV_TRY(fv__import(&p->listing, photos, &import, p->report));
     p->result->files = p->listing.photos + p->listing.refused.n;
     for (size_t i = 0; i < p->listing.refused.n; i++)
@@ -211,6 +222,10 @@ static int pack_all(struct packing *p, const struct fv_store_settings *store, in
     for (; p->identity < p->plan.identities; begin_identity(p, p->identity + 1))
         FV_TRY(end_identity(p));
     p->result->rejected = p->rejects.n;
+    if (p->result->misnamed)
+        fv_say(p->report, FV_LEVEL_INFO,
+               "%" PRIu64 " photos are of another format than their names say: listed in %s",
+               p->result->misnamed, p->rejects.file.path);
     FV_TRY(fv__rejects_commit(&p->rejects));
     if (p->result->packed == 0)
         return fv_err(FV_ENOTFOUND, "'%s' holds no usable photo: nothing was packed",

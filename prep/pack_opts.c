@@ -23,6 +23,8 @@ const struct fv_opt fv_pack_opts[] = {
      "zstd's level: a higher one makes a smaller file and takes longer to pack", 1, 19, NULL},
     {"layout", 0, FV_OPT_STRING, RUN, FIELD(layout), "NAME",
      "how the photos lie; auto: as they look", 0, 0, NULL},
+    {"root", 0, FV_OPT_STRING, RUN, FIELD(root), "FOLDER",
+     "where the paths in a list begin; unset: the list's folder", 0, 0, NULL},
     {"rejects", 0, FV_OPT_STRING, RUN, FIELD(rejects), "FILE",
      "list of refused files; unset: *.rejects.tsv beside the data set", 0, 0, NULL},
     {"strict", 0, FV_OPT_FLAG, RUN, FIELD(strict), NULL,

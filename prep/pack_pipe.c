@@ -88,6 +88,13 @@ static void settle(struct run *r)
     pthread_cond_signal(&r->ready);
 }
 
+/* Bytes decide what a photo is; a name that says otherwise is worth a remark. */
+static const struct fv_format *unlike_its_name(const char *name, const uint8_t *bytes, size_t n)
+{
+    const struct fv_format *named = fv__format_of_name(name), *is = fv__format_of_bytes(bytes, n);
+    return named && named != is ? is : NULL;
+}
+
 static int decode_one(struct run *r, struct hand *h, size_t at)
 {
     struct slot *s = slot_of(r, at);
@@ -99,6 +106,7 @@ static int decode_one(struct run *r, struct hand *h, size_t at)
     if (rc == 0)
         rc = fv__photo_decode(h->photo, h->bytes, n, s->rgb, &s->item.why);
     fv_trace_end("decode", t);
+    s->item.unlike = rc == 0 ? unlike_its_name(r->p->photo[at]->name, h->bytes, n) : NULL;
     s->item.refused = rc == 1;
     return rc < 0 ? rc : 0;
 }

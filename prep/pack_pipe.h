@@ -3,6 +3,7 @@
 #ifndef FV_PREP_PACK_PIPE_H
 #define FV_PREP_PACK_PIPE_H
 
+#include "prep/format.h"
 #include "prep/listing.h"
 #include "prep/reject.h"
 #include "store/store.h"
@@ -13,7 +14,8 @@
 struct fv_pipe_item {
     int refused;
     struct fv_refusal why;
-    const uint8_t *record; /* valid during the call */
+    const struct fv_format *unlike; /* of its bytes, where its name promises another; else NULL */
+    const uint8_t *record;          /* valid during the call */
     size_t n;
 };
 

@@ -19,8 +19,10 @@ struct fv_pack_settings {
     double val;   /* share of each remaining identity's images kept for validation (0) */
     int64_t seed; /* of both splits (1) */
     /* how this run goes */
-    const char *output;  /* -o */
-    const char *layout;  /* how the photos lie: "auto", "folders", ... */
+    const char *output;            /* -o */
+    const char *layout;            /* how the photos lie: "auto", "folders", ... */
+    const char *root;              /* where the paths in a list begin; NULL: its folder */
+    const char *boxes, *landmarks; /* lists of where the faces are; NULL: none */
     const char *rejects; /* list of refused files; NULL: "<output minus .lmdb>.rejects.tsv" */
     int strict;          /* a refused file is an error */
     int overwrite;
@@ -32,6 +34,7 @@ void fv_pack_defaults(struct fv_pack_settings *s);
 struct fv_pack_result {
     uint64_t files, packed, rejected, identities, holdout_identities, train_images, val_images,
         holdout_images;
+    uint64_t misnamed; /* packed, but of another format than their names say */
     uint64_t digest, file_bytes, record_bytes;
     double seconds;
 };

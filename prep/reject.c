@@ -2,6 +2,8 @@
 /* The table of reasons. Codes are read by people's scripts: append, never rename. */
 #include "prep/reject.h"
 
+#include "prep/lfs.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -33,10 +35,17 @@ static const struct {
     [FV_REJECT_TRUNCATED] = {"truncated", "ends before its picture does"},
     [FV_REJECT_DAMAGED] = {"damaged", "its picture is damaged or cut short"},
     [FV_REJECT_COLOUR] = {"colour", "its colours cannot be turned into sRGB"},
+    [FV_REJECT_LFS_POINTER] = {"lfs-pointer", FV_LFS_SENTENCE},
+    [FV_REJECT_MISSING] = {"missing", "is listed, but not there"},
+    [FV_REJECT_OUTSIDE] = {"outside", "its path leads out of the photo folder"},
+    [FV_REJECT_BAD_RECORD] = {"bad-record", "its record in the container is damaged"},
+    [FV_REJECT_BAD_LABEL] = {"bad-label", "its label is no whole number from 0 on"},
     [FV_IGNORE_HIDDEN] = {"hidden", "its name begins with a dot"},
     [FV_IGNORE_NOT_PHOTO] = {"not-a-photo", "neither its name nor its first bytes are an image's"},
     [FV_IGNORE_TEST] = {"test-of-known", "a test photo of somebody to train on, beside validation "
                                          "photos"},
+    [FV_IGNORE_UNLABELLED] = {"unlabelled", "a test photo of nobody known"},
+    [FV_REMARK_SUFFIX] = {"wrong-suffix", "its name promises another format than its bytes have"},
 };
 
 const char *fv__reject_code(enum fv_reject why)

@@ -30,10 +30,19 @@ enum fv_reject {
     FV_REJECT_TRUNCATED,
     FV_REJECT_DAMAGED,
     FV_REJECT_COLOUR,
+    /* found on the way in, by any layout */
+    FV_REJECT_LFS_POINTER,
+    FV_REJECT_MISSING,
+    FV_REJECT_OUTSIDE,
+    FV_REJECT_BAD_RECORD,
+    FV_REJECT_BAD_LABEL,
     /* not refused: passed over without being meant as a photo */
     FV_IGNORE_HIDDEN,
     FV_IGNORE_NOT_PHOTO,
     FV_IGNORE_TEST,
+    FV_IGNORE_UNLABELLED,
+    /* packed all the same, but worth a remark */
+    FV_REMARK_SUFFIX,
     FV_REJECTS
 };
 

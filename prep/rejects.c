@@ -72,17 +72,24 @@ int fv__rejects_add(struct fv_rejects *r, const char *name, const struct fv_refu
     return rc;
 }
 
+int fv__rejects_remark(struct fv_rejects *r, const char *word, const char *name,
+                       const struct fv_refusal *why)
+{
+    char *escaped = escape(name);
+    if (!escaped)
+        return fv_err(FV_ENOMEM, "out of memory for a name");
+    fprintf(r->file.f, "# %s\t", word);
+    put_name(r->file.f, escaped);
+    fprintf(r->file.f, "\t%s%s%s\n", fv__reject_code(why->why), why->detail[0] ? "\t" : "",
+            why->detail);
+    free(escaped);
+    return 0;
+}
+
 int fv__rejects_ignored(struct fv_rejects *r, const struct fv_notes *ignored)
 {
-    for (size_t i = 0; i < ignored->n; i++) {
-        char *escaped = escape(ignored->at[i].name);
-        if (!escaped)
-            return fv_err(FV_ENOMEM, "out of memory for a name");
-        fputs("# ignored\t", r->file.f);
-        put_name(r->file.f, escaped);
-        fprintf(r->file.f, "\t%s\n", fv__reject_code(ignored->at[i].reason.why));
-        free(escaped);
-    }
+    for (size_t i = 0; i < ignored->n; i++)
+        FV_TRY(fv__rejects_remark(r, "ignored", ignored->at[i].name, &ignored->at[i].reason));
     return 0;
 }
 

@@ -25,6 +25,7 @@ struct walk {
     struct fv_listing *l;
     const char *identity; /* NULL beside the identity folders */
     int split;
+    int own; /* nobody is known: each photo is its own identity */
 };
 
 /* The folders from here up to the root: what a link must not lead back to. */
@@ -53,15 +54,14 @@ static int by_name(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static void free_names(char **name, size_t n)
+void fv__walk_free_names(char **name, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         free(name[i]);
     free(name);
 }
 
-/* The names in a folder, sorted. Returns 1 with errno when the folder cannot be read. */
-static int read_folder(const char *path, char ***names, size_t *count)
+int fv__walk_names(const char *path, char ***names, size_t *count)
 {
     size_t room = 0, n = 0;
     char **name = NULL;
@@ -82,7 +82,7 @@ static int read_folder(const char *path, char ***names, size_t *count)
     int failed = rc == 0 ? errno : 0;
     closedir(dir);
     if (rc < 0 || failed) {
-        free_names(name, n);
+        fv__walk_free_names(name, n);
         errno = failed;
         return rc < 0 ? rc : 1;
     }
@@ -112,27 +112,47 @@ static int begins_like_image(const char *path)
     return n > 0 && fv__format_of_bytes(head, (size_t)n) != NULL;
 }
 
-static int visit_file(const struct walk *w, const char *rel, const char *path,
-                      const struct stat *st)
+static int add_photo(const struct walk *w, const char *rel, const struct stat *st, uint32_t face)
 {
-    struct fv_listing *l = w->l;
-    int named = fv__format_of_name(rel) != NULL;
-    if (!S_ISREG(st->st_mode))
-        return fv__listing_refuse(l, rel, FV_REJECT_SPECIAL, "");
-    if (!named && !begins_like_image(path))
-        return fv__listing_ignore(l, rel, FV_IGNORE_NOT_PHOTO);
-    if (!w->identity)
-        return fv__listing_refuse(l, rel, FV_REJECT_NO_IDENTITY, "");
-    if (st->st_size == 0)
-        return fv__listing_refuse(l, rel, FV_REJECT_EMPTY, "");
-    const struct timespec changed = st->st_mtim;
     const struct fv_listed_photo p = {
         .name = rel,
         .bytes = (uint64_t)st->st_size,
-        .stamp = (uint64_t)changed.tv_sec * 1000000000u + (uint64_t)changed.tv_nsec,
+        .stamp = (uint64_t)st->st_mtim.tv_sec * 1000000000u + (uint64_t)st->st_mtim.tv_nsec,
         .split = (int8_t)w->split,
+        .face = face,
     };
-    return fv__listing_add(l, w->identity, &p);
+    if (st->st_size == 0)
+        return fv__listing_refuse(w->l, rel, FV_REJECT_EMPTY, "");
+    return fv__listing_add(w->l, w->own ? rel : w->identity, &p);
+}
+
+static int visit_file(const struct walk *w, const char *rel, const char *path,
+                      const struct stat *st)
+{
+    int named = fv__format_of_name(rel) != NULL;
+    if (!S_ISREG(st->st_mode))
+        return fv__listing_refuse(w->l, rel, FV_REJECT_SPECIAL, "");
+    if (!named && !begins_like_image(path))
+        return fv__listing_ignore(w->l, rel, FV_IGNORE_NOT_PHOTO);
+    if (!w->identity && !w->own)
+        return w->split == FV_SPLIT_HOLDOUT
+                   ? fv__listing_ignore(w->l, rel, FV_IGNORE_UNLABELLED)
+                   : fv__listing_refuse(w->l, rel, FV_REJECT_NO_IDENTITY, "");
+    return add_photo(w, rel, st, 0);
+}
+
+/* Called with the errno of stat. */
+static int refuse_unreachable(struct fv_listing *l, const char *rel, const char *path)
+{
+    struct stat st;
+    int why = errno;
+    if (why == ELOOP)
+        return fv__listing_refuse(l, rel, FV_REJECT_LINK_LOOP, "");
+    if (why == ENOENT && lstat(path, &st) == 0)
+        return fv__listing_refuse(l, rel, FV_REJECT_LINK_DANGLING, "");
+    if (why == ENOENT || why == ENOTDIR)
+        return fv__listing_refuse(l, rel, FV_REJECT_MISSING, "");
+    return fv__listing_refuse(l, rel, FV_REJECT_UNREADABLE, strerror(why));
 }
 
 /* What stands under a name: 0 and *st, or 1 when it was noted as hidden, badly named or unreachable. */
@@ -146,12 +166,8 @@ static int look_at(struct fv_listing *l, const char *name, const char *rel, cons
         rc = fv__listing_refuse(l, rel, FV_REJECT_BAD_NAME, "");
     else if (stat(path, st) == 0)
         return 0;
-    else if (errno == ELOOP)
-        rc = fv__listing_refuse(l, rel, FV_REJECT_LINK_LOOP, "");
-    else if (errno == ENOENT)
-        rc = fv__listing_refuse(l, rel, FV_REJECT_LINK_DANGLING, "");
     else
-        rc = fv__listing_refuse(l, rel, FV_REJECT_UNREADABLE, strerror(errno));
+        rc = refuse_unreachable(l, rel, path);
     return rc < 0 ? rc : 1;
 }
 
@@ -184,7 +200,7 @@ static int walk(const struct walk *w, const char *rel, const char *path, const s
 {
     char **name;
     size_t n;
-    int rc = read_folder(path, &name, &n);
+    int rc = fv__walk_names(path, &name, &n);
     if (rc)
         return rc < 0 ? rc : fv__listing_refuse(w->l, rel, FV_REJECT_UNREADABLE, strerror(errno));
     for (size_t i = 0; rc == 0 && i < n; i++) {
@@ -199,14 +215,14 @@ static int walk(const struct walk *w, const char *rel, const char *path, const s
         free(below);
         free(full);
     }
-    free_names(name, n);
+    fv__walk_free_names(name, n);
     return rc;
 }
 
 static int visit_identity(const struct walk *tree, const char *name, const char *rel,
                           const char *path, const struct stat *st, const struct level *top)
 {
-    const struct walk w = {tree->l, name, tree->split};
+    const struct walk w = {tree->l, name, tree->split, 0};
     const struct level here = {top, st->st_dev, st->st_ino};
     if (top->dev == st->st_dev && top->ino == st->st_ino)
         return fv__listing_refuse(w.l, rel, FV_REJECT_LINK_LOOP, "");
@@ -239,7 +255,7 @@ static int walk_top(const struct walk *tree, const char *rel, const char *path)
                       "identity",
                       path);
     const struct level top = {NULL, st.st_dev, st.st_ino};
-    int rc = read_folder(path, &name, &n);
+    int rc = fv__walk_names(path, &name, &n);
     if (rc)
         return rc < 0 ? rc : fv_err_errno(FV_EIO, "cannot read the photo folder '%s'", path);
     for (size_t i = 0; rc == 0 && i < n; i++) {
@@ -254,15 +270,80 @@ static int walk_top(const struct walk *tree, const char *rel, const char *path)
         free(below);
         free(full);
     }
-    free_names(name, n);
+    fv__walk_free_names(name, n);
     return rc;
 }
 
 int fv__walk_tree(struct fv_listing *l, const char *rel, int split)
 {
-    const struct walk tree = {l, NULL, split};
+    const struct walk tree = {l, NULL, split, 0};
     char *path = fv_format("%s%s%s", l->root, *rel ? "/" : "", rel);
     int rc = path ? walk_top(&tree, rel, path) : fv_err(FV_ENOMEM, "out of memory for a path");
     free(path);
+    return rc;
+}
+
+int fv__walk_strangers(struct fv_listing *l, const char *rel)
+{
+    const struct walk w = {l, NULL, FV_SPLIT_HOLDOUT, 1};
+    char *path = fv_format("%s/%s", l->root, rel);
+    struct stat st;
+    int rc;
+    if (!path)
+        rc = fv_err(FV_ENOMEM, "out of memory for a path");
+    else if (stat(path, &st) != 0)
+        rc = fv_err_errno(FV_ENOTFOUND, "cannot open the photo folder '%s'", path);
+    else
+        rc = walk(&w, rel, path, &(struct level){NULL, st.st_dev, st.st_ino}, 0);
+    free(path);
+    return rc;
+}
+
+/* --- a path from a list --------------------------------------------------------------------------- */
+
+/* Drops empty and "." parts of a path, in place. 0 when it leads out of where it starts. */
+static int clean_path(char *path)
+{
+    char *to = path, *from = path;
+    while (*from) {
+        size_t n = strcspn(from, "/");
+        if (n == 2 && from[0] == '.' && from[1] == '.')
+            return 0;
+        if (n && !(n == 1 && from[0] == '.')) {
+            if (to > path)
+                *to++ = '/';
+            memmove(to, from, n);
+            to += n;
+        }
+        from += n + (from[n] == '/');
+    }
+    *to = 0;
+    return to > path;
+}
+
+int fv__walk_listed(struct fv_listing *l, const char *identity, char *rel, int split, uint32_t face)
+{
+    const struct walk w = {l, identity, split, 0};
+    size_t before = l->photos;
+    char *path = NULL;
+    struct stat st;
+    int rc;
+    if (has_control_byte(rel))
+        rc = fv__listing_refuse(l, rel, FV_REJECT_BAD_NAME, "");
+    else if (!clean_path(rel))
+        rc = fv__listing_refuse(l, rel, FV_REJECT_OUTSIDE, "");
+    else if (!(path = fv_format("%s/%s", l->root, rel)))
+        rc = fv_err(FV_ENOMEM, "out of memory for the path of '%s'", rel);
+    else if (stat(path, &st) != 0)
+        rc = refuse_unreachable(l, rel, path);
+    else if (S_ISDIR(st.st_mode))
+        rc = fv__listing_refuse(l, rel, FV_REJECT_FOLDER, "");
+    else if (!S_ISREG(st.st_mode))
+        rc = fv__listing_refuse(l, rel, FV_REJECT_SPECIAL, "");
+    else
+        rc = add_photo(&w, rel, &st, face);
+    free(path);
+    if (rc == 0 && l->photos == before) /* known also when it has no photo */
+        rc = fv__listing_add(l, identity, &(struct fv_listed_photo){.split = (int8_t)split});
     return rc;
 }

@@ -80,7 +80,7 @@ int fv_store_image(const struct fv_store *s, uint64_t image, struct fv_store_ima
 int fv_store_label(const struct fv_store *s, uint64_t label, struct fv_store_label *out);
 /* Image id by source name: FV_ENOTFOUND names it. The first call builds a hash table of all names. */
 int fv_store_find(struct fv_store *s, const char *name, uint64_t *image);
-/* Hints the kernel that this image will be read soon. */
+/* Hints the kernel that these images will be read soon / that access is random. */
 void fv_store_will_need(const struct fv_store *s, uint64_t image);
 
 /* Decoding: one decoder per thread; decoding allocates nothing. */

@@ -103,6 +103,7 @@ static void print_packed(const struct fv_pack_settings *s, const struct fv_pack_
     struct results r = {0};
     results_int(&r, "files", p->files, NULL);
     results_int(&r, "refused", p->rejected, NULL);
+    results_int(&r, "misnamed", p->misnamed, NULL);
     results_int(&r, "images", p->packed, NULL);
     results_int(&r, "identities", p->identities, NULL);
     results_int(&r, "holdout_identities", p->holdout_identities, NULL);

@@ -87,7 +87,7 @@ exits 1
 err_has 'bad.lmdb'
 
 # made-up people go the same way
-run fvprep synth -o demo --identities 2 --images 2 --size 64 -j 1 --quiet
+run fvprep synth -o demo --identities 2 --images 2 --size 64 --quiet
 exits 0
 out_has 'identities  2'
 out_has 'images      4'

@@ -40,7 +40,7 @@ static void assert_note(const struct fv_notes *notes, const char *name, enum fv_
 
 static int list(struct fv_listing *l, const char *path)
 {
-    return fv__import(l, path, &(struct fv_import_settings){"folders"}, NULL);
+    return fv__import(l, path, &(struct fv_import_settings){.layout = "folders"}, NULL);
 }
 
 static void sorts_bytewise_at_any_depth(void **state)
@@ -191,6 +191,57 @@ static void says_what_is_wrong_with_the_root(void **state)
     assert_null(s.root);
 }
 
+static void assert_photo(const struct fv_listing *l, size_t i, const char *identity,
+                         const char *name, int split)
+{
+    assert_true(i < l->photos);
+    assert_string_equal(l->photo[i].identity, identity);
+    assert_string_equal(l->photo[i].name, name);
+    assert_int_equal(l->photo[i].split, split);
+}
+
+static void trees_of_splits_are_one_set(void **state)
+{
+    (void)state;
+    struct fv_listing s;
+    scratch_write("p/train/a/1.jpg", "x", 1);
+    scratch_write("p/train/b/1.jpg", "x", 1);
+    scratch_write("p/test/a/3.jpg", "x", 1);
+    scratch_write("p/test/t/1.jpg", "x", 1);
+    scratch_write("p/test/loose.jpg", "x", 1);
+    scratch_write("p/train/loose.jpg", "x", 1);
+    scratch_write("p/readme.jpg", "x", 1);
+    assert_int_equal(list(&s, scratch_path("p")), 0);
+    assert_int_equal(s.photos, 4);
+    assert_photo(&s, 0, "a", "test/a/3.jpg", FV_SPLIT_VAL);
+    assert_photo(&s, 1, "a", "train/a/1.jpg", FV_SPLIT_BY_RULE);
+    assert_photo(&s, 2, "b", "train/b/1.jpg", FV_SPLIT_BY_RULE);
+    assert_photo(&s, 3, "t", "test/t/1.jpg", FV_SPLIT_HOLDOUT);
+    assert_int_equal(s.refused.n, 1);
+    assert_note(&s.refused, "train/loose.jpg", FV_REJECT_NO_IDENTITY);
+    assert_note(&s.ignored, "test/loose.jpg", FV_IGNORE_UNLABELLED);
+    fv__listing_free(&s);
+
+    scratch_write("p/Dev/a/2.jpg", "x", 1);
+    scratch_write("p/Dev/c/1.jpg", "x", 1);
+    assert_int_equal(list(&s, scratch_path("p")), 0);
+    assert_int_equal(s.photos, 5);
+    assert_photo(&s, 0, "a", "Dev/a/2.jpg", FV_SPLIT_VAL);
+    assert_photo(&s, 1, "a", "train/a/1.jpg", FV_SPLIT_TRAIN);
+    assert_photo(&s, 2, "b", "train/b/1.jpg", FV_SPLIT_TRAIN);
+    assert_photo(&s, 3, "c", "Dev/c/1.jpg", FV_SPLIT_HOLDOUT);
+    assert_photo(&s, 4, "t", "test/t/1.jpg", FV_SPLIT_HOLDOUT);
+    assert_note(&s.ignored, "test/a/3.jpg", FV_IGNORE_TEST);
+    fv__listing_free(&s);
+
+    /* with somebody beside them these are people with odd names */
+    scratch_write("p/alice/1.jpg", "x", 1);
+    assert_int_equal(list(&s, scratch_path("p")), 0);
+    assert_int_equal(s.identities, 4);
+    assert_photo(&s, 2, "alice", "alice/1.jpg", FV_SPLIT_BY_RULE);
+    fv__listing_free(&s);
+}
+
 static void stops_on_request(void **state)
 {
     (void)state;
@@ -258,6 +309,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(ends_at_a_depth, setup, teardown),
         cmocka_unit_test_setup_teardown(names_folders_that_it_may_not_read, setup, teardown),
         cmocka_unit_test_setup_teardown(says_what_is_wrong_with_the_root, setup, teardown),
+        cmocka_unit_test_setup_teardown(trees_of_splits_are_one_set, setup, teardown),
         cmocka_unit_test_setup_teardown(stops_on_request, setup, teardown),
         cmocka_unit_test(every_reason_has_a_code_of_its_own),
         cmocka_unit_test(knows_formats_by_bytes),

@@ -169,7 +169,7 @@ static void layouts_have_names(void **state)
         for (size_t k = 0; k < i; k++)
             assert_string_not_equal(fv__importer_at(i)->name, fv__importer_at(k)->name);
     }
-    assert_int_equal(fv__import(&l, ".", &(struct fv_import_settings){"nonsense"}, NULL),
+    assert_int_equal(fv__import(&l, ".", &(struct fv_import_settings){.layout = "nonsense"}, NULL),
                      FV_EUSAGE);
     assert_non_null(strstr(fv_err_text(), "'nonsense': valid are auto, folders"));
     assert_int_equal(fv__import(&l, "/dev/null/no", &(struct fv_import_settings){0}, NULL),

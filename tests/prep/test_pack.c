@@ -187,6 +187,117 @@ static void keeps_its_settings_but_not_those_of_the_run(void **state)
     fv_store_close(&store);
 }
 
+/* name, and where it must be: split, and its identity's place */
+static void assert_split(struct fv_store *store, const char *name, enum fv_split split, int holdout)
+{
+    struct fv_store_image image;
+    struct fv_store_label label;
+    uint64_t at;
+    assert_int_equal(fv_store_find(store, name, &at), 0);
+    assert_int_equal(fv_store_image(store, at, &image), 0);
+    assert_int_equal(fv_store_label(store, image.label, &label), 0);
+    assert_int_equal(image.split, split);
+    assert_int_equal(label.holdout, holdout);
+}
+
+static void given_splits_win(void **state)
+{
+    (void)state;
+    struct fv_store *store;
+    char list[4096] = "path,label,split\n";
+    /* p0: trained and validated; p1: test only; p2: nothing is said; p3: of two minds; p4, p5: trained */
+    for (int i = 0; i < IDENTITIES; i++)
+        for (int k = 0; k < IMAGES; k++)
+            snprintf(list + strlen(list), sizeof list - strlen(list), "p%d/%d.pgm,p%d,%s\n", i, k,
+                     i,
+                     i == 0   ? (k < 3 ? "train" : "val")
+                     : i == 1 ? "test"
+                     : i == 2 ? ""
+                     : i == 3 ? (k < 2 ? "train" : "")
+                              : "train");
+    scratch_write("photos/list.csv", list, strlen(list));
+    settings.holdout_ids = 1;
+    settings.val = 1;
+    assert_int_equal(fv_pack_run(&settings, scratch_path("photos/list.csv"), NULL, &result), 0);
+    assert_int_equal(fv_store_open(&store, settings.output), 0);
+    assert_split(store, "p0/0.pgm", FV_SPLIT_TRAIN, 0);
+    assert_split(store, "p0/3.pgm", FV_SPLIT_VAL, 0);
+    assert_split(store, "p1/0.pgm", FV_SPLIT_HOLDOUT, 1);
+    assert_split(store, "p3/0.pgm", FV_SPLIT_TRAIN, 0);
+    for (int k = 2; k < IMAGES;
+         k++) { /* two images to train on are given, so all others may validate */
+        char name[16];
+        snprintf(name, sizeof name, "p3/%d.pgm", k);
+        assert_split(store, name, FV_SPLIT_VAL, 0);
+    }
+    assert_split(store, "p5/4.pgm", FV_SPLIT_TRAIN, 0);
+    fv_store_close(&store);
+    assert_int_equal(result.train_images + result.val_images + result.holdout_images, 30);
+    assert_int_equal(result.packed, 30);
+    assert_int_equal(result.identities, 6);
+}
+
+static void the_rule_chooses_among_those_left(void **state)
+{
+    (void)state;
+    struct fv_store *store;
+    struct fv_store_label label;
+    char list[4096] = "";
+    int held = 0;
+    /* of p0 .. p3 nothing is said, p4 is trained, p5 is held out: half of four are two */
+    for (int i = 0; i < IDENTITIES; i++)
+        for (int k = 0; k < IMAGES; k++)
+            snprintf(list + strlen(list), sizeof list - strlen(list), "p%d/%d.pgm,p%d,%s\n", i, k,
+                     i,
+                     i < 4    ? ""
+                     : i == 4 ? "0"
+                              : "2");
+    scratch_write("photos/list.csv", list, strlen(list));
+    settings.holdout_ids = 0.5;
+    assert_int_equal(fv_pack_run(&settings, scratch_path("photos/list.csv"), NULL, &result), 0);
+    assert_int_equal(result.holdout_identities, 3);
+    assert_int_equal(fv_store_open(&store, settings.output), 0);
+    for (uint64_t i = 0; i < IDENTITIES; i++) {
+        assert_int_equal(fv_store_label(store, i, &label), 0);
+        if (label.name[1] == '4')
+            assert_false(label.holdout);
+        else if (label.name[1] == '5')
+            assert_true(label.holdout);
+        else
+            held += label.holdout;
+    }
+    assert_int_equal(held, 2);
+    fv_store_close(&store);
+}
+
+static void a_wrong_suffix_is_packed_and_remarked_on(void **state)
+{
+    (void)state;
+    size_t n;
+    scratch_pgm("photos/p0/really.png", SIDE, 7);
+    assert_int_equal(pack(), 0);
+    assert_int_equal(result.packed, 31);
+    assert_int_equal(result.misnamed, 1);
+    assert_int_equal(result.rejected, 0);
+    char *text = scratch_read("out/faces.rejects.tsv", &n);
+    assert_non_null(strstr(text, "\n# packed\tp0/really.png\twrong-suffix\tPNM\n"));
+    free(text);
+}
+
+static void a_git_lfs_pointer_is_named(void **state)
+{
+    (void)state;
+    static const char pointer[] = "version https://git-lfs.github.com/spec/v1\n"
+                                  "oid sha256:0123\nsize 12345\n";
+    size_t n;
+    scratch_write("photos/p0/pointer.jpg", pointer, sizeof pointer - 1);
+    assert_int_equal(pack(), 0);
+    assert_int_equal(result.rejected, 1);
+    char *text = scratch_read("out/faces.rejects.tsv", &n);
+    assert_non_null(strstr(text, "\np0/pointer.jpg\tlfs-pointer\t"));
+    free(text);
+}
+
 /* --- threads -------------------------------------------------------------------------------------- */
 
 static void any_number_of_threads_gives_the_same_bytes(void **state)
@@ -404,6 +515,10 @@ int main(void)
         TEST(the_lowest_ranks_are_held_out),
         TEST(validation_leaves_an_image_to_train_on),
         TEST(keeps_its_settings_but_not_those_of_the_run),
+        TEST(given_splits_win),
+        TEST(the_rule_chooses_among_those_left),
+        TEST(a_wrong_suffix_is_packed_and_remarked_on),
+        TEST(a_git_lfs_pointer_is_named),
         TEST(any_number_of_threads_gives_the_same_bytes),
         TEST(refused_files_are_named_and_listed),
         TEST(the_list_may_lie_elsewhere),

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT */
+/* A list of photos as part of a larger layout. */
+#ifndef FV_PREP_IMPORT_LIST_H
+#define FV_PREP_IMPORT_LIST_H
+
+#include "prep/listing.h"
+
+/* Adds the photos of the list at `path` to a listing that has begun: their names are prefix + path, and
+ * their split is `split` where the list gives none. */
+int fv__list_add(struct fv_listing *l, const char *path, const char *prefix, int split);
+
+#endif
