@@ -214,8 +214,13 @@ static int find_photos(struct packing *p, const char *photos, int threads)
 
 static int pack_all(struct packing *p, const struct fv_store_settings *store, int threads)
 {
-    struct fv_pipe pipe = {
-        &p->listing, p->plan.photo, p->plan.photos, store, threads, take_photo, p};
+    const struct fv_pipe pipe = {.listing = &p->listing,
+                                 .photo = p->plan.photo,
+                                 .photos = p->plan.photos,
+                                 .store = store,
+                                 .threads = threads,
+                                 .sink = take_photo,
+                                 .ctx = p};
     begin_identity(p, 0);
     if (p->plan.photos)
         FV_TRY(fv__pipe_run(&pipe));

@@ -1,17 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* The ring between the decoders and the writer.
  *
- * A record carries its image id under its checksum, and an id counts the photos before it that were not
- * refused. So a photo passes through two jobs: decoding, which any thread may do at any time, and encoding,
- * which waits until all photos before it are known to be good or bad. Photo t lives in slot t mod SLOTS
- * and moves through
- *
- *     decoding -> decoded -> (its turn has come: it has an id) -> encoding -> done -> (written) -> free
- *
- * Four cursors say how far each step has come; written <= encode <= settled <= decode <= written + SLOTS.
- * A thread prefers encoding, which makes room, to decoding, which takes it. One lock guards the cursors:
- * it is taken three times a photo, and a photo takes a millisecond. The result does not depend on the
- * number of threads, and memory is bounded by the slots, however slow one photo is.
+ * Photo t lives in slot t mod SLOTS from the moment a thread takes it until its record is written; the threads
+ * take photos in order and finish them in any order, the writer waits for the next one. Two cursors say how
+ * far both are: written <= taken <= written + SLOTS. One lock guards them: it is taken three times a photo,
+ * and a photo takes a millisecond. The result does not depend on the number of threads, and memory is
+ * bounded by the slots, however slow one photo is.
  */
 #include "prep/pack_pipe.h"
 
@@ -29,9 +23,8 @@ enum { SLOTS_PER_THREAD = 8 };
 
 struct slot {
     struct fv_pipe_item item;
-    uint8_t *rgb, *record;
-    uint32_t image;
-    int decoded, done;
+    uint8_t *record;
+    int done;
 };
 
 struct run {
@@ -41,9 +34,8 @@ struct run {
     size_t slots;
     pthread_t *thread;
     pthread_mutex_t lock;
-    pthread_cond_t work, ready; /* for the threads; for the writer */
-    size_t decode, settled, encode, written;
-    uint32_t images;
+    pthread_cond_t room, ready; /* for the threads; for the writer */
+    size_t taken, written;
     int rc; /* the first failure, with its sentence: everybody stops */
     char text[FV_ERR_TEXT_MAX];
 };
@@ -54,6 +46,7 @@ struct hand {
     struct fv_encoder *encoder;
     uint8_t *bytes; /* of the photo as it is stored */
     size_t room;
+    uint8_t *rgb;
 };
 
 static struct slot *slot_of(struct run *r, size_t at)
@@ -68,23 +61,7 @@ static void fail(struct run *r, int rc)
         r->rc = rc;
         fv_err_save(r->text);
     }
-    pthread_cond_broadcast(&r->work);
-    pthread_cond_signal(&r->ready);
-}
-
-/* Gives ids to all decoded photos that have no undecoded one before them. Lock held. */
-static void settle(struct run *r)
-{
-    while (r->settled < r->decode && slot_of(r, r->settled)->decoded) {
-        struct slot *s = slot_of(r, r->settled++);
-        if (s->item.refused)
-            s->done = 1;
-        else
-            s->image = r->images++;
-    }
-    while (r->encode < r->settled && slot_of(r, r->encode)->item.refused)
-        r->encode++;
-    pthread_cond_broadcast(&r->work);
+    pthread_cond_broadcast(&r->room);
     pthread_cond_signal(&r->ready);
 }
 
@@ -104,7 +81,7 @@ static int decode_one(struct run *r, struct hand *h, size_t at)
     fv_trace_end("read", t);
     t = fv_trace_begin();
     if (rc == 0)
-        rc = fv__photo_decode(h->photo, h->bytes, n, s->rgb, &s->item.why);
+        rc = fv__photo_decode(h->photo, h->bytes, n, h->rgb, &s->item.why);
     fv_trace_end("decode", t);
     s->item.unlike = rc == 0 ? unlike_its_name(r->p->photo[at]->name, h->bytes, n) : NULL;
     s->item.refused = rc == 1;
@@ -115,50 +92,55 @@ static int encode_one(struct run *r, struct hand *h, size_t at)
 {
     struct slot *s = slot_of(r, at);
     uint64_t t = fv_trace_begin();
-    int rc = fv_encoder_write(h->encoder, s->rgb, s->record, &s->item.n);
+    int rc = fv_encoder_write(h->encoder, h->rgb, s->record, &s->item.n);
     fv_trace_end("encode", t);
     return rc;
 }
 
-/* The next job of one thread: 1 when there is none left. Lock held on entry and return. */
+/* The next photo, from its bytes to its record. Lock held on entry and return. */
 static int do_next(struct run *r, struct hand *h)
 {
-    size_t at;
-    int rc;
-    if (r->encode < r->settled) {
-        at = r->encode++;
-        while (r->encode < r->settled && slot_of(r, r->encode)->item.refused)
-            r->encode++;
-        pthread_mutex_unlock(&r->lock);
-        rc = encode_one(r, h, at);
-        pthread_mutex_lock(&r->lock);
-        slot_of(r, at)->done = 1;
-        pthread_cond_signal(&r->ready);
-    } else if (r->decode < r->p->photos && r->decode < r->written + r->slots) {
-        at = r->decode++;
-        pthread_mutex_unlock(&r->lock);
-        rc = decode_one(r, h, at);
-        pthread_mutex_lock(&r->lock);
-        slot_of(r, at)->decoded = 1;
-        settle(r);
-    } else if (r->encode == r->p->photos) {
-        return 1;
-    } else {
-        pthread_cond_wait(&r->work, &r->lock);
-        rc = 0;
+    if (r->taken == r->written + r->slots) {
+        pthread_cond_wait(&r->room, &r->lock);
+        return 0;
     }
+    size_t at = r->taken++;
+    if (r->taken == r->p->photos)
+        pthread_cond_broadcast(&r->room); /* nobody waits for another */
+    pthread_mutex_unlock(&r->lock);
+    int rc = decode_one(r, h, at);
+    if (rc == 0 && !slot_of(r, at)->item.refused)
+        rc = encode_one(r, h, at);
+    pthread_mutex_lock(&r->lock);
+    slot_of(r, at)->done = 1;
+    pthread_cond_signal(&r->ready);
     return rc;
+}
+
+static int open_hand(struct hand *h, const struct fv_store_settings *s)
+{
+    size_t pixels = (size_t)s->width * (size_t)s->height * 3;
+    if (!(h->rgb = malloc(pixels)))
+        return fv_err(FV_ENOMEM, "out of memory for a photo");
+    FV_TRY(fv__photo_open(&h->photo, s->width));
+    return fv_encoder_open(&h->encoder, s);
+}
+
+static void close_hand(struct hand *h)
+{
+    fv_encoder_close(&h->encoder);
+    fv__photo_close(&h->photo);
+    free(h->bytes);
+    free(h->rgb);
 }
 
 static void *worker(void *arg)
 {
     struct run *r = arg;
     struct hand h = {0};
-    int rc = fv__photo_open(&h.photo, r->p->store->width);
-    if (rc == 0)
-        rc = fv_encoder_open(&h.encoder, r->p->store);
+    int rc = open_hand(&h, r->p->store);
     pthread_mutex_lock(&r->lock);
-    while (rc == 0 && r->rc == 0) {
+    while (rc == 0 && r->rc == 0 && r->taken < r->p->photos) {
         if (fv_prep_stop)
             rc = fv_err(FV_EINTR, "interrupted");
         else
@@ -167,9 +149,7 @@ static void *worker(void *arg)
     if (rc < 0)
         fail(r, rc);
     pthread_mutex_unlock(&r->lock);
-    fv_encoder_close(&h.encoder);
-    fv__photo_close(&h.photo);
-    free(h.bytes);
+    close_hand(&h);
     return NULL;
 }
 
@@ -190,26 +170,22 @@ static void write_in_order(struct run *r)
             fail(r, rc);
             return;
         }
-        s->decoded = s->done = 0;
+        s->done = 0;
         r->written++;
-        pthread_cond_broadcast(&r->work);
+        pthread_cond_signal(&r->room);
     }
 }
 
 static int prepare(struct run *r, size_t record_bytes)
 {
-    size_t pixels = (size_t)r->p->store->width * (size_t)r->p->store->height * 3;
     for (int pass = 0; pass < 2; pass++) {
         r->slot = fv_arena_take(&r->arena, r->slots * sizeof *r->slot, 64);
         r->thread = fv_arena_take(&r->arena, (size_t)r->p->threads * sizeof *r->thread, 64);
-        uint8_t *rgb = fv_arena_take(&r->arena, r->slots * pixels, 64);
         uint8_t *record = fv_arena_take(&r->arena, r->slots * record_bytes, 64);
         if (pass == 0)
             FV_TRY(fv_arena_commit(&r->arena));
-        for (size_t i = 0; pass == 1 && i < r->slots; i++) {
-            r->slot[i].rgb = rgb + i * pixels;
+        for (size_t i = 0; pass == 1 && i < r->slots; i++)
             r->slot[i].item.record = r->slot[i].record = record + i * record_bytes;
-        }
     }
     return 0;
 }
@@ -236,15 +212,18 @@ int fv__pipe_run(const struct fv_pipe *p)
     FV_TRY(fv_encoder_open(&probe, p->store));
     size_t record_bytes = fv_encoder_bound(probe);
     fv_encoder_close(&probe);
-    struct run r = {.p = p, .slots = (size_t)p->threads * SLOTS_PER_THREAD};
+    struct run r = {.p = p,
+                    .slots = (size_t)p->threads * SLOTS_PER_THREAD,
+                    .taken = p->first,
+                    .written = p->first};
     int rc = prepare(&r, record_bytes);
     if (rc == 0) {
         pthread_mutex_init(&r.lock, NULL);
-        pthread_cond_init(&r.work, NULL);
+        pthread_cond_init(&r.room, NULL);
         pthread_cond_init(&r.ready, NULL);
         rc = run_threads(&r);
         pthread_cond_destroy(&r.ready);
-        pthread_cond_destroy(&r.work);
+        pthread_cond_destroy(&r.room);
         pthread_mutex_destroy(&r.lock);
     }
     fv_arena_free(&r.arena);

@@ -22,7 +22,7 @@ struct fv_pipe_item {
 struct fv_pipe {
     const struct fv_listing *listing;
     const struct fv_listed_photo *const *photo; /* in packing order */
-    size_t photos;
+    size_t photos, first;                       /* the first is the one to begin with */
     const struct fv_store_settings *store;
     int threads;
     /* Called by the thread that runs the pipe, for each photo in order. A negative code stops it. */
@@ -30,7 +30,7 @@ struct fv_pipe {
     void *ctx;
 };
 
-/* Image ids count the photos that were not refused. FV_EINTR on fv_prep_stop. */
+/* FV_EINTR on fv_prep_stop. */
 int fv__pipe_run(const struct fv_pipe *p);
 
 #endif
