@@ -7,7 +7,6 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -54,20 +53,6 @@ static int missing(const char *path)
     return fv_err(FV_ENOTFOUND, "%s: does not exist: 'fvprep pack' makes it", path);
 }
 
-static int check_pages(const char *path, int fd, size_t n)
-{
-    const uint8_t *file = n ? mmap(NULL, n, PROT_READ, MAP_SHARED, fd, 0) : NULL;
-
-    if (file == MAP_FAILED)
-        return fv_err_errno(FV_EIO, "%s: cannot map", path);
-    if (n) /* the pages of the tree lie far apart: what is read around them is not needed */
-        madvise((void *)file, n, MADV_RANDOM);
-    const int rc = fv__pages_check(file, n);
-    if (n)
-        munmap((void *)file, n);
-    return rc < 0 ? fv_err(rc, "%s: %s", path, fv_err_text()) : FV_OK;
-}
-
 int fv__open_file_check(struct fv_open_file *f, const char *path, uint64_t *bytes)
 {
     struct stat st;
@@ -84,7 +69,7 @@ int fv__open_file_check(struct fv_open_file *f, const char *path, uint64_t *byte
     if (rc == FV_OK)
         rc = list(f, path, &st);
     if (rc == FV_OK)
-        rc = check_pages(path, fd, (size_t)st.st_size);
+        rc = fv__pages_check_file(path, fd, (size_t)st.st_size);
     if (rc == FV_OK)
         *bytes = (uint64_t)st.st_size;
     close(fd);

@@ -14,6 +14,8 @@
 #include "common/err.h"
 #include "store/record.h"
 
+#include <sys/mman.h>
+
 #define MAGIC 0xBEEFC0DEu
 
 enum {
@@ -131,4 +133,18 @@ int fv__pages_check(const uint8_t *file, size_t n)
         return FV_OK;
     struct pages f = {file, size, last + 1, last + 1};
     return walk(&f, root, depth);
+}
+
+int fv__pages_check_file(const char *path, int fd, size_t n)
+{
+    const uint8_t *file = n ? mmap(NULL, n, PROT_READ, MAP_SHARED, fd, 0) : NULL;
+
+    if (file == MAP_FAILED)
+        return fv_err_errno(FV_EIO, "%s: cannot map", path);
+    if (n) /* the pages of the tree lie far apart: what is read around them is not needed */
+        madvise((void *)file, n, MADV_RANDOM);
+    const int rc = fv__pages_check(file, n);
+    if (n)
+        munmap((void *)file, n);
+    return rc < 0 ? fv_err(rc, "%s: %s", path, fv_err_text()) : FV_OK;
 }

@@ -12,5 +12,7 @@
  * and there is nothing in it that fv does not write (nested tables, duplicates). Reads the pages of the tree,
  * not those of large values. FV_ECORRUPT or FV_EVERSION; the sentence does not name the file. */
 int fv__pages_check(const uint8_t *file, size_t n);
+/* The same of n bytes of an open file, which the sentence names. */
+int fv__pages_check_file(const char *path, int fd, size_t n);
 
 #endif

@@ -49,6 +49,11 @@ void fv__record_seal(uint8_t *record, const struct fv_record *r)
     fv__put64(record, XXH3_64bits(record + 8, FV_RECORD_HEADER - 8 + (size_t)r->payload_bytes));
 }
 
+uint64_t fv__record_bytes(const uint8_t *record)
+{
+    return FV_RECORD_HEADER + (uint64_t)fv__get32(record + 16);
+}
+
 int fv__record_parse(const uint8_t *p, size_t n, struct fv_record *out)
 {
     if (n < FV_RECORD_HEADER)

@@ -90,6 +90,8 @@ void fv__put64(uint8_t *p, uint64_t v);
 
 /* Fills the header before a payload already in place at record + FV_RECORD_HEADER. */
 void fv__record_seal(uint8_t *record, const struct fv_record *r);
+/* Header and payload together, of a record whose header is there. */
+uint64_t fv__record_bytes(const uint8_t *record);
 /* FV_ECORRUPT says what is wrong: too short, wrong length, wrong checksum. */
 int fv__record_parse(const uint8_t *p, size_t n, struct fv_record *out);
 uint64_t fv__content_hash(const uint8_t *p, size_t n);

@@ -133,24 +133,39 @@ int fv_dict_train(struct fv_dict **out, const struct fv_dict_samples *s, int lev
 
 struct fv_store_writer;
 /* Builds "<path>.part" and renames it on finish, so that <path> is always a whole data set. An existing
- * <path> is FV_EEXIST unless overwrite; a ".part" that a killed run left behind is started anew. */
+ * <path> is FV_EEXIST unless overwrite; a ".part" that an earlier run left behind is started anew. */
 int fv_store_create(struct fv_store_writer **out, const char *path,
                     const struct fv_store_settings *s, int overwrite);
-/* For a dictionary that the settings did not know yet; before the first record that was made with it. */
+/* Goes on with the ".part" that an earlier run left behind, whatever ended it; the finished file has the bytes of
+ * an uninterrupted run. The first *images_kept images need no records: put them again, in order, without. FV_ENOTFOUND
+ * when nothing is left or it was begun with other settings, FV_ECORRUPT when it is damaged: each in a sentence,
+ * and then fv_store_create starts anew. Without a dictionary in the settings, that of the earlier run is taken. */
+int fv_store_resume(struct fv_store_writer **out, const char *path,
+                    const struct fv_store_settings *s, int overwrite, uint64_t *images_kept);
+/* fn is called before each commit, in the thread that puts, with the number of images that it makes durable: a
+ * later fv_store_resume keeps one of the numbers told, the last or the one before it. A negative code from fn ends
+ * the writing. */
+void fv_store_on_commit(struct fv_store_writer *w, int (*fn)(void *ctx, uint64_t images),
+                        void *ctx);
+/* For a dictionary that the settings did not know yet; before the first record. */
 int fv_store_set_dict(struct fv_store_writer *w, const struct fv_dict *dict);
+/* The dictionary's bytes, NULL when there is none: fv_store_resume takes it over from the earlier run. Valid until
+ * the writer is closed. */
+const void *fv_store_writer_dict(const struct fv_store_writer *w, size_t *bytes);
 /* Begins the next label; each needs at least one image. Names ascend among the training identities and
  * among the held-out ones, which follow. FV_EINVAL when the order is broken, FV_EEXIST when the name is
  * taken: after these the writer can go on. */
 int fv_store_put_label(struct fv_store_writer *w, const char *name, int holdout);
-/* Appends the next image, of the label put last. `record` comes from fv_encoder_write; names ascend within a
- * label and none comes twice. Errors as above. */
+/* Appends the next image, of the label put last. `record` comes from fv_encoder_write, or is NULL for one that
+ * fv_store_resume kept; names ascend within a label and none comes twice. Errors as above. */
 int fv_store_put(struct fv_store_writer *w, const uint8_t *record, size_t n, const char *name,
                  enum fv_split split);
 /* Moves an image already put between training and validation: for rules that see all of an identity first. */
 int fv_store_set_split(struct fv_store_writer *w, uint64_t image, enum fv_split split);
-/* Closes in any case; when it fails, an older <path> is as it was and the partial file is gone. */
+/* Closes in any case; when it fails, an older <path> is as it was and the partial file can be resumed. */
 int fv_store_finish(struct fv_store_writer **w);
-void fv_store_abort(struct fv_store_writer **w); /* removes the partial file; accepts NULL */
+void fv_store_abort(struct fv_store_writer **w);   /* leaves what was committed; accepts NULL */
+void fv_store_discard(struct fv_store_writer **w); /* removes the partial file; accepts NULL */
 
 /* Reads and checks every record, its content, the index, the labels and the digest. Bad records are reported by
  * name through r and counted in *bad; returns FV_ECORRUPT if there was any. The calling thread works too

@@ -1,39 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* The writer: records in final order into blocks, blocks into LMDB in key order, tables at the end.
- *
- * LMDB keys sort as bytes, and 'B' stands before the lower-case names of the tables: so all are appended. Only
- * "complete" is put out of order, after everything that it promises.
- */
+/* The writer: records in final order into blocks, blocks into LMDB. The settings go first, so that another run can
+ * tell whether it may go on; the tables, when all records are there (writer_tables.c). */
+#include "store/writer.h"
 #include "common/err.h"
-#include "store/append_file.h"
-#include "store/buffer.h"
 #include "store/codec.h"
 #include "store/dict.h"
-#include "store/digest.h"
-#include "store/name_set.h"
 #include "store/record.h"
-#include "store/store.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 enum { BLOCK_BYTES = 1 << 20 };
-
-struct fv_store_writer {
-    char *path;
-    struct fv_append_file *file;
-    int broken; /* the code of a failure after which nothing more is accepted */
-    struct fv_store_settings settings;
-    char *packed_with;
-    int codec_id;
-    struct fv_buffer block, index, labels;
-    struct fv_name_table image_name, label_name;
-    uint32_t blocks;
-    uint64_t images, label_count, record_bytes, label_first;
-    size_t label_at; /* of the current label in `labels` */
-    int holdout;
-    struct fv_buffer dict;
-};
 
 /* --- names ---------------------------------------------------------------------------------------- */
 
@@ -58,24 +35,70 @@ static int check_name(const struct fv_store_writer *w, size_t table_bytes, const
 
 /* --- blocks --------------------------------------------------------------------------------------- */
 
-static int flush_block(struct fv_store_writer *w)
+struct fv_span fv__writer_block_key(uint8_t key[5], uint32_t block)
 {
-    const uint8_t key[5] = {'B', (uint8_t)(w->blocks >> 24), (uint8_t)(w->blocks >> 16),
-                            (uint8_t)(w->blocks >> 8), (uint8_t)w->blocks};
+    key[0] = 'B';
+    for (int i = 1; i < 5; i++)
+        key[i] = (uint8_t)(block >> (32 - 8 * i));
+    return (struct fv_span){key, 5};
+}
+
+static int put_settings(struct fv_store_writer *w)
+{
+    FV_TRY(fv__append_file_put(w->file, fv__writer_key("fv"), fv__buffer_view(&w->settings)));
+    if (w->dict.n == 0)
+        return FV_OK;
+    return fv__append_file_put(w->file, fv__writer_key("dict"), fv__buffer_view(&w->dict));
+}
+
+int fv__writer_flush_block(struct fv_store_writer *w)
+{
+    uint8_t key[5];
 
     if (w->block.n == 0)
         return FV_OK;
-    FV_TRY(fv__append_file_put(w->file, (struct fv_span){key, sizeof key},
+    if (w->blocks == 0)
+        FV_TRY(put_settings(w));
+    FV_TRY(fv__append_file_put(w->file, fv__writer_block_key(key, w->blocks),
                                fv__buffer_view(&w->block)));
     w->blocks++;
     w->block.n = 0;
+    w->in_file = w->images;
     return FV_OK;
+}
+
+int fv__writer_before_commit(void *writer)
+{
+    const struct fv_store_writer *w = writer;
+    return w->on_commit ? w->on_commit(w->on_commit_ctx, w->in_file) : FV_OK;
+}
+
+void fv_store_on_commit(struct fv_store_writer *w, int (*fn)(void *ctx, uint64_t images), void *ctx)
+{
+    w->on_commit = fn;
+    w->on_commit_ctx = ctx;
+}
+
+void fv__store_set_grain(struct fv_store_writer *w, size_t block_bytes, size_t commit_bytes)
+{
+    w->block_bytes = block_bytes;
+    fv__append_file_set_grain(w->file, commit_bytes);
 }
 
 /* --- open ----------------------------------------------------------------------------------------- */
 
-static int init(struct fv_store_writer *w, const char *path, const struct fv_store_settings *s,
-                int overwrite)
+static int make_settings(struct fv_buffer *b, const struct fv_store_writer *w, const char *text)
+{
+    const uint32_t fixed[] = {FV_STORE_VERSION, (uint32_t)w->width, (uint32_t)w->height,
+                              (uint32_t)w->codec_id, (uint32_t)strlen(text)};
+
+    FV_TRY(fv__buffer_append(b, "FVSTORE2", 8));
+    for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++)
+        FV_TRY(fv__buffer_append32(b, fixed[i]));
+    return fv__buffer_append(b, text, strlen(text));
+}
+
+static int init(struct fv_store_writer *w, const char *path, const struct fv_store_settings *s)
 {
     const struct fv_codec *codec = fv__codec_by_name(s->codec);
 
@@ -85,28 +108,38 @@ static int init(struct fv_store_writer *w, const char *path, const struct fv_sto
         return fv_err(FV_EINVAL, "images of %dx%d: sides must be within 1 to %d pixels", s->width,
                       s->height, FV_SIDE_MAX);
     w->codec_id = codec->id;
-    w->settings = *s;
+    w->width = s->width;
+    w->height = s->height;
+    w->block_bytes = BLOCK_BYTES;
     w->path = strdup(path);
-    w->packed_with = strdup(s->packed_with ? s->packed_with : "");
-    if (!w->path || !w->packed_with)
+    if (!w->path)
         return fv_err(FV_ENOMEM, "out of memory");
     FV_TRY(fv_store_set_dict(w, s->dict));
-    return fv__append_file_create(&w->file, path, overwrite);
+    return make_settings(&w->settings, w, s->packed_with ? s->packed_with : "");
+}
+
+int fv__writer_make(struct fv_store_writer **out, const char *path,
+                    const struct fv_store_settings *s)
+{
+    *out = calloc(1, sizeof **out);
+    if (!*out)
+        return fv_err(FV_ENOMEM, "out of memory");
+    const int rc = init(*out, path, s);
+    if (rc < 0)
+        fv_store_abort(out);
+    return rc;
 }
 
 int fv_store_create(struct fv_store_writer **out, const char *path,
                     const struct fv_store_settings *s, int overwrite)
 {
-    *out = NULL;
-    struct fv_store_writer *w = calloc(1, sizeof *w);
-    if (!w)
-        return fv_err(FV_ENOMEM, "out of memory");
-    const int rc = init(w, path, s, overwrite);
+    FV_TRY(fv__writer_make(out, path, s));
+    const int rc = fv__append_file_create(&(*out)->file, path, overwrite);
     if (rc < 0) {
-        fv_store_abort(&w);
+        fv_store_abort(out);
         return rc;
     }
-    *out = w;
+    fv__append_file_before_commit((*out)->file, fv__writer_before_commit, *out);
     return FV_OK;
 }
 
@@ -117,6 +150,7 @@ void fv_store_abort(struct fv_store_writer **writer)
     if (!w)
         return;
     fv__append_file_close(&w->file);
+    fv__buffer_free(&w->settings);
     fv__buffer_free(&w->dict);
     fv__buffer_free(&w->block);
     fv__buffer_free(&w->index);
@@ -124,7 +158,6 @@ void fv_store_abort(struct fv_store_writer **writer)
     fv__name_table_free(&w->image_name);
     fv__name_table_free(&w->label_name);
     free(w->path);
-    free(w->packed_with);
     free(w);
     *writer = NULL;
 }
@@ -133,20 +166,35 @@ int fv_store_set_dict(struct fv_store_writer *w, const struct fv_dict *dict)
 {
     const struct fv_span bytes = fv__dict_bytes(dict);
 
+    if (w->images > 0 || w->kept > 0)
+        return fv_err(FV_EINVAL, "%s: a dictionary after the first record", w->path);
     w->dict.n = 0;
     return fv__buffer_append(&w->dict, bytes.p, bytes.n);
 }
 
+void fv_store_discard(struct fv_store_writer **w)
+{
+    if (*w)
+        fv__append_file_discard(&(*w)->file);
+    fv_store_abort(w);
+}
+
+const void *fv_store_writer_dict(const struct fv_store_writer *w, size_t *bytes)
+{
+    *bytes = w->dict.n;
+    return w->dict.n ? w->dict.p : NULL;
+}
+
 /* --- content -------------------------------------------------------------------------------------- */
 
-static int still_usable(const struct fv_store_writer *w)
+int fv__writer_usable(const struct fv_store_writer *w)
 {
     return w->broken ? fv_err(w->broken, "%s: an earlier failure ended the writing", w->path)
                      : FV_OK;
 }
 
 /* Completes the entry of the label put last. */
-static int end_label(struct fv_store_writer *w)
+int fv__writer_end_label(struct fv_store_writer *w)
 {
     if (w->label_count == 0)
         return FV_OK;
@@ -192,8 +240,8 @@ static int append_label(struct fv_store_writer *w, const char *name, int holdout
 
 int fv_store_put_label(struct fv_store_writer *w, const char *name, int holdout)
 {
-    FV_TRY(still_usable(w));
-    FV_TRY(end_label(w));
+    FV_TRY(fv__writer_usable(w));
+    FV_TRY(fv__writer_end_label(w));
     FV_TRY(check_label(w, name, holdout != 0));
     const int rc = append_label(w, name, holdout != 0);
     w->broken = rc == FV_EEXIST ? FV_OK : rc;
@@ -203,12 +251,21 @@ int fv_store_put_label(struct fv_store_writer *w, const char *name, int holdout)
 static int check_record(const struct fv_store_writer *w, const uint8_t *record, size_t n,
                         struct fv_record *r)
 {
+    if (w->images < w->kept || w->complete)
+        return fv_err(FV_EINVAL, "%s: a record for image %llu, where %llu images are kept", w->path,
+                      (unsigned long long)w->images, (unsigned long long)w->kept);
     FV_TRY(fv__record_parse(record, n, r));
-    if (r->width != w->settings.width || r->height != w->settings.height || r->codec != w->codec_id)
+    if (r->width != w->width || r->height != w->height || r->codec != w->codec_id)
         return fv_err(FV_EINVAL, "%s: a record of %dx%d, codec %d, where %dx%d, codec %d, belongs",
-                      w->path, r->width, r->height, r->codec, w->settings.width, w->settings.height,
-                      w->codec_id);
+                      w->path, r->width, r->height, r->codec, w->width, w->height, w->codec_id);
     return FV_OK;
+}
+
+static int check_kept(const struct fv_store_writer *w, const char *name)
+{
+    if (w->images < w->kept)
+        return FV_OK;
+    return fv_err(FV_EINVAL, "%s: image %s has no record, and none is kept", w->path, name);
 }
 
 static int check_image(const struct fv_store_writer *w, const char *name, enum fv_split split)
@@ -227,18 +284,39 @@ static int check_image(const struct fv_store_writer *w, const char *name, enum f
     return FV_OK;
 }
 
+static int add_name(struct fv_store_writer *w, const char *name)
+{
+    const int taken = fv__name_table_add(&w->image_name, name);
+    return taken > 0 ? fv_err(FV_EEXIST, "%s: there are two images %s", w->path, name) : taken;
+}
+
+/* An image that an earlier run committed: only what its record does not say is missing. */
+static int append_kept(struct fv_store_writer *w, const char *name, enum fv_split split)
+{
+    uint8_t *entry = w->index.p + w->images * FV_INDEX_ENTRY;
+    struct fv_index_entry e;
+
+    FV_TRY(add_name(w, name));
+    fv__index_parse(entry, &e);
+    e.label = (uint32_t)w->label_count - 1;
+    e.split = split;
+    fv__index_write(entry, &e);
+    w->record_bytes += e.bytes;
+    w->images++;
+    return FV_OK;
+}
+
 static int append_image(struct fv_store_writer *w, const uint8_t *record, size_t n,
                         uint64_t content, const char *name, enum fv_split split)
 {
     static const uint8_t zero[FV_RECORD_ALIGN];
     uint8_t entry[FV_INDEX_ENTRY];
 
-    const int taken = fv__name_table_add(&w->image_name, name);
-    FV_TRY(taken);
-    if (taken)
-        return fv_err(FV_EEXIST, "%s: there are two images %s", w->path, name);
-    if (w->block.n && w->block.n + n > BLOCK_BYTES)
-        FV_TRY(flush_block(w));
+    FV_TRY(add_name(w, name));
+    if (w->block.n && w->block.n + n > w->block_bytes) {
+        FV_TRY(fv__writer_flush_block(w));
+        FV_TRY(fv__append_file_cut(w->file));
+    }
     const struct fv_index_entry e = {.block = w->blocks,
                                      .offset = (uint32_t)w->block.n,
                                      .bytes = (uint32_t)n,
@@ -257,12 +335,13 @@ static int append_image(struct fv_store_writer *w, const uint8_t *record, size_t
 int fv_store_put(struct fv_store_writer *w, const uint8_t *record, size_t n, const char *name,
                  enum fv_split split)
 {
-    struct fv_record r;
+    struct fv_record r = {0};
 
-    FV_TRY(still_usable(w));
-    FV_TRY(check_record(w, record, n, &r));
+    FV_TRY(fv__writer_usable(w));
+    FV_TRY(record ? check_record(w, record, n, &r) : check_kept(w, name));
     FV_TRY(check_image(w, name, split));
-    const int rc = append_image(w, record, n, r.content, name, split);
+    const int rc =
+        record ? append_image(w, record, n, r.content, name, split) : append_kept(w, name, split);
     w->broken = rc == FV_EEXIST ? FV_OK : rc;
     return rc;
 }
@@ -283,98 +362,4 @@ int fv_store_set_split(struct fv_store_writer *w, uint64_t image, enum fv_split 
     e.split = split;
     fv__index_write(entry, &e);
     return FV_OK;
-}
-
-/* --- finish --------------------------------------------------------------------------------------- */
-
-static int make_settings(struct fv_buffer *b, const struct fv_store_writer *w)
-{
-    const uint32_t fixed[] = {FV_STORE_VERSION, (uint32_t)w->settings.width,
-                              (uint32_t)w->settings.height, (uint32_t)w->codec_id,
-                              (uint32_t)strlen(w->packed_with)};
-
-    FV_TRY(fv__buffer_append(b, "FVSTORE2", 8));
-    for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++)
-        FV_TRY(fv__buffer_append32(b, fixed[i]));
-    return fv__buffer_append(b, w->packed_with, strlen(w->packed_with));
-}
-
-static int make_labels(struct fv_buffer *b, const struct fv_store_writer *w)
-{
-    FV_TRY(fv__buffer_append32(b, (uint32_t)w->label_count));
-    return fv__buffer_append(b, w->labels.p, w->labels.n);
-}
-
-static int make_names(struct fv_buffer *b, const struct fv_store_writer *w)
-{
-    FV_TRY(fv__buffer_append(b, w->image_name.offset.p, w->image_name.offset.n));
-    FV_TRY(fv__buffer_append64(b, w->image_name.pool.n));
-    return fv__buffer_append(b, w->image_name.pool.p, w->image_name.pool.n);
-}
-
-static struct fv_span key(const char *name)
-{
-    return (struct fv_span){(const uint8_t *)name, strlen(name)};
-}
-
-static int put_tables(struct fv_store_writer *w, const struct fv_tables *t)
-{
-    uint8_t complete[FV_COMPLETE_BYTES];
-    struct fv_complete_record c = {
-        .images = w->images,
-        .labels = w->label_count,
-        .blocks = w->blocks,
-        .record_bytes = w->record_bytes,
-    };
-
-    FV_TRY(fv__tables_digest(&c.digest, t));
-    FV_TRY(fv__tables_checksum(&c.tables, t));
-    fv__complete_write(complete, &c);
-    if (t->dict.n)
-        FV_TRY(fv__append_file_put(w->file, key("dict"), t->dict));
-    FV_TRY(fv__append_file_put(w->file, key("fv"), t->settings));
-    FV_TRY(fv__append_file_put(w->file, key("index"), t->index));
-    FV_TRY(fv__append_file_put(w->file, key("labels"), t->labels));
-    FV_TRY(fv__append_file_put(w->file, key("names"), t->names));
-    return fv__append_file_put_last(w->file, key("complete"),
-                                    (struct fv_span){complete, sizeof complete});
-}
-
-static int make_and_put_tables(struct fv_store_writer *w)
-{
-    struct fv_buffer settings = {0}, labels = {0}, names = {0};
-
-    int rc = make_settings(&settings, w);
-    if (rc >= 0)
-        rc = make_labels(&labels, w);
-    if (rc >= 0)
-        rc = make_names(&names, w);
-    const struct fv_tables t = {fv__buffer_view(&settings), fv__buffer_view(&w->index),
-                                fv__buffer_view(&labels), fv__buffer_view(&names),
-                                fv__buffer_view(&w->dict)};
-    if (rc >= 0)
-        rc = put_tables(w, &t);
-    fv__buffer_free(&settings);
-    fv__buffer_free(&labels);
-    fv__buffer_free(&names);
-    return rc;
-}
-
-static int finish(struct fv_store_writer *w)
-{
-    FV_TRY(still_usable(w));
-    FV_TRY(end_label(w));
-    if (w->images == 0)
-        return fv_err(FV_EINVAL, "%s: no image was packed", w->path);
-    FV_TRY(flush_block(w));
-    FV_TRY(make_and_put_tables(w));
-    return fv__append_file_finish(w->file);
-}
-
-int fv_store_finish(struct fv_store_writer **w)
-{
-    const int rc = finish(*w);
-
-    fv_store_abort(w);
-    return rc;
 }

@@ -141,7 +141,7 @@ static int put_until_full(struct fv_store_writer *w, uint8_t *record, struct fv_
     return rc;
 }
 
-/* The disk gives no more than 8 MiB: the writer learns it when its first 64 MiB go out. */
+/* The disk gives no more than 8 MiB: the writer learns it when its first 16 MiB go out. */
 static void after_a_failed_put_nothing_is_finished(void **state)
 {
     enum { LARGE = 4 << 20 };
@@ -162,11 +162,11 @@ static void after_a_failed_put_nothing_is_finished(void **state)
     const int rc = put_until_full(w, record, &r, 40);
     setrlimit(RLIMIT_FSIZE, &saved);
     signal(SIGXFSZ, SIG_DFL);
-    check(rc, FV_EIO, "cannot write");
+    check(rc, FV_EFULL, "cannot write");
     free(record);
-    check(put(w, 0, "a/5", FV_SPLIT_TRAIN), FV_EIO, "an earlier failure ended the writing");
-    check(fv_store_put_label(w, "b", 0), FV_EIO, "an earlier failure ended the writing");
-    check(fv_store_finish(&w), FV_EIO, "an earlier failure ended the writing");
+    check(put(w, 0, "a/5", FV_SPLIT_TRAIN), FV_EFULL, "an earlier failure ended the writing");
+    check(fv_store_put_label(w, "b", 0), FV_EFULL, "an earlier failure ended the writing");
+    check(fv_store_finish(&w), FV_EFULL, "an earlier failure ended the writing");
     assert_null(w);
     assert_int_equal(access(part, F_OK), -1);
     check_holds(1, 1);
