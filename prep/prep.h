@@ -56,6 +56,30 @@ void fv_synth_defaults(struct fv_synth_settings *s);
 /* Writes <output>/id0001/0001.jpg ...: the same bytes for any number of threads. */
 int fv_synth_run(const struct fv_synth_settings *s, const struct fv_report *r);
 
+struct fv_export_settings {
+    const char *output; /* folder */
+    const char *format; /* "folders", "rec", "tar" */
+    const char *image;  /* "auto", "png", "jpeg" */
+    int64_t quality;    /* of JPEGs that are made; 0: that of codec jpeg */
+    const char *split;  /* "all", or one of fv_split_names */
+    int flat;           /* folders: one tree instead of one a split */
+    int shuffle;        /* tar: in the random order of seed (1) */
+    int64_t seed;
+    int64_t shard_bytes; /* tar: a shard is no longer unless its only sample is; 0: 1 GB */
+    int64_t threads;     /* 0: all */
+};
+extern const struct fv_opt fv_export_opts[];
+void fv_export_defaults(struct fv_export_settings *s);
+
+struct fv_export_result {
+    uint64_t images, image_bytes;
+    const char *kind; /* "png" */
+    double seconds;
+};
+/* Writes the images of a data set into a new folder: whole or not at all. */
+int fv_export_run(const struct fv_export_settings *s, const char *store, const struct fv_report *r,
+                  struct fv_export_result *out);
+
 /* Set by a signal handler: stop soon, clean up, return FV_EINTR. */
 extern volatile sig_atomic_t fv_prep_stop;
 

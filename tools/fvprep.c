@@ -10,69 +10,13 @@
 #include "prep/prep.h"
 #include "store/store.h"
 #include "tools/command.h"
+#include "tools/fvprep_export.h"
+#include "tools/fvprep_talk.h"
 #include "tools/results.h"
 
 #include <inttypes.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* --- what all subcommands share ------------------------------------------------------------------- */
-
-struct talk {
-    int quiet, json;
-};
-
-#define FIELD(f) offsetof(struct talk, f)
-/* clang-format off */
-static const struct fv_opt talk_opts[] = {
-    {"json", 0, FV_OPT_FLAG, 0, FIELD(json), NULL, "print the result as JSON", 0, 0, NULL},
-    {"quiet", 'q', FV_OPT_FLAG, 0, FIELD(quiet), NULL, "only the result, warnings and errors", 0, 0, NULL},
-    {.name = NULL},
-};
-/* of commands that tell no progress */
-static const struct fv_opt brief_opts[] = {
-    {"json", 0, FV_OPT_FLAG, 0, FIELD(json), NULL, "print the result as JSON", 0, 0, NULL},
-    {.name = NULL},
-};
-/* clang-format on */
-#undef FIELD
-
-/* 1 when --help was asked for and printed. */
-static int parse(const struct fv_command *cmd, const struct fv_opt *opts, void *settings,
-                 const struct fv_opt *output, struct talk *talk, int argc, char **argv,
-                 struct fv_args *args)
-{
-    struct fv_opt_group groups[] = {{"options", opts, settings}, {"output", output, talk}};
-    const struct fv_opt_group *first = opts ? groups : groups + 1;
-    int n = opts ? 2 : 1;
-    *talk = (struct talk){0};
-    FV_TRY(fv_opt_parse(cmd, first, n, argc, argv, args));
-    if (args->help)
-        fv_opt_help(cmd, first, n, stdout);
-    return args->help;
-}
-
-static const struct fv_report *console(const struct fv_command *cmd, const struct talk *talk)
-{
-    return fv_console_report(cmd->name, talk->quiet ? 1 : 2);
-}
-
-static void on_signal(int number)
-{
-    (void)number;
-    fv_prep_stop = 1;
-}
-
-/* The first Ctrl-C asks to stop and clean up; the second one kills. */
-static void stop_on_signals(void)
-{
-    struct sigaction act = {.sa_handler = on_signal, .sa_flags = SA_RESTART | SA_RESETHAND};
-    sigemptyset(&act.sa_mask);
-    sigaction(SIGINT, &act, NULL);
-    sigaction(SIGTERM, &act, NULL);
-    sigaction(SIGHUP, &act, NULL);
-}
 
 static double ratio(uint64_t a, uint64_t b)
 {
@@ -127,11 +71,11 @@ static int run_pack(int argc, char **argv)
     struct talk talk;
     struct fv_args args;
     fv_pack_defaults(&s);
-    int rc = parse(&pack_cmd, fv_pack_opts, &s, talk_opts, &talk, argc, argv, &args);
+    int rc = talk_parse(&pack_cmd, fv_pack_opts, &s, talk_opts, &talk, argc, argv, &args);
     if (rc)
         return rc;
-    stop_on_signals();
-    FV_TRY(fv_pack_run(&s, args.arg[0], console(&pack_cmd, &talk), &result));
+    talk_stop_on_signals();
+    FV_TRY(fv_pack_run(&s, args.arg[0], talk_console(&pack_cmd, &talk), &result));
     fv_console_endline();
     print_packed(&s, &result, talk.json);
     return 0;
@@ -159,11 +103,11 @@ static int run_synth(int argc, char **argv)
     struct talk talk;
     struct fv_args args;
     fv_synth_defaults(&s);
-    int rc = parse(&synth_cmd, fv_synth_opts, &s, talk_opts, &talk, argc, argv, &args);
+    int rc = talk_parse(&synth_cmd, fv_synth_opts, &s, talk_opts, &talk, argc, argv, &args);
     if (rc)
         return rc;
-    stop_on_signals();
-    FV_TRY(fv_synth_run(&s, console(&synth_cmd, &talk)));
+    talk_stop_on_signals();
+    FV_TRY(fv_synth_run(&s, talk_console(&synth_cmd, &talk)));
     fv_console_endline();
     results_int(&r, "identities", (uint64_t)s.identities, NULL);
     results_int(&r, "images", (uint64_t)(s.identities * s.images), NULL);
@@ -241,7 +185,7 @@ static int run_info(int argc, char **argv)
     struct fv_args args;
     struct fv_store *store;
     double images_per_s;
-    int rc = parse(&info_cmd, NULL, NULL, brief_opts, &talk, argc, argv, &args);
+    int rc = talk_parse(&info_cmd, NULL, NULL, talk_brief_opts, &talk, argc, argv, &args);
     if (rc)
         return rc;
     FV_TRY(fv_store_open(&store, args.arg[0]));
@@ -280,12 +224,12 @@ static int run_verify(int argc, char **argv)
     struct fv_args args;
     struct fv_store *store;
     uint64_t bad = 0;
-    int rc = parse(&verify_cmd, verify_opts, &s, talk_opts, &talk, argc, argv, &args);
+    int rc = talk_parse(&verify_cmd, verify_opts, &s, talk_opts, &talk, argc, argv, &args);
     if (rc)
         return rc;
     FV_TRY(fv_store_open(&store, args.arg[0]));
     rc = fv_store_verify(store, s.threads ? (int)s.threads : fv_cpu_count(),
-                         console(&verify_cmd, &talk), &bad);
+                         talk_console(&verify_cmd, &talk), &bad);
     fv_console_endline();
     if (rc == 0 || bad) {
         struct results r = {0};
@@ -356,11 +300,11 @@ static int run_pairs(int argc, char **argv)
     struct talk talk;
     struct fv_args args;
     struct fv_store *store;
-    int rc = parse(&pairs_cmd, pairs_opts, &s, brief_opts, &talk, argc, argv, &args);
+    int rc = talk_parse(&pairs_cmd, pairs_opts, &s, talk_brief_opts, &talk, argc, argv, &args);
     if (rc)
         return rc;
     FV_TRY(fv_store_open(&store, args.arg[0]));
-    rc = make_pairs(store, &s, console(&pairs_cmd, &talk), talk.json);
+    rc = make_pairs(store, &s, talk_console(&pairs_cmd, &talk), talk.json);
     fv_store_close(&store);
     return rc;
 }
@@ -371,7 +315,7 @@ int main(int argc, char **argv)
 {
     static const struct tool_command commands[] = {
         {&pack_cmd, run_pack},     {&synth_cmd, run_synth}, {&info_cmd, run_info},
-        {&verify_cmd, run_verify}, {&pairs_cmd, run_pairs},
+        {&verify_cmd, run_verify}, {&pairs_cmd, run_pairs}, {&fvprep_export_cmd, fvprep_export},
     };
     return tool_main("fvprep", "Photos to a data set, and questions about one.", commands,
                      sizeof commands / sizeof commands[0], argc, argv);

@@ -2,7 +2,7 @@
 # The distribution packages that fv needs, for the scripts beside this file. To be sourced.
 
 BUILD_PACKAGES="gcc meson ninja-build pkg-config libc6-dev liblmdb-dev libzstd-dev libxxhash-dev libjpeg-dev
-    libjansson-dev libvips-dev libdnnl-dev gnuplot-nox"
+    libjansson-dev libspng-dev libvips-dev libdnnl-dev gnuplot-nox"
 TEST_PACKAGES="python3 clang clang-format-14 libcmocka-dev libasan8 libubsan1 libtsan2"
 
 # install_packages NAME...: installs those that are missing, as root or with sudo.

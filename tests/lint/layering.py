@@ -31,6 +31,7 @@ THIRD = [  # pattern of a header, where it may be included
     (r"zstd\.h|zdict\.h", r"store/"),
     (r"xxhash\.h", r"store/"),
     (r"vips/.*", r"prep/"),
+    (r"spng\.h", r"prep/image_png\.c"),
     (r"jpeglib\.h|jerror\.h", r"store/codec_jpeg\.c|prep/photo_jpeg\.c"),
     (r"(oneapi/dnnl/)?dnnl.*", r"trainer/backend_cpu"),
     (r"cuda.*|cudnn.*|cublas.*|nccl\.h", r"trainer/cuda/"),
