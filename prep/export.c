@@ -10,6 +10,7 @@
 #include "common/rng.h"
 #include "prep/new_folder.h"
 #include "prep/ordered.h"
+#include "store/coder.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -114,8 +115,15 @@ static int make_file(void *ctx, void *hand, uint64_t job, void *slot)
 {
     const struct exporting *x = ctx;
     struct hand *h = hand;
-    FV_TRY(fv_decoder_read(h->decoder, x->image[job], h->rgb));
-    return h->file->encode(h->ctx, h->rgb, slot);
+    struct fv_buffer *file = slot;
+    struct fv_span content;
+    if (!x->as_it_is) {
+        FV_TRY(fv__decoder_prove(h->decoder, x->image[job], h->rgb));
+        return h->file->encode(h->ctx, h->rgb, file);
+    }
+    FV_TRY(fv__decoder_content(h->decoder, x->image[job], &content));
+    file->n = 0;
+    return fv__buffer_append(file, content.p, content.n);
 }
 
 static void close_slot(void *slot)
@@ -188,9 +196,11 @@ static int find_image_file(struct exporting *x)
         return fv_err(FV_EUSAGE, "--image: unknown kind '%s': valid are %s", name, valid);
     x->as_it_is = strcmp(x->file->name, codec) == 0;
     x->e.suffix = x->file->suffix;
-    if (x->e.s->quality && (x->as_it_is || !x->file->takes_quality))
-        return fv_err(FV_EUSAGE, "--quality: the %s files of this set are made without loss",
+    if (x->e.s->quality && x->as_it_is)
+        return fv_err(FV_EUSAGE, "--quality: this set holds its %s files as they are",
                       x->file->name);
+    if (x->e.s->quality && !x->file->takes_quality)
+        return fv_err(FV_EUSAGE, "--quality: %s files have none", x->file->name);
     return 0;
 }
 

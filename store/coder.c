@@ -170,12 +170,11 @@ void fv_decoder_close(struct fv_decoder **d)
     *d = NULL;
 }
 
-static int read_record(struct fv_decoder *d, uint64_t image, uint8_t *rgb, int prove)
+static int unpack_record(struct fv_decoder *d, uint64_t image, int prove, size_t *n)
 {
     struct coder *c = &d->c;
     struct fv_stored stored;
     struct fv_record r;
-    size_t n;
 
     FV_TRY(fv__store_record(d->store, image, &stored));
     FV_TRY(fv__record_parse(stored.record.p, stored.record.n, &r));
@@ -183,16 +182,15 @@ static int read_record(struct fv_decoder *d, uint64_t image, uint8_t *rgb, int p
         r.codec != c->codec->id)
         return fv_err(FV_ECORRUPT, "the record belongs to another image or data set");
     FV_TRY(fv__frame_unpack(c->frame, c->dict, (struct fv_span){r.payload, r.payload_bytes},
-                            c->content, c->room, &n));
-    if (prove && fv__content_hash(c->content, n) != r.content)
+                            c->content, c->room, n));
+    if (prove && fv__content_hash(c->content, *n) != r.content)
         return fv_err(FV_ECORRUPT, "its content is not what was packed");
-    return c->codec->decode(c->ctx, c->content, n, rgb);
+    return FV_OK;
 }
 
-/* Puts file and image in front of what read_record says. */
-static int read_image(struct fv_decoder *d, uint64_t image, uint8_t *rgb, int prove)
+/* Puts file and image in front of what was wrong. */
+static int explain(const struct fv_decoder *d, uint64_t image, int rc)
 {
-    const int rc = read_record(d, image, rgb, prove);
     struct fv_store_image im;
 
     if (rc >= 0)
@@ -205,6 +203,16 @@ static int read_image(struct fv_decoder *d, uint64_t image, uint8_t *rgb, int pr
                   im.name, why);
 }
 
+static int read_image(struct fv_decoder *d, uint64_t image, uint8_t *rgb, int prove)
+{
+    size_t n;
+    int rc = unpack_record(d, image, prove, &n);
+
+    if (rc >= 0)
+        rc = d->c.codec->decode(d->c.ctx, d->c.content, n, rgb);
+    return explain(d, image, rc);
+}
+
 int fv_decoder_read(struct fv_decoder *d, uint64_t image, uint8_t *rgb)
 {
     return read_image(d, image, rgb, 0);
@@ -213,4 +221,13 @@ int fv_decoder_read(struct fv_decoder *d, uint64_t image, uint8_t *rgb)
 int fv__decoder_prove(struct fv_decoder *d, uint64_t image, uint8_t *rgb)
 {
     return read_image(d, image, rgb, 1);
+}
+
+int fv__decoder_content(struct fv_decoder *d, uint64_t image, struct fv_span *content)
+{
+    size_t n = 0;
+    const int rc = unpack_record(d, image, 1, &n);
+
+    *content = (struct fv_span){d->c.content, n};
+    return explain(d, image, rc);
 }

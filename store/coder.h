@@ -15,5 +15,7 @@ struct fv_span fv__encoder_content(const struct fv_encoder *e);
 
 /* As fv_decoder_read, and checks that the content has the hash that the index promises. */
 int fv__decoder_prove(struct fv_decoder *d, uint64_t image, uint8_t *rgb);
+/* What its codec made of the image, checked like that; valid until the next call. */
+int fv__decoder_content(struct fv_decoder *d, uint64_t image, struct fv_span *content);
 
 #endif
