@@ -2,9 +2,10 @@
 /* A member is a block of text fields, then its bytes in whole blocks; two blocks of zeros end the archive.
  *
  *     0  name[100]     100  mode[8]     108  uid[8]     116  gid[8]     124  size[12]     136  mtime[12]
- *   148  checksum[8]   156  type '0'    257  "ustar\0"  263  "00"
+ *   148  checksum[8]   156  type '0'    257  "ustar\0"  263  "00"        329  device[8]    337  device[8]
  *
- * Numbers are octal digits and a zero byte. The checksum is the sum of all bytes with its own as blanks.
+ * Numbers are octal digits and a zero byte. The checksum is the sum of all bytes with its own as blanks. The bytes
+ * are those of GNU tar's --format=ustar.
  */
 #include "prep/tar_file.h"
 
@@ -56,6 +57,8 @@ static void make_header(char h[FV_TAR_BLOCK], const char *name, size_t n)
     h[156] = '0';
     memcpy(h + 257, "ustar", 6);
     memcpy(h + 263, "00", 2);
+    memcpy(h + 329, "0000000", 8);
+    memcpy(h + 337, "0000000", 8);
     for (int i = 0; i < FV_TAR_BLOCK; i++)
         sum += (unsigned char)h[i];
     snprintf(h + 148, 8, "%06o", sum);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* The row of `fvprep export` in the table of subcommands. */
 #ifndef FV_TOOLS_FVPREP_EXPORT_H
 #define FV_TOOLS_FVPREP_EXPORT_H
 
