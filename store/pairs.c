@@ -3,6 +3,7 @@
 #include "common/err.h"
 #include "common/fs.h"
 #include "common/rng.h"
+#include "store/pair_format.h"
 #include "store/store.h"
 
 #include <stdio.h>
@@ -10,15 +11,13 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { LIST_LIMIT = 1 << 30 };
-
 void fv_pairs_free(struct fv_pairs *p)
 {
     free(p->pair);
     *p = (struct fv_pairs){0};
 }
 
-static int push(struct fv_pairs *p, size_t *room, struct fv_pair pair)
+int fv__pairs_push(struct fv_pairs *p, size_t *room, struct fv_pair pair)
 {
     if (p->n == *room) {
         const size_t more = *room ? 2 * *room : 1024;
@@ -104,8 +103,9 @@ static int add_genuine(struct fv_pairs *out, size_t *room, const struct pool *p,
             if (round >= all)
                 continue;
             unrank(fv_rng_permute(seed ^ 0x67656e75696e65u, (uint32_t)l, all, round), m, &a, &b);
-            FV_TRY(push(out, room,
-                        (struct fv_pair){p->image[p->first[l] + a], p->image[p->first[l] + b], 1}));
+            FV_TRY(fv__pairs_push(
+                out, room,
+                (struct fv_pair){p->image[p->first[l] + a], p->image[p->first[l] + b], 0, 1}));
             added++;
         }
     }
@@ -147,7 +147,8 @@ static int add_impostor(struct fv_pairs *out, size_t *room, const struct pool *p
     }
     int rc = FV_OK;
     for (size_t i = 0; i < n && rc >= 0; i++)
-        rc = push(out, room, (struct fv_pair){(uint32_t)(key[i] >> 32), (uint32_t)key[i], 0});
+        rc = fv__pairs_push(out, room,
+                            (struct fv_pair){(uint32_t)(key[i] >> 32), (uint32_t)key[i], 0, 0});
     free(key);
     return rc;
 }
@@ -193,71 +194,6 @@ int fv_pairs_make(struct fv_pairs *out, const struct fv_store *s, int split, siz
 }
 
 /* --- text ----------------------------------------------------------------------------------------- */
-
-/* Cuts the last field off; tabs separate where there is one, else blanks. */
-static char *last_field(char *line, char separator)
-{
-    char *at = strrchr(line, separator);
-
-    if (!at)
-        return NULL;
-    char *field = at + 1;
-    while (at > line && at[-1] == separator)
-        at--;
-    *at = '\0';
-    return field;
-}
-
-static int read_line(struct fv_pairs *out, size_t *room, struct fv_store *s, char *line,
-                     const char *where)
-{
-    const char separator = strchr(line, '\t') ? '\t' : ' ';
-    uint64_t a, b;
-
-    line += *line == '\t';
-    char *same = last_field(line, separator);
-    char *second = same ? last_field(line, separator) : NULL;
-    if (!second || !*line || strchr(line, separator))
-        return fv_err(FV_ECORRUPT, "%s is not 'path1 path2 0|1'", where);
-    if (strcmp(same, "0") != 0 && strcmp(same, "1") != 0)
-        return fv_err(FV_ECORRUPT, "%s ends in '%s' where 1 (one person) or 0 belongs", where,
-                      same);
-    if (fv_store_find(s, line, &a) < 0 || fv_store_find(s, second, &b) < 0) {
-        char why[FV_ERR_TEXT_MAX];
-        fv_err_save(why);
-        return fv_err(FV_ENOTFOUND, "%s: %s", where, why);
-    }
-    return push(out, room, (struct fv_pair){(uint32_t)a, (uint32_t)b, same[0] == '1'});
-}
-
-int fv_pairs_read(struct fv_pairs *out, struct fv_store *s, const char *path)
-{
-    char *text, where[300];
-    size_t n, room = 0;
-    int rc = FV_OK, number = 0;
-
-    *out = (struct fv_pairs){0};
-    FV_TRY(fv_file_read(path, LIST_LIMIT, &text, &n));
-    if (memchr(text, '\0', n))
-        rc = fv_err(FV_ECORRUPT, "%s: is not a text file", path);
-    for (char *line = text, *next; line && rc >= 0; line = next) {
-        next = strchr(line, '\n');
-        if (next)
-            *next++ = '\0';
-        number++;
-        line[strcspn(line, "\r")] = '\0';
-        if (*line == '\0' || *line == '#')
-            continue;
-        snprintf(where, sizeof where, "%.200s: line %d", path, number);
-        rc = read_line(out, &room, s, line, where);
-    }
-    free(text);
-    if (rc >= 0 && out->n == 0)
-        rc = fv_err(FV_ENOTFOUND, "%s: has no pairs", path);
-    if (rc < 0)
-        fv_pairs_free(out);
-    return rc;
-}
 
 /* A slip of the hand must not cost the data set. */
 static int check_target(const struct fv_store *s, const char *path)

@@ -4,7 +4,7 @@
  * Text form, one pair a line: "path1 path2 1" for genuine (one identity), "path1 path2 0" for impostor;
  * paths are source names as kept in the store. Names with blanks are written with tabs between the three
  * fields. Lines that are empty or begin with '#' are skipped; before a name that begins with '#' stands a
- * tab.
+ * tab. Lists of other forms are read too: store/pair_readers.c has them.
  */
 #ifndef FV_STORE_PAIRS_H
 #define FV_STORE_PAIRS_H
@@ -13,15 +13,19 @@
 #include <stdint.h>
 
 struct fv_store;
+struct fv_templates;
 
 struct fv_pair {
-    uint32_t a, b; /* image ids */
+    uint32_t a, b; /* image ids; or places of templates */
+    uint16_t fold; /* 0 .. folds-1 */
     uint8_t same;
 };
 
 struct fv_pairs {
     struct fv_pair *pair; /* (n) */
     size_t n, genuine;
+    uint32_t folds;     /* of the protocol; 0: it has none */
+    const char *format; /* of the list that was read */
 };
 
 /* A balanced list over one split: n/2 genuine pairs spread evenly over the identities that have two
@@ -30,8 +34,13 @@ struct fv_pairs {
  * balanced. FV_ENOTFOUND says what is missing (for example: no held-out identities). */
 int fv_pairs_make(struct fv_pairs *out, const struct fv_store *s, int split, size_t n,
                   uint64_t seed);
-/* Reads a list and resolves its names. Names file and line of the first thing wrong. */
-int fv_pairs_read(struct fv_pairs *out, struct fv_store *s, const char *path);
+/* Reads a list and finds its images (store/pair_names.h says how). Names file and line of the first thing
+ * wrong; a missing image is wrong. format: a name of the table below; NULL or "auto": as the list looks. */
+int fv_pairs_read(struct fv_pairs *out, struct fv_store *s, const char *path, const char *format);
+/* A list of templates by their numbers: "number1 number2 0|1". */
+int fv_pairs_read_templates(struct fv_pairs *out, const struct fv_templates *t, const char *path);
+/* Rows of the table of formats: 1, or 0 after the last. */
+int fv_pairs_format(size_t i, const char **name, const char **help);
 /* FV_EEXIST when path is the data set. */
 int fv_pairs_write(const struct fv_pairs *p, const struct fv_store *s, const char *path);
 void fv_pairs_free(struct fv_pairs *p); /* accepts a zeroed one */

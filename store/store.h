@@ -32,6 +32,7 @@
 
 #include "common/report.h"
 #include "store/pairs.h"
+#include "store/templates.h"
 
 #include <stddef.h>
 #include <stdint.h>

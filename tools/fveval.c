@@ -19,7 +19,7 @@
 #include <string.h>
 
 struct eval_settings {
-    const char *db, *pairs, *backend, *scores, *roc;
+    const char *db, *pairs, *format, *templates, *backend, *scores, *roc;
     int64_t n, seed, batch, threads;
     int flip, baselines, json, quiet;
 };
@@ -29,6 +29,9 @@ struct eval_settings {
 static const struct fv_opt pairs_opts[] = {
     {"db", 'd', FV_OPT_STRING, FV_OPT_REQUIRED, FIELD(db), "FILE", "the data set that holds the images", 0, 0, NULL},
     {"pairs", 'p', FV_OPT_STRING, 0, FIELD(pairs), "FILE", "pair list; unset: over held-out identities", 0, 0, NULL},
+    {"pairs-format", 0, FV_OPT_STRING, 0, FIELD(format), "NAME", "of that list; auto: as it looks", 0, 0, NULL},
+    {"templates", 0, FV_OPT_STRING, 0, FIELD(templates), "FILE", "'image template media' (IJB): the list pairs "
+     "templates", 0, 0, NULL},
     {"count", 'n', FV_OPT_INT, 0, FIELD(n), "N", "pairs to make when no list is given", 2, 1e8, NULL},
     {"seed", 0, FV_OPT_INT, 0, FIELD(seed), "N", "chooses those pairs and the untrained weights", 0, 0, NULL},
     {"flip", 0, FV_OPT_FLAG, 0, FIELD(flip), NULL, "add the embedding of the mirror image", 0, 0, NULL},
@@ -50,8 +53,6 @@ static const struct fv_command pairs_cmd = {
     .summary =
         "Scores pairs of images with a trained net: EER, AUC, TPR at fixed FMR, best threshold.",
     .usage = "CHECKPOINT --db FILE [options]",
-    .notes = "  fveval pairs runs/faces-1/best_ver.safetensors --db faces.lmdb --baselines --roc "
-             "roc.png",
     .min_args = 1,
     .max_args = 1,
 };
@@ -61,61 +62,106 @@ struct eval {
     const struct fv_report *report;
     struct fv_store *store;
     struct fv_pairs pairs;
-    unsigned splits;            /* those that the pairs use */
-    uint32_t images;            /* in these splits */
-    uint32_t *position;         /* (all images) in the order of delivery */
-    struct fv_index_pair *pair; /* (pairs.n) */
-    double *score;              /* (pairs.n) */
-    uint8_t *same;              /* (pairs.n) */
+    struct fv_templates templates; /* that are compared; none: images are */
+    struct fv_pool_item *item;     /* (templates.images) */
+    unsigned splits;               /* those that the pairs use */
+    uint32_t images;               /* in these splits */
+    uint32_t *position;            /* (all images) in the order of delivery */
+    struct fv_index_pair *pair;    /* (pairs.n) */
+    double *score;                 /* (pairs.n) */
+    uint8_t *same;                 /* (pairs.n) */
 };
 
 /* --- what is compared ----------------------------------------------------------------------------- */
 
-static int index_pairs(struct eval *e)
+static int add_split(struct eval *e, uint32_t image)
+{
+    struct fv_store_image im;
+
+    FV_TRY(fv_store_image(e->store, image, &im));
+    e->splits |= 1u << im.split;
+    return FV_OK;
+}
+
+static int find_splits(struct eval *e)
+{
+    for (size_t i = 0; i < e->templates.images; i++)
+        FV_TRY(add_split(e, e->templates.image[i].image));
+    for (size_t i = 0; i < e->pairs.n && !e->templates.n; i++) {
+        FV_TRY(add_split(e, e->pairs.pair[i].a));
+        FV_TRY(add_split(e, e->pairs.pair[i].b));
+    }
+    return FV_OK;
+}
+
+/* Where each image of these splits stands in the order of delivery. */
+static int find_positions(struct eval *e)
 {
     const uint64_t all = fv_store_info(e->store)->images;
     struct fv_store_image im;
 
-    e->position = malloc(all * sizeof *e->position);
-    e->pair = malloc(e->pairs.n * sizeof *e->pair);
-    e->score = malloc(e->pairs.n * sizeof *e->score);
-    e->same = malloc(e->pairs.n);
-    if (!e->position || !e->pair || !e->score || !e->same)
-        return fv_err(FV_ENOMEM, "out of memory for %zu pairs", e->pairs.n);
-    for (size_t i = 0; i < e->pairs.n; i++) {
-        FV_TRY(fv_store_image(e->store, e->pairs.pair[i].a, &im));
-        e->splits |= 1u << im.split;
-        FV_TRY(fv_store_image(e->store, e->pairs.pair[i].b, &im));
-        e->splits |= 1u << im.split;
-    }
     for (uint64_t i = 0; i < all; i++) {
         FV_TRY(fv_store_image(e->store, i, &im));
         e->position[i] = e->images;
         e->images += e->splits >> im.split & 1;
     }
+    return FV_OK;
+}
+
+static int index_pairs(struct eval *e)
+{
+    e->position = malloc(fv_store_info(e->store)->images * sizeof *e->position);
+    e->pair = malloc(e->pairs.n * sizeof *e->pair);
+    e->score = malloc(e->pairs.n * sizeof *e->score);
+    e->same = malloc(e->pairs.n);
+    e->item = malloc((e->templates.images + 1) * sizeof *e->item);
+    if (!e->position || !e->pair || !e->score || !e->same || !e->item)
+        return fv_err(FV_ENOMEM, "out of memory for %zu pairs", e->pairs.n);
+    FV_TRY(find_splits(e));
+    FV_TRY(find_positions(e));
     for (size_t i = 0; i < e->pairs.n; i++) {
         const struct fv_pair *p = &e->pairs.pair[i];
-        e->pair[i] = (struct fv_index_pair){e->position[p->a], e->position[p->b], p->same};
+        e->pair[i] = e->templates.n
+                         ? (struct fv_index_pair){p->a, p->b, p->same}
+                         : (struct fv_index_pair){e->position[p->a], e->position[p->b], p->same};
         e->same[i] = p->same;
     }
+    for (size_t i = 0; i < e->templates.images; i++) {
+        const struct fv_template_image *t = &e->templates.image[i];
+        e->item[i] = (struct fv_pool_item){e->position[t->image], t->template, t->media};
+    }
     return FV_OK;
+}
+
+static int read_pairs(struct eval *e)
+{
+    const struct eval_settings *s = e->s;
+
+    if (s->templates && (!s->pairs || strcmp(s->format, "auto") != 0))
+        return fv_err(FV_EUSAGE, s->pairs ? "--templates and --pairs-format exclude each other"
+                                          : "--templates needs --pairs, a list of their numbers");
+    if (s->templates) {
+        FV_TRY(fv_templates_read(&e->templates, e->store, s->templates));
+        return fv_pairs_read_templates(&e->pairs, &e->templates, s->pairs);
+    }
+    if (s->pairs)
+        return fv_pairs_read(&e->pairs, e->store, s->pairs, s->format);
+    return fv_pairs_make(&e->pairs, e->store, FV_SPLIT_HOLDOUT, (size_t)s->n, (uint64_t)s->seed);
 }
 
 static int open_pairs(struct eval *e)
 {
     FV_TRY(fv_store_open(&e->store, e->s->db));
-    if (e->s->pairs)
-        FV_TRY(fv_pairs_read(&e->pairs, e->store, e->s->pairs));
-    else
-        FV_TRY(fv_pairs_make(&e->pairs, e->store, FV_SPLIT_HOLDOUT, (size_t)e->s->n,
-                             (uint64_t)e->s->seed));
+    FV_TRY(read_pairs(e));
     return index_pairs(e);
 }
 
 static void close_eval(struct eval *e)
 {
     fv_pairs_free(&e->pairs);
+    fv_templates_free(&e->templates);
     fv_store_close(&e->store);
+    free(e->item);
     free(e->position);
     free(e->pair);
     free(e->score);
@@ -123,6 +169,23 @@ static void close_eval(struct eval *e)
 }
 
 /* --- scores --------------------------------------------------------------------------------------- */
+
+/* Scores the pairs by one unit vector an image. */
+static int score_vectors(struct eval *e, const float *v, int dim)
+{
+    float *pooled = NULL;
+    int rc = FV_OK;
+
+    if (e->templates.n) {
+        pooled = malloc(e->templates.n * (size_t)dim * sizeof *pooled);
+        rc = pooled ? fv_pool_templates(v, dim, e->item, e->templates.images, pooled)
+                    : fv_err(FV_ENOMEM, "out of memory for %zu templates", e->templates.n);
+    }
+    if (rc >= 0)
+        fv_score_pairs(pooled ? pooled : v, dim, e->pair, e->pairs.n, e->score);
+    free(pooled);
+    return rc;
+}
 
 static int score_with(struct eval *e, struct fv_model *model)
 {
@@ -145,7 +208,7 @@ static int score_with(struct eval *e, struct fv_model *model)
     if (rc >= 0)
         rc = fv_model_embed(model, fv_loader_source(loader), e->s->flip, emb, e->report);
     if (rc >= 0)
-        fv_score_pairs(emb, net->embedding, e->pair, e->pairs.n, e->score);
+        rc = score_vectors(e, emb, net->embedding);
     fv_loader_close(&loader);
     free(emb);
     return rc;
@@ -197,7 +260,7 @@ static int score_by_pixels(struct eval *e)
             pixel_vector(rgb, info->width, info->height, v + (size_t)e->position[i] * GRID * GRID);
     }
     if (rc >= 0)
-        fv_score_pairs(v, GRID * GRID, e->pair, e->pairs.n, e->score);
+        rc = score_vectors(e, v, GRID * GRID);
     fv_decoder_close(&d);
     free(rgb);
     free(v);
@@ -229,19 +292,28 @@ static void write_name(FILE *f, const char *name)
     fputc('"', f);
 }
 
+/* What was compared: a template by its number, an image by its name. */
+static void write_compared(FILE *f, const struct eval *e, uint32_t id)
+{
+    struct fv_store_image im;
+
+    if (e->templates.n)
+        fprintf(f, "%" PRIu64, e->templates.template[id].number);
+    else if (fv_store_image(e->store, id, &im) == FV_OK)
+        write_name(f, im.name);
+}
+
 static int write_scores(const struct eval *e)
 {
     struct fv_file f;
-    struct fv_store_image a, b;
 
     FV_TRY(fv_file_create(&f, e->s->scores));
-    fprintf(f.f, "image1,image2,same,score\n");
+    fprintf(f.f,
+            e->templates.n ? "template1,template2,same,score\n" : "image1,image2,same,score\n");
     for (size_t i = 0; i < e->pairs.n; i++) {
-        fv_store_image(e->store, e->pairs.pair[i].a, &a);
-        fv_store_image(e->store, e->pairs.pair[i].b, &b);
-        write_name(f.f, a.name);
+        write_compared(f.f, e, e->pairs.pair[i].a);
         fputc(',', f.f);
-        write_name(f.f, b.name);
+        write_compared(f.f, e, e->pairs.pair[i].b);
         fprintf(f.f, ",%d,%.9g\n", e->same[i], e->score[i]);
     }
     return fv_file_commit(&f);
@@ -294,6 +366,17 @@ static void add_baseline(struct results *r, const char *auc_key, const char *eer
     results_real(r, eer_key, eer.eer, "%.4f", eer.eer);
 }
 
+static void add_pairs(struct results *r, const struct eval *e)
+{
+    if (e->pairs.format)
+        results_string(r, "pairs_format", e->pairs.format);
+    if (e->pairs.folds)
+        results_int(r, "folds", e->pairs.folds, NULL);
+    if (e->templates.n)
+        results_int(r, "templates", e->templates.n, "%zu of %zu images", e->templates.n,
+                    e->templates.images);
+}
+
 static int baselines(struct eval *e, const struct fv_net *net, struct results *r,
                      struct roc_curve *curve, int *n)
 {
@@ -317,6 +400,7 @@ static int collect(struct eval *e, struct fv_model *model, struct results *r,
     curve[0].name = "trained net";
     *n = 1;
     results_string(r, "model", fv_model_info(model));
+    add_pairs(r, e);
     add_metrics(r, &curve[0].roc);
     if (e->s->scores)
         FV_TRY(write_scores(e)); /* now: the baselines take the place of the scores */
@@ -339,19 +423,58 @@ static int evaluate(struct eval *e, struct fv_model *model, struct roc_curve *cu
     return e->s->roc ? roc_plot(e->s->roc, curve, n) : FV_OK;
 }
 
+/* --help ends with what the library can read. */
+static char *make_notes(void)
+{
+    const char *name, *help;
+    char *notes = NULL;
+    size_t size;
+    FILE *f = open_memstream(&notes, &size);
+
+    if (!f)
+        return NULL;
+    fputs("A pair list is one of these, found out from its lines (or --pairs-format):\n", f);
+    for (size_t i = 0; fv_pairs_format(i, &name, &help); i++)
+        fprintf(f, "  %-6s %s\n", name, help);
+    fputs(
+        "Names need neither suffix nor first folder as long as they mean one image; a missing "
+        "image "
+        "is an\n"
+        "error. With --templates, --pairs is 'template1 template2 0|1' and compares templates: the "
+        "sum over\n"
+        "media of the mean embedding of each.\n\n"
+        "  fveval pairs runs/faces-1/best_ver.safetensors --db faces.lmdb --baselines --roc "
+        "roc.png\n"
+        "  fveval pairs best.safetensors --db lfw.lmdb --pairs pairs.txt --flip",
+        f);
+    return fclose(f) == 0 ? notes : NULL;
+}
+
+static int print_help(const struct fv_opt_group *group)
+{
+    struct fv_command cmd = pairs_cmd;
+    char *notes = make_notes();
+
+    if (!notes)
+        return fv_err(FV_ENOMEM, "out of memory");
+    cmd.notes = notes;
+    fv_opt_help(&cmd, group, 1, stdout);
+    free(notes);
+    return FV_OK;
+}
+
 static int run_pairs(int argc, char **argv)
 {
-    struct eval_settings s = {.n = 6000, .seed = 1, .batch = 32, .backend = "auto"};
+    struct eval_settings s = {
+        .format = "auto", .n = 6000, .seed = 1, .batch = 32, .backend = "auto"};
     const struct fv_opt_group group = {"options", pairs_opts, &s};
     struct roc_curve curve[3] = {{0}};
     struct fv_model *model = NULL;
     struct fv_args args;
 
     FV_TRY(fv_opt_parse(&pairs_cmd, &group, 1, argc, argv, &args));
-    if (args.help) {
-        fv_opt_help(&pairs_cmd, &group, 1, stdout);
-        return FV_OK;
-    }
+    if (args.help)
+        return print_help(&group);
     struct eval e = {.s = &s, .report = fv_console_report("fveval", s.quiet ? 1 : 2)};
     int rc = open_pairs(&e);
     if (rc >= 0)

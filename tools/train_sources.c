@@ -96,7 +96,7 @@ static int open_verify(struct train_sources *s, const struct fv_loader_settings 
 {
     struct fv_pairs pairs = {0};
     if (pairs_file)
-        FV_TRY(fv_pairs_read(&pairs, s->store, pairs_file));
+        FV_TRY(fv_pairs_read(&pairs, s->store, pairs_file, NULL));
     else
         FV_TRY(draw_pairs(&pairs, s->store, max_pairs, (uint64_t)loader->seed, r));
     const unsigned splits = splits_touched(s->store, &pairs);

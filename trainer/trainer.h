@@ -93,6 +93,15 @@ int fv_model_embed(struct fv_model *m, const struct fv_batch_source *images, int
 /* Closed-set accuracy over a single-pass source. A logit that is not finite is FV_EINVAL naming the image. */
 int fv_model_accuracy(struct fv_model *m, const struct fv_batch_source *images, double *accuracy,
                       double *loss, const struct fv_report *r);
+/* One image of a template: its row of emb, and the video or photograph that it is from. */
+struct fv_pool_item {
+    uint32_t row, template;
+    uint64_t media;
+};
+/* Embeddings of templates, (templates, dim) into out: the mean over each media, their sum, L2-normalised. Items
+ * stand by template, then by media. A sum of norm < 1e-12 is FV_EINVAL. */
+int fv_pool_templates(const float *emb, int dim, const struct fv_pool_item *item, size_t items,
+                      float *out);
 /* Cosine of unit vectors for each pair. */
 void fv_score_pairs(const float *emb, int dim, const struct fv_index_pair *pair, size_t n,
                     double *score);

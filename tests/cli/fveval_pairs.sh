@@ -57,6 +57,50 @@ run fveval pairs run/last.safetensors --db faces.lmdb --backend ref --pairs pair
 exits 0
 out_has 'genuine           90'
 
+# Lists of other forms. A protocol's folds are told; a list without one image is refused.
+for i in 1 2; do
+    for id in 1 2; do
+        echo "p$id/$i.pgm,p$id/$((i + 2)),1"
+        echo "p$id/$i.pgm,p$((id + 2))/$i.pgm,0"
+    done
+done | sed '1i img1,img2,match' >list.csv
+run $eval --pairs list.csv
+exits 0
+out_has 'pairs format      csv'
+out_has 'genuine           4'
+for id in 1 2; do
+    for i in 1 2 3 4; do
+        cp photos/p$id/$i.pgm photos/p$id/p${id}_000$i.pgm
+    done
+done
+run fvprep pack photos -o lfw.lmdb --size 16 -q
+exits 0
+printf '2\t1\np1\t1\t2\np1\t3\tp2\t1\np2\t1\t2\np1\t4\tp2\t2\n' >pairs.txt
+run fveval pairs run/last.safetensors --db lfw.lmdb --backend ref -q --pairs pairs.txt
+exits 0
+out_has 'pairs format      lfw'
+out_has 'folds             2'
+printf '2\t1\np1\t1\t2\np1\t3\tp2\t5\np2\t1\t2\np1\t4\tp2\t2\n' >pairs.txt
+run fveval pairs run/last.safetensors --db lfw.lmdb --pairs pairs.txt -q
+exits 1
+err_has 'pairs.txt: line 3: lfw.lmdb: has no image named p2/p2_0005'
+run $eval --pairs list.csv --pairs-format cvs
+exits 2
+err_has 'valid are auto, list, csv'
+
+# Templates, of which the first has all images of one media and the second two.
+printf 'p1/1.pgm 11 1\np1/2.pgm 11 1\np1/3.pgm 12 2\np1/4.pgm 12 3\np2/1.pgm 21 4\n' >media.txt
+printf '11 12 1\n11 21 0\n12 21 0\n' >templates.txt
+run $eval --templates media.txt --pairs templates.txt --scores scores.csv --baselines
+exits 0
+out_has 'templates         3 of 5 images'
+out_has 'genuine           1'
+last='reading scores.csv'
+grep -q '^11,21,0,' scores.csv || fail 'templates are not named by their numbers'
+run $eval --templates media.txt
+exits 2
+err_has '--templates needs --pairs'
+
 echo 'nobody.pgm p1/1.pgm 0' >bad.txt
 run fveval pairs run/last.safetensors --db faces.lmdb --pairs bad.txt -q
 exits 1

@@ -72,7 +72,7 @@ static void text_reads_back(void **state)
     (void)state;
     assert_int_equal(fv_pairs_make(&a, store, FV_SPLIT_HOLDOUT, 50, 1), FV_OK);
     assert_int_equal(fv_pairs_write(&a, store, list), FV_OK);
-    assert_int_equal(fv_pairs_read(&b, store, list), FV_OK);
+    assert_int_equal(fv_pairs_read(&b, store, list, NULL), FV_OK);
     assert_true(a.n == b.n && a.genuine == b.genuine);
     for (size_t i = 0; i < a.n; i++)
         assert_true(a.pair[i].a == b.pair[i].a && a.pair[i].b == b.pair[i].b &&
@@ -118,7 +118,7 @@ static void names_that_look_like_remarks_read_back(void **state)
     assert_int_equal(fv_pairs_make(&a, odd, FV_SPLIT_HOLDOUT, 4, 1), FV_OK);
     assert_int_equal(a.n, 4);
     assert_int_equal(fv_pairs_write(&a, odd, list), FV_OK);
-    assert_int_equal(fv_pairs_read(&b, odd, list), FV_OK);
+    assert_int_equal(fv_pairs_read(&b, odd, list, NULL), FV_OK);
     assert_int_equal(b.n, 4);
     for (size_t i = 0; i < a.n; i++)
         assert_true(a.pair[i].a == b.pair[i].a && a.pair[i].b == b.pair[i].b);
@@ -138,7 +138,7 @@ static void check_text(const char *text, int code, const char *sentence)
     struct fv_pairs p;
 
     assert_int_equal(fv_file_write(list, text, strlen(text)), FV_OK);
-    assert_int_equal(fv_pairs_read(&p, store, list), code);
+    assert_int_equal(fv_pairs_read(&p, store, list, NULL), code);
     if (code < 0)
         assert_non_null(strstr(fv_err_text(), sentence));
     fv_pairs_free(&p);
@@ -150,9 +150,9 @@ static void faults_name_the_line(void **state)
     check_text("# header\r\n\nperson000/0000.jpg  person001/0000.jpg  0\r\n", FV_OK, "");
     check_text("person000/0000.jpg\tperson001/0000.jpg\t0\n", FV_OK, "");
     check_text("", FV_ENOTFOUND, "has no pairs");
-    check_text("person000/0000.jpg 1\n", FV_ECORRUPT, "line 1 is not 'path1 path2 0|1'");
-    check_text("# x\na b c d 1\n", FV_ECORRUPT, "line 2 is not");
-    check_text("person000/0000.jpg person001/0000.jpg 2\n", FV_ECORRUPT, "ends in '2'");
+    check_text("person000/0000.jpg 1\n", FV_ECORRUPT, "line 1: is not 'path1 path2 0|1'");
+    check_text("# x\na b c d 1\n", FV_ECORRUPT, "line 2: is not");
+    check_text("person000/0000.jpg person001/0000.jpg 2\n", FV_ECORRUPT, "line 1: ends in '2'");
     check_text("person000/0000.jpg nobody.jpg 0\n", FV_ENOTFOUND, "no image named nobody.jpg");
 }
 
