@@ -14,6 +14,7 @@
 #include "common/fs.h"
 #include "prep/export.h"
 #include "prep/format.h"
+#include "prep/import_list.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -34,7 +35,7 @@ static int folders_open(void **ctx, const struct fv_export *e)
     if (!(*ctx = f))
         return fv_err(FV_ENOMEM, "out of memory");
     f->e = e;
-    f->list_path = fv_format("%s/photos.csv", e->folder);
+    f->list_path = fv_format("%s/" FV_LIST_OF_EXPORT, e->folder);
     if (!f->list_path)
         return fv_err(FV_ENOMEM, "out of memory for a path");
     f->list = fopen(f->list_path, "wxe");

@@ -22,10 +22,10 @@ static const struct {
     const char *name;
     int split;
 } tree_names[] = {
-    {"train", FV_SPLIT_TRAIN},       {"training", FV_SPLIT_TRAIN}, {"train_data", FV_SPLIT_TRAIN},
-    {"val", FV_SPLIT_VAL},           {"valid", FV_SPLIT_VAL},      {"validation", FV_SPLIT_VAL},
-    {"val_data", FV_SPLIT_VAL},      {"dev", FV_SPLIT_VAL},        {"test", FV_SPLIT_HOLDOUT},
-    {"test_data", FV_SPLIT_HOLDOUT},
+    {"train", FV_SPLIT_TRAIN},       {"training", FV_SPLIT_TRAIN},  {"train_data", FV_SPLIT_TRAIN},
+    {"val", FV_SPLIT_VAL},           {"valid", FV_SPLIT_VAL},       {"validation", FV_SPLIT_VAL},
+    {"val_data", FV_SPLIT_VAL},      {"dev", FV_SPLIT_VAL},         {"test", FV_SPLIT_HOLDOUT},
+    {"test_data", FV_SPLIT_HOLDOUT}, {"holdout", FV_SPLIT_HOLDOUT},
 };
 enum { TREE_NAMES = sizeof tree_names / sizeof *tree_names };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A list of photos: a row names a photo's file and its label, and perhaps its split and where the face is.
- * Paths begin at the list's folder, or at --root, or at "/".
+ * Paths begin at the list's folder, or at --root, or at "/". A folder stands for the photos.csv in it when that
+ * has a column "packed_as": so what fvprep export wrote is packed under the names that it had.
  */
 #include "prep/import_list.h"
 
@@ -27,17 +28,37 @@ static int is_named_like_a_list(const char *path)
     return 0;
 }
 
-static int recognise(const char *path)
+/* How well a file looks like a list; *c tells its columns. */
+static int recognise_file(const char *path, struct fv_list_columns *c)
 {
     struct fv_table t;
-    struct fv_list_columns c;
     struct stat st;
     if (stat(path, &st) != 0 || !S_ISREG(st.st_mode) || fv__table_open(&t, path) < 0)
         return 0;
-    int fits = fv__table_next(&t) == 1 && fv__list_columns_of_photos(&c, &t) &&
-               (c.header || fv__format_of_name(t.field[c.path]));
+    int fits = fv__table_next(&t) == 1 && fv__list_columns_of_photos(c, &t) &&
+               (c->header || fv__format_of_name(t.field[c->path]));
     fv__table_close(&t);
     return !fits ? 0 : is_named_like_a_list(path) ? 80 : 40;
+}
+
+/* The list itself, or that of a folder which fvprep export wrote; NULL when out of memory. */
+static char *find_list(const char *path)
+{
+    struct stat st;
+    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+        return fv_format("%s/%s", path, FV_LIST_OF_EXPORT);
+    return strdup(path);
+}
+
+static int recognise(const char *path)
+{
+    struct fv_list_columns c = {.packed_as = -1};
+    char *list = find_list(path);
+    int certain = list ? recognise_file(list, &c) : 0;
+    if (list && strcmp(list, path) != 0 && c.packed_as < 0)
+        certain = 0; /* somebody else's photos.csv */
+    free(list);
+    return certain;
 }
 
 /* The folder that paths begin at. */
@@ -66,6 +87,7 @@ static int take_row(struct fv_listing *l, const struct fv_list_columns *c, const
     if (!rel)
         return fv_err(FV_ENOMEM, "out of memory for a path");
     int rc = fv__walk_listed(l, t->field[c->label], rel,
+                             c->packed_as < 0 ? NULL : t->field[c->packed_as],
                              split == FV_SPLIT_BY_RULE ? otherwise : split, number);
     free(rel);
     return rc;
@@ -121,12 +143,10 @@ static int begin_listing(struct fv_listing *l, const char *path, const char *fir
     return rc;
 }
 
-static int list(struct fv_listing *out, const char *path, const struct fv_import_settings *s,
-                const struct fv_report *r)
+static int list_file(struct fv_listing *out, const char *path, const struct fv_import_settings *s)
 {
     struct fv_table t;
     struct fv_list_columns c;
-    (void)r;
     FV_TRY(fv__table_open(&t, path));
     int rc = begin_rows(&c, &t);
     if (rc == 1)
@@ -139,9 +159,21 @@ static int list(struct fv_listing *out, const char *path, const struct fv_import
     return rc < 0 ? rc : fv__listing_end(out);
 }
 
+static int list(struct fv_listing *out, const char *path, const struct fv_import_settings *s,
+                const struct fv_report *r)
+{
+    (void)r;
+    char *file = find_list(path);
+    int rc = file ? list_file(out, file, s) : fv_err(FV_ENOMEM, "out of memory for a path");
+    free(file);
+    return rc;
+}
+
 const struct fv_importer fv__import_list = {
     .name = "list",
-    .help = "a text, CSV, TSV or .lst file with the path and the label of each photo",
+    .help =
+        "a text, CSV, TSV or .lst file with the path and the label of each photo; or a folder that "
+        "fvprep export wrote",
     .recognise = recognise,
     .list = list,
 };

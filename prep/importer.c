@@ -90,7 +90,8 @@ static int read_file(const struct fv_listing *l, const struct fv_listed_photo *p
                      size_t *room, size_t *n, struct fv_refusal *why)
 {
     char path[PATH_MAX];
-    if (snprintf(path, sizeof path, "%s/%s", l->root, p->name) >= (int)sizeof path)
+    if (snprintf(path, sizeof path, "%s/%s", l->root, p->path ? p->path : p->name) >=
+        (int)sizeof path)
         return fv__refuse(why, FV_REJECT_UNREADABLE, "its path has more than %zu bytes",
                           sizeof path - 1);
     return fv__photo_file_read(path, buf, room, n, why);

@@ -27,6 +27,7 @@ enum role {
     PATH,
     LABEL,
     SPLIT,
+    PACKED_AS,
     BOX,
     CORNER = BOX + 4,
     POINT = CORNER + 2,
@@ -68,6 +69,7 @@ static const struct {
     {"split", SPLIT, 0},
     {"subset", SPLIT, 0},
     {"partition", SPLIT, 0},
+    {"packed_as", PACKED_AS, 0},
     {"usage", SPLIT, 1},
     {"set", SPLIT, 1},
     {"x", BOX, 0},
@@ -148,6 +150,7 @@ static int find_header(struct fv_list_columns *c, const struct fv_table *t)
     c->path = column[PATH];
     c->label = column[LABEL];
     c->split = column[SPLIT];
+    c->packed_as = column[PACKED_AS];
     for (int i = 0; i < 4; i++)
         box &= column[BOX + i] >= 0;
     for (int i = 0; i < 2; i++)
@@ -235,7 +238,7 @@ static int find_by_shape(struct fv_list_columns *c, const struct fv_table *t)
 static void clear(struct fv_list_columns *c, const struct fv_table *t)
 {
     *c = (struct fv_list_columns){
-        .fields = t->fields, .path = -1, .label = -1, .split = -1, .aligned = -1};
+        .fields = t->fields, .path = -1, .label = -1, .split = -1, .packed_as = -1, .aligned = -1};
     memset(c->box, -1, sizeof c->box);
     memset(c->point, -1, sizeof c->point);
 }
@@ -271,6 +274,8 @@ int fv__list_row_check(const struct fv_list_columns *c, const struct fv_table *t
         return fv__table_err(t, "no path");
     if (c->label >= 0 && !*t->field[c->label])
         return fv__table_err(t, "no label");
+    if (c->packed_as >= 0 && !*t->field[c->packed_as])
+        return fv__table_err(t, "no name");
     return 0;
 }
 

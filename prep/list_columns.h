@@ -10,9 +10,10 @@ struct fv_list_columns {
     int fields;             /* of every row */
     int header;             /* the first row names the columns */
     int path, label, split; /* -1: none */
-    int box[4];             /* left, top, then width and height, or right and bottom; -1: none */
-    int box_has_corners;    /* right and bottom */
-    int point[5][2];        /* -1: none */
+    int packed_as; /* the photo's name in the data set, where that is not its path; -1: none */
+    int box[4];    /* left, top, then width and height, or right and bottom; -1: none */
+    int box_has_corners; /* right and bottom */
+    int point[5][2];     /* -1: none */
     int aligned; /* a "1" here says that the photo is aligned: its face is not its own; -1: none */
 };
 

@@ -68,7 +68,9 @@ int fv__listing_add(struct fv_listing *l, const char *identity, const struct fv_
     to->identity = last && strcmp(last, identity) == 0 ? last : keep_text(l, identity);
     if (p->name)
         to->name = keep_text(l, p->name);
-    if (!to->identity || (p->name && !to->name))
+    if (p->path)
+        to->path = keep_text(l, p->path);
+    if (!to->identity || (p->name && !to->name) || (p->path && !to->path))
         return fv_err(FV_ENOMEM, "out of memory for the names of %zu photos", l->photos);
     l->photos++;
     return 0;

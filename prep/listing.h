@@ -19,6 +19,7 @@ enum { FV_SPLIT_BY_RULE = -1 }; /* no split is given: the seeded rule of prep/sp
 
 struct fv_listed_photo {
     const char *name; /* in the data set: relative to the root, or from a container's key; unique */
+    const char *path; /* of its file, relative to the root; NULL: its name is */
     const char *identity;
     uint64_t at,
         bytes;      /* container: where its record begins and its length; file: bytes = its size */

@@ -66,8 +66,10 @@ static void fail(struct run *r, int rc)
 }
 
 /* Bytes decide what a photo is; a name that says otherwise is worth a remark. */
-static const struct fv_format *unlike_its_name(const char *name, const uint8_t *bytes, size_t n)
+static const struct fv_format *unlike_its_name(const struct fv_listed_photo *photo,
+                                               const uint8_t *bytes, size_t n)
 {
+    const char *name = photo->path ? photo->path : photo->name;
     const struct fv_format *named = fv__format_of_name(name), *is = fv__format_of_bytes(bytes, n);
     return named && named != is ? is : NULL;
 }
@@ -83,7 +85,7 @@ static int decode_one(struct run *r, struct hand *h, size_t at)
     if (rc == 0)
         rc = fv__photo_decode(h->photo, h->bytes, n, h->rgb, &s->item.why);
     fv_trace_end("decode", t);
-    s->item.unlike = rc == 0 ? unlike_its_name(r->p->photo[at]->name, h->bytes, n) : NULL;
+    s->item.unlike = rc == 0 ? unlike_its_name(r->p->photo[at], h->bytes, n) : NULL;
     s->item.refused = rc == 1;
     return rc < 0 ? rc : 0;
 }

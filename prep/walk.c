@@ -112,10 +112,12 @@ static int begins_like_image(const char *path)
     return n > 0 && fv__format_of_bytes(head, (size_t)n) != NULL;
 }
 
-static int add_photo(const struct walk *w, const char *rel, const struct stat *st, uint32_t face)
+static int add_photo(const struct walk *w, const char *rel, const char *name, const struct stat *st,
+                     uint32_t face)
 {
     const struct fv_listed_photo p = {
-        .name = rel,
+        .name = name ? name : rel,
+        .path = name ? rel : NULL,
         .bytes = (uint64_t)st->st_size,
         .stamp = (uint64_t)st->st_mtim.tv_sec * 1000000000u + (uint64_t)st->st_mtim.tv_nsec,
         .split = (int8_t)w->split,
@@ -138,7 +140,7 @@ static int visit_file(const struct walk *w, const char *rel, const char *path,
         return w->split == FV_SPLIT_HOLDOUT
                    ? fv__listing_ignore(w->l, rel, FV_IGNORE_UNLABELLED)
                    : fv__listing_refuse(w->l, rel, FV_REJECT_NO_IDENTITY, "");
-    return add_photo(w, rel, st, 0);
+    return add_photo(w, rel, NULL, st, 0);
 }
 
 /* Called with the errno of stat. */
@@ -321,14 +323,15 @@ static int clean_path(char *path)
     return to > path;
 }
 
-int fv__walk_listed(struct fv_listing *l, const char *identity, char *rel, int split, uint32_t face)
+int fv__walk_listed(struct fv_listing *l, const char *identity, char *rel, const char *name,
+                    int split, uint32_t face)
 {
     const struct walk w = {l, identity, split, 0};
     size_t before = l->photos;
     char *path = NULL;
     struct stat st;
     int rc;
-    if (has_control_byte(rel))
+    if (has_control_byte(name ? name : rel))
         rc = fv__listing_refuse(l, rel, FV_REJECT_BAD_NAME, "");
     else if (!clean_path(rel))
         rc = fv__listing_refuse(l, rel, FV_REJECT_OUTSIDE, "");
@@ -341,7 +344,7 @@ int fv__walk_listed(struct fv_listing *l, const char *identity, char *rel, int s
     else if (!S_ISREG(st.st_mode))
         rc = fv__listing_refuse(l, rel, FV_REJECT_SPECIAL, "");
     else
-        rc = add_photo(&w, rel, &st, face);
+        rc = add_photo(&w, rel, name, &st, face);
     free(path);
     if (rc == 0 && l->photos == before) /* known also when it has no photo */
         rc = fv__listing_add(l, identity, &(struct fv_listed_photo){.split = (int8_t)split});

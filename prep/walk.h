@@ -21,10 +21,10 @@ int fv__walk_tree(struct fv_listing *l, const char *rel, int split);
  * of its own, named as the photo is, and held out. */
 int fv__walk_strangers(struct fv_listing *l, const char *rel);
 
-/* Adds one photo that a list names; rel is cleaned in place of empty and "." parts. What is not there, or
- * leads out of the root, is refused. 0 or FV_ENOMEM. */
-int fv__walk_listed(struct fv_listing *l, const char *identity, char *rel, int split,
-                    uint32_t face);
+/* Adds one photo that a list names; rel is cleaned in place of empty and "." parts. Its name is `name`; NULL:
+ * rel. What is not there, or leads out of the root, is refused. 0 or FV_ENOMEM. */
+int fv__walk_listed(struct fv_listing *l, const char *identity, char *rel, const char *name,
+                    int split, uint32_t face);
 
 /* The names in a folder, sorted, without "." and "..". 1 with errno when it cannot be read. */
 int fv__walk_names(const char *path, char ***names, size_t *n);

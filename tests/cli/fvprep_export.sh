@@ -16,6 +16,32 @@ run sh -c 'find folders -name "*.png" | wc -l'
 out 12
 run sh -c 'wc -l <folders/photos.csv'
 out 13
+
+# packed again it is the same set, whichever way its folders lie; without its list they speak for themselves
+digest() { fvprep info "$1" | sed -n 's/^ *digest *//p'; }
+run fvprep export faces.lmdb -o flat --flat -q
+exits 0
+for folder in folders flat; do
+    run fvprep pack $folder -o again.lmdb --size 16 --overwrite --val 50% -q
+    exits 0
+    [ "$(digest again.lmdb)" = "$(digest faces.lmdb)" ] || fail "$folder: another digest"
+done
+rm folders/photos.csv
+run fvprep pack folders -o plain.lmdb --size 16 -q
+exits 0
+out_has 'val images          2'
+out_has 'holdout images      4'
+
+# JPEG files come out as they went in
+run fvprep pack photos -o jpeg.lmdb --size 16 --codec jpeg --holdout-ids 30% --val 25% -q
+exits 0
+run fvprep export jpeg.lmdb -o jpeg -q
+exits 0
+out_has 'image        jpeg'
+run fvprep pack jpeg -o again.lmdb --size 16 --codec jpeg --overwrite -q
+exits 0
+[ "$(digest again.lmdb)" = "$(digest jpeg.lmdb)" ] || fail "jpeg: another digest"
+
 run fvprep export faces.lmdb -o folders
 exits 1
 out ''

@@ -259,6 +259,40 @@ static void says_what_is_wrong(void **state)
     refuses("pairs.txt", "p/0.jpg p/1.jpg 1\n", "is of no known layout");
 }
 
+/* What export writes: a file's name in the data set is not its path. */
+static void an_exported_folder_gives_names(void **state)
+{
+    (void)state;
+    write_text("p/photos.csv", "path,identity,split,packed_as\n"
+                               "0.jpg,anna,train,anna/a.png\n"
+                               "1.jpg,\"a, b\",val,\"x \"\"y\"\".bmp\"\n");
+    assert_int_equal(fv__import(&l, scratch_path("p/"), &settings, NULL), 0);
+    assert_string_equal(l.importer->name, "list");
+    assert_photos("a, b x \"y\".bmp 2\nanna anna/a.png 0\n");
+    assert_string_equal(l.photo[0].path, "1.jpg");
+    assert_string_equal(l.photo[1].path, "0.jpg");
+    uint8_t *bytes = NULL;
+    size_t room = 0, n;
+    struct fv_refusal why;
+    assert_int_equal(fv__import_read(&l, &l.photo[1], &bytes, &room, &n, &why), 0);
+    assert_int_equal(n, 1);
+    free(bytes);
+
+    /* two photos of one name, and none */
+    assert_int_equal(list("p/photos.csv", "path,identity,packed_as\n0.jpg,a,x\n1.jpg,b,x\n"),
+                     FV_ECORRUPT);
+    assert_int_equal(list("p/photos.csv", "path,identity,packed_as\n0.jpg,a,\n"), FV_ECORRUPT);
+}
+
+/* Another program's photos.csv says nothing about the folder around it. */
+static void another_photos_csv_is_passed_over(void **state)
+{
+    (void)state;
+    write_text("photos.csv", "path,identity\np/0.jpg,anna\n");
+    assert_int_equal(fv__import(&l, scratch_path("."), &settings, NULL), 0);
+    assert_string_equal(l.importer->name, "folders");
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -270,6 +304,8 @@ int main(void)
         T(paths_begin_where_they_are_said_to),
         T(what_is_not_there_is_refused),
         T(says_what_is_wrong),
+        T(an_exported_folder_gives_names),
+        T(another_photos_csv_is_passed_over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
