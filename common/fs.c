@@ -24,16 +24,10 @@ char *fv_format(const char *fmt, ...)
     return s;
 }
 
-int fv_file_create(struct fv_file *file, const char *path)
+/* Takes `tmp`. */
+static int create(struct fv_file *file, const char *path, char *tmp)
 {
-    struct stat st;
-
-    *file = (struct fv_file){0};
-    /* The renaming would put a file in the place of a device. */
-    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
-        return fv_err(FV_EEXIST, "%s: is already there and no file: choose another name", path);
-    file->path = strdup(path);
-    file->tmp = fv_format("%s.tmp-%ld", path, (long)getpid());
+    *file = (struct fv_file){.path = strdup(path), .tmp = tmp};
     if (!file->path || !file->tmp) {
         fv_file_discard(file);
         return fv_err(FV_ENOMEM, "out of memory");
@@ -45,6 +39,29 @@ int fv_file_create(struct fv_file *file, const char *path)
         return rc;
     }
     return FV_OK;
+}
+
+/* The renaming would put a file in the place of a device. */
+static int check_place(struct fv_file *file, const char *path)
+{
+    struct stat st;
+
+    *file = (struct fv_file){0};
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+        return fv_err(FV_EEXIST, "%s: is already there and no file: choose another name", path);
+    return FV_OK;
+}
+
+int fv_file_create(struct fv_file *file, const char *path)
+{
+    FV_TRY(check_place(file, path));
+    return create(file, path, fv_format("%s.tmp-%ld", path, (long)getpid()));
+}
+
+int fv_file_create_part(struct fv_file *file, const char *path)
+{
+    FV_TRY(check_place(file, path));
+    return create(file, path, fv_format("%s.part", path));
 }
 
 void fv_file_discard(struct fv_file *file)

@@ -17,6 +17,9 @@ struct fv_file {
 
 /* FV_EEXIST when <path> is there and not a regular file: a folder, a device. */
 int fv_file_create(struct fv_file *file, const char *path);
+/* As above, under the name "<path>.part": one that a killed run left behind is replaced by the next run. For files
+ * that no two programs write at once. */
+int fv_file_create_part(struct fv_file *file, const char *path);
 int fv_file_commit(struct fv_file *file);   /* on failure the temporary file is removed */
 void fv_file_discard(struct fv_file *file); /* accepts a committed or zeroed one */
 

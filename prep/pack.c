@@ -11,6 +11,7 @@
 #include "common/cpu.h"
 #include "common/err.h"
 #include "common/fs.h"
+#include "prep/duplicates.h"
 #include "prep/importer.h"
 #include "prep/pack_pipe.h"
 #include "prep/pack_plan.h"
@@ -22,6 +23,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { DROPPED_ON_CONSOLE = 20 };
+
 struct packing {
     const struct fv_pack_settings *s;
     const struct fv_report *report;
@@ -29,10 +32,13 @@ struct packing {
     struct fv_listing listing;
     struct fv_pack_plan plan;
     struct fv_rejects rejects;
+    struct fv_duplicates duplicates;
+    uint64_t first_ns, first_bytes; /* when the first photo came, and what had been read by then */
     struct fv_store_writer *writer;
     /* the identity whose photos are passing */
     size_t identity, photos_left;
     size_t images, given_train;
+    size_t dropped; /* identities before it of which nothing was packed */
     /* those of its images that the rule may validate with */
     const char **open_name;
     uint64_t *open_image;
@@ -65,12 +71,26 @@ static int choose_validation(struct packing *p)
     return rc;
 }
 
+/* An identity of which nothing was packed has no label. */
+static void tell_dropped(struct packing *p)
+{
+    if (p->dropped < DROPPED_ON_CONSOLE)
+        fv_say(p->report, FV_LEVEL_WARN, "%s: no usable photo, identity dropped",
+               p->plan.identity[p->identity]->name);
+    else if (p->dropped == DROPPED_ON_CONSOLE)
+        fv_say(p->report, FV_LEVEL_WARN, "further identities without a usable photo are not named");
+    p->dropped++;
+}
+
 /* Called when the current identity's last photo has passed. */
 static int end_identity(struct packing *p)
 {
+    if (p->images < (size_t)p->s->min_images) {
+        FV_TRY(fv__rejects_few(&p->rejects, p->plan.identity[p->identity]->name, p->images));
+        p->result->few++;
+    }
     if (p->images == 0) {
-        fv_say(p->report, FV_LEVEL_WARN, "%s: no usable photo, identity dropped",
-               p->plan.identity[p->identity]->name);
+        tell_dropped(p);
         return 0;
     }
     p->result->identities++;
@@ -96,6 +116,8 @@ static int put_image(struct packing *p, const struct fv_listed_photo *photo,
     if (p->images == 0)
         FV_TRY(fv_store_put_label(p->writer, p->plan.identity[p->identity]->name, is_held_out(p)));
     FV_TRY(fv_store_put(p->writer, item->record, item->n, photo->name, split));
+    FV_TRY(
+        fv__duplicates_add(&p->duplicates, fv_store_content(p->writer, p->result->packed), photo));
     if (photo->split == FV_SPLIT_BY_RULE) {
         p->open_name[p->open] = photo->name;
         p->open_image[p->open++] = p->result->packed;
@@ -117,6 +139,21 @@ static int remark_on(struct packing *p, const char *name, const struct fv_format
     return fv__rejects_remark(&p->rejects, "packed", name, &why);
 }
 
+static void tell_progress(struct packing *p, size_t done)
+{
+    char extra[80];
+    uint64_t now_ns = fv_now_ns();
+    if (p->first_ns == 0) {
+        p->first_ns = now_ns;
+        p->first_bytes = p->result->bytes;
+    }
+    double mb = (double)(p->result->bytes - p->first_bytes) * 1e-6;
+    double seconds = (double)(now_ns - p->first_ns) * 1e-9;
+    snprintf(extra, sizeof extra, "%.1f MB/s  %" PRIu64 " refused", seconds > 0 ? mb / seconds : 0,
+             p->rejects.n);
+    fv_progress(p->report, &(struct fv_progress){"pack", "img", done, p->plan.photos, extra});
+}
+
 static int take_photo(void *ctx, size_t at, const struct fv_pipe_item *item)
 {
     struct packing *p = ctx;
@@ -126,16 +163,16 @@ static int take_photo(void *ctx, size_t at, const struct fv_pipe_item *item)
         begin_identity(p, p->identity + 1);
     }
     p->photos_left--;
+    p->result->bytes += photo->bytes;
     if (item->refused)
         FV_TRY(fv__rejects_add(&p->rejects, photo->name, &item->why));
+    else if (p->s->strict && p->rejects.n)
+        p->images++; /* nothing will be packed: the rest is looked through */
     else
         FV_TRY(put_image(p, photo, item));
     if (item->unlike)
         FV_TRY(remark_on(p, photo->name, item->unlike));
-    char extra[48] = "";
-    if (p->rejects.n)
-        snprintf(extra, sizeof extra, "%" PRIu64 " refused", p->rejects.n);
-    fv_progress(p->report, &(struct fv_progress){"pack", "img", at + 1, p->plan.photos, extra});
+    tell_progress(p, at + 1);
     return 0;
 }
 
@@ -146,23 +183,31 @@ static int thread_count(const struct fv_pack_settings *s)
     return s->threads > 0 ? (int)s->threads : fv_cpu_count();
 }
 
-static char *rejects_path(const struct fv_pack_settings *s)
+/* "faces.lmdb" and "rejects.tsv" make "faces.rejects.tsv"; NULL when out of memory. */
+static char *beside(const char *output, const char *suffix)
 {
-    size_t n = strlen(s->output);
-    if (s->rejects)
-        return strdup(s->rejects);
-    if (n > 5 && strcmp(s->output + n - 5, ".lmdb") == 0)
+    size_t n = strlen(output);
+    if (n > 5 && strcmp(output + n - 5, ".lmdb") == 0)
         n -= 5;
-    return fv_format("%.*s.rejects.tsv", (int)n, s->output);
+    return fv_format("%.*s.%s", (int)n, output, suffix);
 }
 
-/* The list would take the data set's place. */
-static int check_rejects_path(const struct fv_pack_settings *s, const char *path)
+/* Whether `path` is `taken`, or the name of `taken` while it is written. */
+static int is_taken(const char *path, const char *taken)
 {
-    size_t n = strlen(s->output);
-    if (strncmp(path, s->output, n) != 0 || (path[n] && strcmp(path + n, ".part") != 0))
-        return 0;
-    return fv_err(FV_EUSAGE, "--rejects: '%s' is where the data set is written", path);
+    size_t n = strlen(taken);
+    return strncmp(path, taken, n) == 0 && (path[n] == 0 || strcmp(path + n, ".part") == 0);
+}
+
+static int open_lists(struct packing *p, const char *rejects, const char *duplicates)
+{
+    if (!rejects || !duplicates)
+        return fv_err(FV_ENOMEM, "out of memory for a path");
+    if (is_taken(rejects, p->s->output) || is_taken(rejects, duplicates))
+        return fv_err(FV_EUSAGE, "--rejects: '%s' is where %s is written", rejects,
+                      is_taken(rejects, duplicates) ? "the list of duplicates" : "the data set");
+    FV_TRY(fv__rejects_open(&p->rejects, rejects, p->report));
+    return fv__duplicates_open(&p->duplicates, duplicates, p->report);
 }
 
 /* The files behind the run are opened first: an output that cannot be written is not found out after an
@@ -179,11 +224,11 @@ static int open_outputs(struct packing *p, const struct fv_store_settings *store
     FV_TRY(rc);
     fv_encoder_close(&probe);
     FV_TRY(fv_store_create(&p->writer, p->s->output, store, p->s->overwrite));
-    char *path = rejects_path(p->s);
-    rc = path ? check_rejects_path(p->s, path) : fv_err(FV_ENOMEM, "out of memory for a path");
-    if (rc == 0)
-        rc = fv__rejects_open(&p->rejects, path, p->s->strict, p->report);
-    free(path);
+    char *rejects = p->s->rejects ? strdup(p->s->rejects) : beside(p->s->output, "rejects.tsv");
+    char *duplicates = beside(p->s->output, "duplicates.tsv");
+    rc = open_lists(p, rejects, duplicates);
+    free(rejects);
+    free(duplicates);
     return rc;
 }
 
@@ -193,6 +238,7 @@ static int find_photos(struct packing *p, const char *photos, int threads)
                                               p->s->landmarks};
     FV_TRY(fv__import(&p->listing, photos, &import, p->report));
     p->result->files = p->listing.photos + p->listing.refused.n;
+    p->result->ignored = p->listing.ignored.n;
     for (size_t i = 0; i < p->listing.refused.n; i++)
         FV_TRY(fv__rejects_add(&p->rejects, p->listing.refused.at[i].name,
                                &p->listing.refused.at[i].reason));
@@ -212,6 +258,54 @@ static int find_photos(struct packing *p, const char *photos, int threads)
     return fv__plan_make(&p->plan, &p->listing, p->s, threads);
 }
 
+/* What the list says, in short; then it gets its name. */
+static int finish_rejects(struct packing *p)
+{
+    struct fv_pack_result *to = p->result;
+    _Static_assert((int)FV_PACK_REASONS >= (int)FV_REJECTS, "room for every reason");
+    to->rejected = p->rejects.n;
+    for (int i = 0; i < FV_REJECTS; i++)
+        if (p->rejects.count[i])
+            to->reason[to->reasons++] =
+                (struct fv_pack_reason){fv__reject_code(i), p->rejects.count[i]};
+    if (to->misnamed)
+        fv_say(p->report, FV_LEVEL_INFO,
+               "%" PRIu64 " photos are of another format than their names say: listed in %s",
+               to->misnamed, p->rejects.file.path);
+    if (to->few && p->s->min_images > 1)
+        fv_say(p->report, FV_LEVEL_INFO,
+               "%" PRIu64 " identities have fewer than %" PRId64 " images: listed in %s", to->few,
+               p->s->min_images, p->rejects.file.path);
+    return fv__rejects_commit(&p->rejects);
+}
+
+static int finish_duplicates(struct packing *p)
+{
+    struct fv_pack_result *to = p->result;
+    to->duplicates = p->duplicates.same + p->duplicates.other;
+    to->mislabelled = p->duplicates.other;
+    if (to->duplicates)
+        fv_say(p->report, to->mislabelled ? FV_LEVEL_WARN : FV_LEVEL_INFO,
+               "%" PRIu64 " images are copies of earlier ones, %" PRIu64
+               " of them under another identity: listed in %s",
+               to->duplicates, to->mislabelled, p->duplicates.file.path);
+    return fv__duplicates_commit(&p->duplicates);
+}
+
+/* What makes the run fail although all photos were looked at. */
+static int check_content(const struct packing *p)
+{
+    if (p->s->strict && p->rejects.n)
+        return fv_err(FV_ECORRUPT, "%s; with %" PRIu64 " refused files --strict packs nothing",
+                      p->rejects.first, p->rejects.n);
+    if (p->result->packed == 0)
+        return fv_err(FV_ENOTFOUND, "'%s' holds no usable photo: nothing was packed",
+                      p->listing.root);
+    if (p->s->holdout_ids > 0 && p->result->holdout_identities == 0)
+        fv_say(p->report, FV_LEVEL_WARN, "no identity is held out: at most one is left to choose");
+    return 0;
+}
+
 static int pack_all(struct packing *p, const struct fv_store_settings *store, int threads)
 {
     const struct fv_pipe pipe = {.listing = &p->listing,
@@ -226,17 +320,9 @@ static int pack_all(struct packing *p, const struct fv_store_settings *store, in
         FV_TRY(fv__pipe_run(&pipe));
     for (; p->identity < p->plan.identities; begin_identity(p, p->identity + 1))
         FV_TRY(end_identity(p));
-    p->result->rejected = p->rejects.n;
-    if (p->result->misnamed)
-        fv_say(p->report, FV_LEVEL_INFO,
-               "%" PRIu64 " photos are of another format than their names say: listed in %s",
-               p->result->misnamed, p->rejects.file.path);
-    FV_TRY(fv__rejects_commit(&p->rejects));
-    if (p->result->packed == 0)
-        return fv_err(FV_ENOTFOUND, "'%s' holds no usable photo: nothing was packed",
-                      p->listing.root);
-    if (p->s->holdout_ids > 0 && p->result->holdout_identities == 0)
-        fv_say(p->report, FV_LEVEL_WARN, "no identity is held out: at most one is left to choose");
+    FV_TRY(finish_rejects(p));
+    FV_TRY(check_content(p));
+    FV_TRY(finish_duplicates(p));
     return fv_store_finish(&p->writer);
 }
 
@@ -274,7 +360,8 @@ int fv_pack_run(const struct fv_pack_settings *s, const char *photos, const stru
     if (rc == 0)
         rc = pack_all(&p, &store, threads);
     fv_store_abort(&p.writer);
-    fv__rejects_discard(&p.rejects);
+    fv__rejects_close(&p.rejects);
+    fv__duplicates_close(&p.duplicates);
     fv__plan_free(&p.plan);
     fv__listing_free(&p.listing);
     free(p.open_name);

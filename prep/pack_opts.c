@@ -27,8 +27,10 @@ const struct fv_opt fv_pack_opts[] = {
      "where the paths in a list begin; unset: the list's folder", 0, 0, NULL},
     {"rejects", 0, FV_OPT_STRING, RUN, FIELD(rejects), "FILE",
      "list of refused files; unset: *.rejects.tsv beside the data set", 0, 0, NULL},
+    {"min-images", 0, FV_OPT_INT, RUN, FIELD(min_images), "N",
+     "identities with fewer images are listed among the refused files", 0, 1e9, NULL},
     {"strict", 0, FV_OPT_FLAG, RUN, FIELD(strict), NULL,
-     "a refused file is an error, and nothing is written", 0, 0, NULL},
+     "a refused file is an error: all are listed, and no data set is written", 0, 0, NULL},
     {"overwrite", 0, FV_OPT_FLAG, RUN, FIELD(overwrite), NULL,
      "replace an existing data set", 0, 0, NULL},
     {"threads", 'j', FV_OPT_INT, RUN, FIELD(threads), "N",
@@ -40,5 +42,5 @@ const struct fv_opt fv_pack_opts[] = {
 void fv_pack_defaults(struct fv_pack_settings *s)
 {
     *s = (struct fv_pack_settings){
-        .size = 112, .codec = "pixels", .level = 6, .seed = 1, .layout = "auto"};
+        .size = 112, .codec = "pixels", .level = 6, .seed = 1, .layout = "auto", .min_images = 1};
 }

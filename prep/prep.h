@@ -24,6 +24,7 @@ struct fv_pack_settings {
     const char *root;              /* where the paths in a list begin; NULL: its folder */
     const char *boxes, *landmarks; /* lists of where the faces are; NULL: none */
     const char *rejects; /* list of refused files; NULL: "<output minus .lmdb>.rejects.tsv" */
+    int64_t min_images;  /* identities with fewer are listed (1) */
     int strict;          /* a refused file is an error */
     int overwrite;
     int64_t threads; /* 0: all */
@@ -31,10 +32,21 @@ struct fv_pack_settings {
 extern const struct fv_opt fv_pack_opts[];
 void fv_pack_defaults(struct fv_pack_settings *s);
 
+enum { FV_PACK_REASONS = 48 };
 struct fv_pack_result {
     uint64_t files, packed, rejected, identities, holdout_identities, train_images, val_images,
         holdout_images;
+    uint64_t ignored;  /* passed over without being meant as photos */
     uint64_t misnamed; /* packed, but of another format than their names say */
+    /* images that show the very picture of an earlier one; those of them under another identity */
+    uint64_t duplicates, mislabelled;
+    uint64_t few;   /* identities with fewer than min_images images */
+    uint64_t bytes; /* of all photos as they are stored */
+    struct fv_pack_reason {
+        const char *code; /* as in the list of refused files */
+        uint64_t files;
+    } reason[FV_PACK_REASONS]; /* the refused ones; only reasons that occurred */
+    int reasons;
     uint64_t digest, file_bytes, record_bytes;
     double seconds;
 };

@@ -163,6 +163,8 @@ int fv_store_put(struct fv_store_writer *w, const uint8_t *record, size_t n, con
                  enum fv_split split);
 /* Moves an image already put between training and validation: for rules that see all of an identity first. */
 int fv_store_set_split(struct fv_store_writer *w, uint64_t image, enum fv_split split);
+/* Of an image already put: the hash of its content. */
+uint64_t fv_store_content(const struct fv_store_writer *w, uint64_t image);
 /* Closes in any case; when it fails, an older <path> is as it was and the partial file can be resumed. */
 int fv_store_finish(struct fv_store_writer **w);
 void fv_store_abort(struct fv_store_writer **w);   /* leaves what was committed; accepts NULL */

@@ -346,6 +346,15 @@ int fv_store_put(struct fv_store_writer *w, const uint8_t *record, size_t n, con
     return rc;
 }
 
+uint64_t fv_store_content(const struct fv_store_writer *w, uint64_t image)
+{
+    struct fv_index_entry e = {0};
+
+    if (image < w->images)
+        fv__index_parse(w->index.p + image * FV_INDEX_ENTRY, &e);
+    return e.content;
+}
+
 int fv_store_set_split(struct fv_store_writer *w, uint64_t image, enum fv_split split)
 {
     struct fv_index_entry e;

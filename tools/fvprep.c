@@ -42,14 +42,35 @@ static const struct fv_command pack_cmd = {
     .max_args = 1,
 };
 
+static double per_second(const struct fv_pack_result *p, double n)
+{
+    return p->seconds > 0 ? n / p->seconds : 0;
+}
+
+static void print_reasons(struct results *r, const struct fv_pack_result *p)
+{
+    struct result_count count[FV_PACK_REASONS];
+    for (int i = 0; i < p->reasons; i++)
+        count[i] = (struct result_count){p->reason[i].code, p->reason[i].files};
+    results_counts(r, "refused_for", count, p->reasons);
+}
+
 static void print_packed(const struct fv_pack_settings *s, const struct fv_pack_result *p, int json)
 {
     struct results r = {0};
     results_int(&r, "files", p->files, NULL);
     results_int(&r, "refused", p->rejected, NULL);
+    if (p->reasons || json)
+        print_reasons(&r, p);
+    results_int(&r, "ignored", p->ignored, NULL);
     results_int(&r, "misnamed", p->misnamed, NULL);
     results_int(&r, "images", p->packed, NULL);
+    results_int(&r, "duplicates", p->duplicates, NULL);
+    results_int(&r, "mislabelled", p->mislabelled, "%" PRIu64 " duplicates under another identity",
+                p->mislabelled);
     results_int(&r, "identities", p->identities, NULL);
+    results_int(&r, "small_identities", p->few, "%" PRIu64 " with fewer than %" PRId64 " images",
+                p->few, s->min_images);
     results_int(&r, "holdout_identities", p->holdout_identities, NULL);
     results_int(&r, "train_images", p->train_images, NULL);
     results_int(&r, "val_images", p->val_images, NULL);
@@ -59,8 +80,9 @@ static void print_packed(const struct fv_pack_settings *s, const struct fv_pack_
     char digest[24];
     snprintf(digest, sizeof digest, "%016" PRIx64, p->digest);
     results_string(&r, "digest", digest);
-    results_real(&r, "seconds", p->seconds, "%.1f, %.0f files a second", p->seconds,
-                 p->seconds > 0 ? (double)p->files / p->seconds : 0);
+    results_int(&r, "photo_bytes", p->bytes, NULL);
+    results_real(&r, "seconds", p->seconds, "%.1f, %.0f files and %.1f MB a second", p->seconds,
+                 per_second(p, (double)p->files), per_second(p, (double)p->bytes * 1e-6));
     results_print(&r, s->output, json);
 }
 

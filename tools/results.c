@@ -48,6 +48,19 @@ void results_string(struct results *r, const char *key, const char *value)
     snprintf(add(r, key, json_string(value)), sizeof r->row[0].text, "%s", value);
 }
 
+void results_counts(struct results *r, const char *key, const struct result_count *count, int n)
+{
+    json_t *all = json_object();
+    char *to = add(r, key, all);
+    size_t used = 0, room = sizeof r->row[0].text;
+    for (int i = 0; i < n; i++) {
+        json_object_set_new(all, count[i].name, json_integer((json_int_t)count[i].n));
+        if (used < room)
+            used += (size_t)snprintf(to + used, room - used, "%s%s %" PRIu64, i ? ", " : "",
+                                     count[i].name, count[i].n);
+    }
+}
+
 void results_settings(struct results *r, const char *key, const char *lines)
 {
     json_t *all = json_object();

@@ -8,12 +8,17 @@
 
 enum { RESULTS_MAX = 40 };
 
+struct result_count {
+    const char *name;
+    uint64_t n;
+};
+
 struct results {
     int n;
     struct {
         const char *key; /* JSON's name; shown with blanks for underscores */
         void *json;
-        char text[160];
+        char text[400];
     } row[RESULTS_MAX];
 };
 
@@ -22,6 +27,9 @@ void results_int(struct results *r, const char *key, uint64_t value, const char 
     __attribute__((format(printf, 4, 5)));
 void results_real(struct results *r, const char *key, double value, const char *text, ...)
     __attribute__((format(printf, 4, 5)));
+/* How often each of n names occurs: an object in JSON, "name number, name number" for people. Names may go after the
+ * call. */
+void results_counts(struct results *r, const char *key, const struct result_count *count, int n);
 void results_string(struct results *r, const char *key, const char *value);
 /* "name = value" lines: an object in JSON; for people one row each. */
 void results_settings(struct results *r, const char *key, const char *lines);

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# A disk that fills up while packing: said in words, and nothing is left on it. The disk is a small tmpfs that
+# A disk that fills up while packing: said in words, and no data set is left on it. The disk is a small tmpfs that
 # only this case sees.
 i=0
 while [ $i -lt 60 ]; do
@@ -23,5 +23,5 @@ unshare $flags true 2>/dev/null || skip 'no mount namespace may be made here'
 run unshare $flags sh on_small_disk
 [ "$status" != 77 ] || skip 'no tmpfs may be mounted here'
 exits 1
-out ''
+out 'faces.duplicates.tsv'
 err_has 'disk/faces.lmdb.part: cannot write: No space left on device'

@@ -13,6 +13,7 @@ run fvprep pack photos -o faces.lmdb --size 16 --holdout-ids 50% --val 20%
 exits 0
 out_has 'images              20'
 out_has 'refused             2'
+out_has 'refused for         empty 1, not-an-image 1'
 out_has 'holdout identities  2'
 out_has 'val images          2'
 err_has 'warning: p2/text.jpg: its first bytes are those of no image format'
@@ -23,6 +24,14 @@ out "# path	reason	detail
 p3/empty.png	empty	
 # ignored	p1/notes.txt	not-a-photo
 p2/text.jpg	not-an-image	"
+run cat faces.duplicates.tsv
+out '# path	earlier path	identity'
+run ls
+exits 0
+out 'faces.duplicates.tsv
+faces.lmdb
+faces.rejects.tsv
+photos'
 
 run fvprep pack photos -o faces.lmdb --size 16
 exits 1
@@ -39,10 +48,12 @@ exits 0
 run fvprep pack photos -o strict.lmdb --size 16 --strict
 exits 1
 out ''
-err_has 'p3/empty.png: has no bytes'
+err_has 'p3/empty.png: has no bytes; with 2 refused files --strict packs nothing'
 not_there strict.lmdb
 not_there strict.lmdb.part
-not_there strict.rejects.tsv
+not_there strict.duplicates.tsv
+run cmp strict.rejects.tsv faces.rejects.tsv
+exits 0
 
 run fvprep pack gone -o gone.lmdb
 exits 1

@@ -61,6 +61,23 @@ static void a_discarded_file_leaves_the_old_one(void **state)
     assert_int_equal(entries(), 1);
 }
 
+static void a_part_left_behind_is_replaced(void **state)
+{
+    struct fv_file f;
+    char *data;
+    size_t n;
+
+    (void)state;
+    assert_int_equal(fv_file_write(in_folder("a.part"), "of a killed run", 15), FV_OK);
+    assert_int_equal(fv_file_create_part(&f, in_folder("a")), FV_OK);
+    fputs("another", f.f);
+    assert_int_equal(fv_file_commit(&f), FV_OK);
+    assert_int_equal(fv_file_read(in_folder("a"), 100, &data, &n), FV_OK);
+    assert_string_equal(data, "another");
+    free(data);
+    assert_int_equal(entries(), 1);
+}
+
 static void what_is_no_file_is_never_replaced(void **state)
 {
     struct stat st;
@@ -161,6 +178,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_file_appears_whole_and_replaces),
         cmocka_unit_test(a_discarded_file_leaves_the_old_one),
+        cmocka_unit_test(a_part_left_behind_is_replaced),
         cmocka_unit_test(what_is_no_file_is_never_replaced),
         cmocka_unit_test(a_full_disk_is_an_error),
         cmocka_unit_test(reading_refuses_what_is_not_a_small_file),

@@ -125,7 +125,7 @@ static void packs_all_without_splits(void **state)
     assert_int_equal(result.identities, 6);
     assert_int_equal(result.train_images, 30);
     assert_true(result.file_bytes >= result.record_bytes && result.record_bytes > 0);
-    assert_int_equal(scratch_count("out"), 2);
+    assert_int_equal(scratch_count("out"), 3);
 }
 
 static void holds_out_and_validates_exact_shares(void **state)
@@ -350,6 +350,7 @@ static void refused_files_are_named_and_listed(void **state)
                                "# ignored\tp0/notes.txt\tnot-a-photo\n"
                                "p1/text.jpg\tnot-an-image\t\n"
                                "p1b/only.jpg\tnot-an-image\t\n"
+                               "# few-images\tp1b\t0\n"
                                "p2/cut.pgm\tdamaged\tPNM, 64 x 64, 23 bytes\n";
     struct heard h = {0};
     struct fv_report report = {&h, hear, NULL};
@@ -373,7 +374,7 @@ static void the_list_may_lie_elsewhere(void **state)
     settings.rejects = path;
     assert_int_equal(pack(), 0);
     assert_true(scratch_has("list.txt"));
-    assert_int_equal(scratch_count("out"), 1);
+    assert_int_equal(scratch_count("out"), 2);
 }
 
 static void the_list_never_takes_the_place_of_the_data_set(void **state)
@@ -417,6 +418,91 @@ static void control_bytes_in_names_are_written_as_text(void **state)
     assert_ptr_equal(strstr(fv_err_text(), "a/\\x1b"), fv_err_text());
 }
 
+static void reasons_are_counted(void **state)
+{
+    (void)state;
+    add_bad_files();
+    assert_int_equal(pack(), 0);
+    assert_int_equal(result.ignored, 2);
+    assert_int_equal(result.reasons, 4);
+    static const struct fv_pack_reason want[] = {
+        {"no-identity", 1}, {"empty", 1}, {"not-an-image", 2}, {"damaged", 1}};
+    for (int i = 0; i < 4; i++) {
+        assert_string_equal(result.reason[i].code, want[i].code);
+        assert_int_equal(result.reason[i].files, want[i].files);
+    }
+}
+
+static void identities_of_few_images_are_listed(void **state)
+{
+    (void)state;
+    size_t n;
+    scratch_pgm("photos/p2b/1.pgm", SIDE, 250);
+    scratch_write("photos/p2b/2.jpg", "text", 4);
+    settings.min_images = IMAGES;
+    assert_int_equal(pack(), 0);
+    assert_int_equal(result.few, 1);
+    char *list = scratch_read("out/faces.rejects.tsv", &n);
+    assert_string_equal(list, "# path\treason\tdetail\n"
+                              "p2b/2.jpg\tnot-an-image\t\n"
+                              "# few-images\tp2b\t1\n");
+    free(list);
+}
+
+static void duplicates_are_listed_and_told_when_under_two_identities(void **state)
+{
+    (void)state;
+    struct heard h = {0};
+    struct fv_report report = {&h, hear, NULL};
+    size_t n;
+    scratch_pgm("photos/p1/9.pgm", SIDE, 40);         /* p1/0 once more */
+    scratch_pgm("photos/p4/again.pgm", 3 * SIDE, 80); /* p2/0, of another size */
+    scratch_pgm("photos/p5/odd\\name.pgm", SIDE, 40); /* p1/0 again */
+    for (int threads = 1; threads <= 3; threads += 2) {
+        settings.threads = threads;
+        settings.overwrite = 1;
+        assert_int_equal(fv_pack_run(&settings, scratch_path("photos"), &report, &result), 0);
+        assert_int_equal(result.packed, 33);
+        assert_int_equal(result.duplicates, 3);
+        assert_int_equal(result.mislabelled, 2);
+        char *list = scratch_read("out/faces.duplicates.tsv", &n);
+        assert_string_equal(list, "# path\tearlier path\tidentity\n"
+                                  "p1/9.pgm\tp1/0.pgm\tsame\n"
+                                  "p4/again.pgm\tp2/0.pgm\tother\n"
+                                  "p5/odd\\\\name.pgm\tp1/0.pgm\tother\n");
+        free(list);
+    }
+    assert_int_equal(h.n, 6);
+    assert_string_equal(h.text[0],
+                        "p4/again.pgm: is the same picture as p2/0.pgm, of another identity");
+    assert_non_null(strstr(h.text[1], "p5/odd\\\\name.pgm: is the same picture as p1/0.pgm"));
+    assert_non_null(strstr(h.text[2], "3 images are copies of earlier ones, 2 of them under"));
+}
+
+static void many_duplicates_are_all_found(void **state)
+{
+    (void)state;
+    size_t n, lines = 0;
+    for (int i = 0; i < 1500;
+         i++) { /* more than the table begins with; every third one is a copy */
+        char name[64], body[512];
+        int k = i % 3 == 2 ? i - 1 : i, at = sprintf(body, "P2 8 8 255\n");
+        snprintf(name, sizeof name, "many/p%d/%04d.pgm", i % 7, i);
+        for (int x = 0; x < 64; x++)
+            at += sprintf(body + at, "%d ", x == 0 ? k % 250 : x == 63 ? k / 250 : 7);
+        scratch_write(name, body, (size_t)at);
+    }
+    settings.size = 8;
+    assert_int_equal(fv_pack_run(&settings, scratch_path("many"), NULL, &result), 0);
+    assert_int_equal(result.packed, 1500);
+    assert_int_equal(result.duplicates, 500);
+    char *list = scratch_read("out/faces.duplicates.tsv", &n);
+    for (const char *p = list; *p; p++)
+        lines += *p == '\n';
+    assert_int_equal(lines, 501);
+    free(list);
+}
+
 static void strict_makes_a_refused_file_fatal(void **state)
 {
     (void)state;
@@ -433,10 +519,16 @@ static void strict_makes_a_refused_file_fatal(void **state)
     assert_memory_equal(before, after, n);
     free(before);
     free(after);
+    scratch_write("photos/p5/also.jpg", "text", 4); /* all are listed */
     remove(scratch_path("out/faces.lmdb"));
-    remove(scratch_path("out/faces.rejects.tsv"));
+    remove(scratch_path("out/faces.duplicates.tsv"));
     assert_int_equal(pack(), FV_ECORRUPT);
-    assert_int_equal(scratch_count("out"), 0);
+    assert_int_equal(scratch_count("out"), 1);
+    char *list = scratch_read("out/faces.rejects.tsv", &n);
+    assert_string_equal(list, "# path\treason\tdetail\n"
+                              "p3/2x.jpg\tnot-an-image\t\n"
+                              "p5/also.jpg\tnot-an-image\t\n");
+    free(list);
 }
 
 /* --- what does not succeed ------------------------------------------------------------------------- */
@@ -524,6 +616,10 @@ int main(void)
         TEST(the_list_may_lie_elsewhere),
         TEST(the_list_never_takes_the_place_of_the_data_set),
         TEST(control_bytes_in_names_are_written_as_text),
+        TEST(reasons_are_counted),
+        TEST(identities_of_few_images_are_listed),
+        TEST(duplicates_are_listed_and_told_when_under_two_identities),
+        TEST(many_duplicates_are_all_found),
         TEST(strict_makes_a_refused_file_fatal),
         TEST(an_existing_file_is_kept),
         TEST(nothing_usable_is_an_error_with_reasons),
