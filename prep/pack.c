@@ -292,7 +292,7 @@ static int finish_duplicates(struct packing *p)
     return fv__duplicates_commit(&p->duplicates);
 }
 
-/* What makes the run fail although all photos were looked at. */
+/* What makes the run fail although all photos were looked at: then nothing stays of the data set. */
 static int check_content(const struct packing *p)
 {
     if (p->s->strict && p->rejects.n)
@@ -321,7 +321,11 @@ static int pack_all(struct packing *p, const struct fv_store_settings *store, in
     for (; p->identity < p->plan.identities; begin_identity(p, p->identity + 1))
         FV_TRY(end_identity(p));
     FV_TRY(finish_rejects(p));
-    FV_TRY(check_content(p));
+    int rc = check_content(p);
+    if (rc < 0) {
+        fv_store_discard(&p->writer);
+        return rc;
+    }
     FV_TRY(finish_duplicates(p));
     return fv_store_finish(&p->writer);
 }
