@@ -47,6 +47,11 @@ const struct fv_format *fv__format_of_name(const char *name)
     return NULL;
 }
 
+int fv__format_is_jpeg(const struct fv_format *f)
+{
+    return f == &formats[0];
+}
+
 static int begins_with(const uint8_t *p, const char *magic, size_t n)
 {
     for (size_t i = 0; i < n; i++)

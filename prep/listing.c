@@ -224,6 +224,11 @@ int fv__listing_end(struct fv_listing *l)
     return settle_splits(l);
 }
 
+const struct fv_face *fv__listing_face(const struct fv_listing *l, const struct fv_listed_photo *p)
+{
+    return p->face ? &l->face[p->face - 1] : NULL;
+}
+
 void fv__listing_free(struct fv_listing *l)
 {
     if (l->importer && l->importer->close)

@@ -62,6 +62,9 @@ struct fv_listing {
     struct fv_text_block *text; /* all names */
 };
 
+/* What is known of a photo's face, or NULL. */
+const struct fv_face *fv__listing_face(const struct fv_listing *l, const struct fv_listed_photo *p);
+
 /* Building. Texts are copied. All return 0 or FV_ENOMEM. */
 int fv__listing_begin(struct fv_listing *l, const char *root);
 /* In any order. p->identity is not read; p->name is NULL to say only that there is such an identity. */

@@ -13,6 +13,7 @@
 #include "common/fs.h"
 #include "prep/duplicates.h"
 #include "prep/importer.h"
+#include "prep/pack_opts.h"
 #include "prep/pack_pipe.h"
 #include "prep/pack_plan.h"
 #include "prep/rejects.h"
@@ -29,6 +30,7 @@ struct packing {
     const struct fv_pack_settings *s;
     const struct fv_report *report;
     struct fv_pack_result *result;
+    struct fv_framing framing;
     struct fv_listing listing;
     struct fv_pack_plan plan;
     struct fv_rejects rejects;
@@ -255,7 +257,7 @@ static int find_photos(struct packing *p, const char *photos, int threads)
         return fv_err(FV_ENOMEM, "out of memory for %zu names", most);
     fv_say(p->report, FV_LEVEL_INFO, "%zu photos of %zu identities (layout %s), %d threads",
            p->listing.photos, p->listing.identities, p->listing.importer->name, threads);
-    return fv__plan_make(&p->plan, &p->listing, p->s, threads);
+    return fv__plan_make(&p->plan, &p->listing, p->s, &p->framing, threads);
 }
 
 /* What the list says, in short; then it gets its name. */
@@ -311,6 +313,7 @@ static int pack_all(struct packing *p, const struct fv_store_settings *store, in
     const struct fv_pipe pipe = {.listing = &p->listing,
                                  .photo = p->plan.photo,
                                  .photos = p->plan.photos,
+                                 .framing = &p->framing,
                                  .store = store,
                                  .threads = threads,
                                  .sink = take_photo,
@@ -350,14 +353,15 @@ int fv_pack_run(const struct fv_pack_settings *s, const char *photos, const stru
     int threads = thread_count(s);
     struct fv_pack_settings described = *s;
     struct fv_opt_group group = {"", fv_pack_opts, &described};
+    struct packing p = {.s = s, .report = r, .result = out};
+    *out = (struct fv_pack_result){0};
+    FV_TRY(fv__framing_of(&described, &p.framing));
     char *text = fv_opt_write_text(&group, 1);
     struct fv_store_settings store = {.height = (int)s->size,
                                       .width = (int)s->size,
                                       .codec = s->codec,
                                       .level = (int)s->level,
                                       .packed_with = text};
-    struct packing p = {.s = s, .report = r, .result = out};
-    *out = (struct fv_pack_result){0};
     int rc = text ? open_outputs(&p, &store) : fv_err(FV_ENOMEM, "out of memory for the settings");
     if (rc == 0)
         rc = find_photos(&p, photos, threads);

@@ -12,8 +12,8 @@
 #include "common/arena.h"
 #include "common/err.h"
 #include "common/trace.h"
-#include "prep/decode.h"
 #include "prep/importer.h"
+#include "prep/photo.h"
 #include "prep/prep.h"
 
 #include <pthread.h>
@@ -83,7 +83,9 @@ static int decode_one(struct run *r, struct hand *h, size_t at)
     fv_trace_end("read", t);
     t = fv_trace_begin();
     if (rc == 0)
-        rc = fv__photo_decode(h->photo, h->bytes, n, h->rgb, &s->item.why);
+        rc = fv__photo_decode(h->photo, h->bytes, n,
+                              fv__listing_face(r->p->listing, r->p->photo[at]), h->rgb,
+                              &s->item.why);
     fv_trace_end("decode", t);
     s->item.unlike = rc == 0 ? unlike_its_name(r->p->photo[at], h->bytes, n) : NULL;
     s->item.refused = rc == 1;
@@ -119,13 +121,13 @@ static int do_next(struct run *r, struct hand *h)
     return rc;
 }
 
-static int open_hand(struct hand *h, const struct fv_store_settings *s)
+static int open_hand(struct hand *h, const struct fv_pipe *p)
 {
-    size_t pixels = (size_t)s->width * (size_t)s->height * 3;
+    size_t pixels = (size_t)p->store->width * (size_t)p->store->height * 3;
     if (!(h->rgb = malloc(pixels)))
         return fv_err(FV_ENOMEM, "out of memory for a photo");
-    FV_TRY(fv__photo_open(&h->photo, s->width));
-    return fv_encoder_open(&h->encoder, s);
+    FV_TRY(fv__photo_open(&h->photo, p->framing));
+    return fv_encoder_open(&h->encoder, p->store);
 }
 
 static void close_hand(struct hand *h)
@@ -140,7 +142,7 @@ static void *worker(void *arg)
 {
     struct run *r = arg;
     struct hand h = {0};
-    int rc = open_hand(&h, r->p->store);
+    int rc = open_hand(&h, r->p);
     pthread_mutex_lock(&r->lock);
     while (rc == 0 && r->rc == 0 && r->taken < r->p->photos) {
         if (fv_prep_stop)

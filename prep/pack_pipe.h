@@ -4,6 +4,7 @@
 #define FV_PREP_PACK_PIPE_H
 
 #include "prep/format.h"
+#include "prep/framing.h"
 #include "prep/listing.h"
 #include "prep/reject.h"
 #include "store/store.h"
@@ -23,6 +24,7 @@ struct fv_pipe {
     const struct fv_listing *listing;
     const struct fv_listed_photo *const *photo; /* in packing order */
     size_t photos, first;                       /* the first is the one to begin with */
+    const struct fv_framing *framing;
     const struct fv_store_settings *store;
     int threads;
     /* Called by the thread that runs the pipe, for each photo in order. A negative code stops it. */

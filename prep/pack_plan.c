@@ -7,8 +7,8 @@
 #include "prep/pack_plan.h"
 
 #include "common/err.h"
-#include "prep/decode.h"
 #include "prep/importer.h"
+#include "prep/photo.h"
 #include "prep/split.h"
 
 #include <pthread.h>
@@ -33,7 +33,7 @@ static int is_given_to_holdout(const struct fv_listing *listing,
 
 struct probe {
     const struct fv_listing *listing;
-    int size;
+    const struct fv_framing *framing;
     uint8_t *alive; /* an identity; 0 too for those that are not open */
     atomic_size_t next;
     atomic_int rc;
@@ -55,10 +55,11 @@ static int has_good_photo(const struct probe *p, struct probe_hand *h,
     for (size_t i = 0; i < id->count; i++) {
         if (fv_prep_stop)
             return fv_err(FV_EINTR, "interrupted");
-        int rc = fv__import_read(p->listing, &p->listing->photo[id->first + i], &h->bytes, &h->room,
-                                 &n, &why);
+        const struct fv_listed_photo *photo = &p->listing->photo[id->first + i];
+        int rc = fv__import_read(p->listing, photo, &h->bytes, &h->room, &n, &why);
         if (rc == 0)
-            rc = fv__photo_decode(h->photo, h->bytes, n, h->rgb, &why);
+            rc = fv__photo_decode(h->photo, h->bytes, n, fv__listing_face(p->listing, photo),
+                                  h->rgb, &why);
         if (rc <= 0)
             return rc < 0 ? rc : 1;
     }
@@ -67,9 +68,10 @@ static int has_good_photo(const struct probe *p, struct probe_hand *h,
 
 static int probe_identities(struct probe *p)
 {
-    struct probe_hand h = {.rgb = malloc((size_t)p->size * (size_t)p->size * 3)};
-    int rc =
-        h.rgb ? fv__photo_open(&h.photo, p->size) : fv_err(FV_ENOMEM, "out of memory for a photo");
+    size_t size = (size_t)p->framing->size;
+    struct probe_hand h = {.rgb = malloc(size * size * 3)};
+    int rc = h.rgb ? fv__photo_open(&h.photo, p->framing)
+                   : fv_err(FV_ENOMEM, "out of memory for a photo");
     while (rc >= 0 && p->rc == 0) {
         size_t i = atomic_fetch_add(&p->next, 1);
         if (i >= p->listing->identities)
@@ -94,9 +96,10 @@ static void *probe_thread(void *arg)
     return NULL;
 }
 
-static int find_alive(const struct fv_listing *listing, int size, int threads, uint8_t *alive)
+static int find_alive(const struct fv_listing *listing, const struct fv_framing *framing,
+                      int threads, uint8_t *alive)
 {
-    struct probe p = {.listing = listing, .size = size, .alive = alive};
+    struct probe p = {.listing = listing, .framing = framing, .alive = alive};
     pthread_t *thread = calloc((size_t)threads, sizeof *thread);
     int started = 0;
     if (!thread)
@@ -113,14 +116,14 @@ static int find_alive(const struct fv_listing *listing, int size, int threads, u
 
 /* Sets held[i] for the identities that the rule chooses. */
 static int choose_held_out(const struct fv_listing *listing, const struct fv_pack_settings *s,
-                           int threads, uint8_t *held)
+                           const struct fv_framing *framing, int threads, uint8_t *held)
 {
     size_t n = listing->identities, alive_n = 0;
     const char **name = malloc(n * sizeof *name);
     uint8_t *alive = calloc(n, 1), *chosen = calloc(n, 1);
     int rc = name && alive && chosen ? 0 : fv_err(FV_ENOMEM, "out of memory for %zu identities", n);
     if (rc == 0)
-        rc = find_alive(listing, (int)s->size, threads, alive);
+        rc = find_alive(listing, framing, threads, alive);
     for (size_t i = 0; rc == 0 && i < n; i++)
         if (alive[i])
             name[alive_n++] = listing->identity[i].name;
@@ -145,7 +148,7 @@ static void append(struct fv_pack_plan *p, const struct fv_listing *listing,
 }
 
 int fv__plan_make(struct fv_pack_plan *out, const struct fv_listing *listing,
-                  const struct fv_pack_settings *s, int threads)
+                  const struct fv_pack_settings *s, const struct fv_framing *framing, int threads)
 {
     size_t n = listing->identities;
     *out = (struct fv_pack_plan){0};
@@ -155,7 +158,7 @@ int fv__plan_make(struct fv_pack_plan *out, const struct fv_listing *listing,
     for (size_t i = 0; rc == 0 && i < n; i++)
         held[i] = (uint8_t)is_given_to_holdout(listing, &listing->identity[i]);
     if (rc == 0 && s->holdout_ids > 0)
-        rc = choose_held_out(listing, s, threads, held);
+        rc = choose_held_out(listing, s, framing, threads, held);
     if (rc < 0) {
         free(memory);
         free(held);

@@ -4,6 +4,7 @@
 #ifndef FV_PREP_PACK_PLAN_H
 #define FV_PREP_PACK_PLAN_H
 
+#include "prep/framing.h"
 #include "prep/listing.h"
 #include "prep/prep.h"
 
@@ -18,7 +19,7 @@ struct fv_pack_plan {
 
 /* Pointers lead into *listing, which must outlive the plan. */
 int fv__plan_make(struct fv_pack_plan *out, const struct fv_listing *listing,
-                  const struct fv_pack_settings *s, int threads);
+                  const struct fv_pack_settings *s, const struct fv_framing *framing, int threads);
 void fv__plan_free(struct fv_pack_plan *p); /* accepts a zeroed one */
 
 #endif

@@ -12,6 +12,10 @@
 struct fv_pack_settings {
     /* what the data set is */
     int64_t size;      /* pixels a side (default 112) */
+    const char *frame; /* "photo", by "box" or "landmarks", or "auto" (default): by what is given */
+    const char *fit;   /* photo: "cover" (default), "contain" or "stretch" makes it square ... */
+    double crop;       /* ... of whose side this share is kept, around the centre (1) */
+    double margin;     /* box: its longer side is lengthened by this share of it (0.3) */
     const char *codec; /* "pixels" */
     int64_t level;     /* zstd (default 6) */
     /* share of identities kept out of training, for open-set verification (0) */

@@ -40,6 +40,8 @@ static const struct {
     [FV_REJECT_OUTSIDE] = {"outside", "its path leads out of the photo folder"},
     [FV_REJECT_BAD_RECORD] = {"bad-record", "its record in the container is damaged"},
     [FV_REJECT_BAD_LABEL] = {"bad-label", "its label is no whole number from 0 on"},
+    [FV_REJECT_NO_FACE] = {"no-face", "nothing tells where its face is"},
+    [FV_REJECT_BAD_FACE] = {"bad-face", "its face is said to be where the photo has none"},
     [FV_IGNORE_HIDDEN] = {"hidden", "its name begins with a dot"},
     [FV_IGNORE_NOT_PHOTO] = {"not-a-photo", "neither its name nor its first bytes are an image's"},
     [FV_IGNORE_TEST] = {"test-of-known", "a test photo of somebody to train on, beside validation "

@@ -30,6 +30,8 @@ enum fv_reject {
     FV_REJECT_TRUNCATED,
     FV_REJECT_DAMAGED,
     FV_REJECT_COLOUR,
+    FV_REJECT_NO_FACE,
+    FV_REJECT_BAD_FACE,
     /* found on the way in, by any layout */
     FV_REJECT_LFS_POINTER,
     FV_REJECT_MISSING,

@@ -70,7 +70,8 @@ exits 0
 err ''
 out_has 'images               20'
 out_has 'training identities  2'
-out_has 'packed with          size 16, holdout-ids 0.5, val 0.2, seed 1, codec pixels, level 6'
+out_has 'packed with          size 16, frame photo, fit cover, crop 1, margin 0.3, '
+out_has ' margin 0.3, holdout-ids 0.5, val 0.2, seed 1, codec pixels, level 6'
 run fvprep info --json faces.lmdb
 exits 0
 out_has '"holdout_images": 10'

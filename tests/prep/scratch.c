@@ -2,6 +2,7 @@
 #include "tests/prep/scratch.h"
 
 #include "common/fs.h"
+#include "prep/photo_file.h"
 #include "tests/cmocka_all.h"
 
 #include <dirent.h>
@@ -87,4 +88,15 @@ void scratch_pgm(const char *name, int side, int grey)
     memset(file + n, grey, pixels);
     scratch_write(name, file, (size_t)n + pixels);
     free(file);
+}
+
+int scratch_decode(struct fv_photo *p, const char *path, uint8_t *rgb, struct fv_refusal *why)
+{
+    uint8_t *bytes = NULL;
+    size_t room = 0, n = 0;
+    int rc = fv__photo_file_read(path, &bytes, &room, &n, why);
+    if (rc == 0)
+        rc = fv__photo_decode(p, bytes, n, NULL, rgb, why);
+    free(bytes);
+    return rc;
 }

@@ -3,6 +3,8 @@
 #ifndef FV_TESTS_PREP_SCRATCH_H
 #define FV_TESTS_PREP_SCRATCH_H
 
+#include "prep/photo.h"
+
 #include <stddef.h>
 
 void scratch_open(void); /* fails the test when it cannot be made */
@@ -19,5 +21,8 @@ int scratch_count(const char *folder);
 
 /* A binary PGM of side x side pixels of one grey value. */
 void scratch_pgm(const char *name, int side, int grey);
+
+/* A photo's file, read and decoded; of its face nothing is known. */
+int scratch_decode(struct fv_photo *p, const char *path, uint8_t *rgb, struct fv_refusal *why);
 
 #endif

@@ -182,8 +182,10 @@ static void keeps_its_settings_but_not_those_of_the_run(void **state)
     settings.threads = 2;
     assert_int_equal(pack(), 0);
     assert_int_equal(fv_store_open(&store, settings.output), 0);
-    assert_string_equal(fv_store_info(store)->packed_with, "size = 16\nholdout-ids = 0.5\nval = 0\n"
-                                                           "seed = 1\ncodec = pixels\nlevel = 6\n");
+    assert_string_equal(fv_store_info(store)->packed_with,
+                        "size = 16\nframe = photo\nfit = cover\ncrop = 1\nmargin = "
+                        "0.3\nholdout-ids = 0.5\nval = 0\n"
+                        "seed = 1\ncodec = pixels\nlevel = 6\n");
     fv_store_close(&store);
 }
 

@@ -6,7 +6,7 @@
 #include "prep/synth.h"
 
 #include "common/err.h"
-#include "prep/decode.h"
+#include "prep/photo.h"
 #include "prep/prep.h"
 #include "tests/cmocka_all.h"
 #include "tests/prep/scratch.h"
@@ -165,12 +165,12 @@ static void pictures_decode(void **state)
     struct fv_refusal why;
     struct fv_photo *reader;
     struct fv_synth_settings s = settings("d");
-    if (fv__photo_open(&reader, SIZE) < 0)
+    if (fv__photo_open(&reader, &(struct fv_framing){.size = SIZE, .crop = 1}) < 0)
         fail_msg("%s", fv_err_text());
     make(&s);
     for (int k = 1; k <= IMAGES; k++) {
         double sum = 0, squares = 0, n = SIZE * SIZE * 3;
-        assert_int_equal(fv__photo_read(reader, scratch_path("%s", picture("d", 1, k)), rgb, &why),
+        assert_int_equal(scratch_decode(reader, scratch_path("%s", picture("d", 1, k)), rgb, &why),
                          0);
         for (int i = 0; i < SIZE * SIZE * 3; i++) {
             sum += rgb[i];
@@ -192,7 +192,7 @@ static void pictures_decode(void **state)
     }
     const char svg[] = "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"48\" height=\"48\"/>";
     scratch_write("hostile.svg", svg, sizeof svg - 1);
-    assert_int_equal(fv__photo_read(reader, scratch_path("hostile.svg"), rgb, &why), 1);
+    assert_int_equal(scratch_decode(reader, scratch_path("hostile.svg"), rgb, &why), 1);
     fv__photo_close(&reader);
 }
 

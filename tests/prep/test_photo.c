@@ -2,7 +2,7 @@
 /* Every kind of file to upright 8-bit sRGB: pictures are made so that the wanted pixels are known exactly
  * (flat areas, no resampling), and damaged files so that the wanted reason is.
  */
-#include "prep/decode.h"
+#include "prep/photo.h"
 
 #include "common/err.h"
 #include "prep/photo_file.h"
@@ -19,6 +19,7 @@
 
 enum { SIDE = 32 };
 
+static const struct fv_framing framing = {.size = SIDE, .crop = 1};
 static struct fv_photo *photo;
 static uint8_t rgb[SIDE * SIDE * 3];
 
@@ -26,7 +27,7 @@ static int setup(void **state)
 {
     (void)state;
     scratch_open();
-    return fv__photo_open(&photo, SIDE);
+    return fv__photo_open(&photo, &framing);
 }
 
 static int teardown(void **state)
@@ -74,7 +75,7 @@ static void decode(const char *name)
 {
     struct fv_refusal why = {0};
     memset(rgb, 0xAA, sizeof rgb);
-    int rc = fv__photo_read(photo, scratch_path("%s", name), rgb, &why);
+    int rc = scratch_decode(photo, scratch_path("%s", name), rgb, &why);
     if (rc != 0)
         fail_msg("%s: refused as %s (%s)", name, fv__reject_code(why.why), why.detail);
 }
@@ -82,7 +83,7 @@ static void decode(const char *name)
 static void assert_refused(const char *name, enum fv_reject want)
 {
     struct fv_refusal why = {0};
-    assert_int_equal(fv__photo_read(photo, scratch_path("%s", name), rgb, &why), 1);
+    assert_int_equal(scratch_decode(photo, scratch_path("%s", name), rgb, &why), 1);
     if (why.why != want)
         fail_msg("%s: %s (%s), not %s", name, fv__reject_code(why.why), why.detail,
                  fv__reject_code(want));
@@ -253,10 +254,15 @@ static void profiles_are_applied(void **state)
     uint8_t *wide = vips_image_write_to_memory(p3, &n);
     assert_true(wide[0] < 195); /* stored values differ from the colours */
     g_free(wide);
-    save(p3, "p3.png", "");
     g_object_unref(im);
+    g_object_ref(p3);
+    save(p3, "p3.png", "");
     decode("p3.png");
     assert_quarters(colours, 0, 2);
+    save(p3, "p3.jpg", "[Q=100,no_subsample]"); /* not for libjpeg-turbo alone */
+    decode("p3.jpg");
+    assert_quarters(colours, 0, 3);
+    assert_int_equal(fv__photo_is_finished_jpeg(photo), 0);
     /* and what is not a profile is as none */
     im = quarters(SIDE, SIDE, 3, colours);
     vips_image_set_blob_copy(im, VIPS_META_ICC_NAME, "this is no profile", 18);
@@ -345,7 +351,7 @@ static void truncated_at_any_place(void **state)
         for (int part = 1; part < 20; part++) {
             struct fv_refusal why = {0};
             scratch_write("cut", whole, n * (size_t)part / 20);
-            int rc = fv__photo_read(photo, scratch_path("cut"), rgb, &why);
+            int rc = scratch_decode(photo, scratch_path("cut"), rgb, &why);
             if (rc != 1)
                 fail_msg("%s with %d/20 of its bytes was taken", names[i], part);
             if (i < 2 && part > 4)
@@ -419,18 +425,29 @@ static void float_pixels_are_refused(void **state)
     assert_refused("f.tif", FV_REJECT_PIXEL_TYPE);
 }
 
-/* A PNG whose header announces 60,000 x 60,000: refused from its header, at once. */
+/* PNGs of a header, one empty IDAT, and IEND: refused from their header, at once. */
 static void bombs_are_refused_by_their_header(void **state)
 {
     (void)state;
-    static const uint8_t bomb[] = {
-        0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n', 0,    0,    0,    13,
-        'I',  'H', 'D', 'R', 0,    0,    0xea, 0x60, 0,    0,    0xea, 0x60,
-        8,    2,   0,   0,   0,    0x0f, 0xb0, 0xe2, 0x15, /* then one empty IDAT, and IEND */
-        0,    0,   0,   0,   'I',  'D',  'A',  'T',  0x35, 0xaf, 0x06, 0x1e,
-        0,    0,   0,   0,   'I',  'E',  'N',  'D',  0xae, 0x42, 0x60, 0x82};
-    scratch_write("bomb.png", bomb, sizeof bomb);
-    assert_refused("bomb.png", FV_REJECT_TOO_MANY_PIXELS);
+    static const uint8_t begin[] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n', 0, 0, 0, 13};
+    static const uint8_t end[] = {0, 0, 0, 0, 'I', 'D', 'A', 'T', 0x35, 0xaf, 0x06, 0x1e,
+                                  0, 0, 0, 0, 'I', 'E', 'N', 'D', 0xae, 0x42, 0x60, 0x82};
+    static const struct {
+        uint8_t header[21]; /* with its checksum */
+    } bombs[] = {           /* 60,000 x 60,000 */
+                 {"IHDR\0\0\xea\x60\0\0\xea\x60\x08\x02\0\0\0\x0f\xb0\xe2\x15"},
+                 /* 70,000 x 20 */
+                 {"IHDR\0\x01\x11\x70\0\0\0\x14\x08\x02\0\0\0\x2e\x3a\x79\x34"},
+                 /* 8,000 x 8,000, interlaced: 183 MiB at once */
+                 {"IHDR\0\0\x1f\x40\0\0\x1f\x40\x08\x02\0\0\x01\xfe\x94\x0a\x35"}};
+    for (size_t i = 0; i < sizeof bombs / sizeof bombs[0]; i++) {
+        uint8_t file[sizeof begin + sizeof bombs[0].header + sizeof end];
+        memcpy(file, begin, sizeof begin);
+        memcpy(file + sizeof begin, bombs[i].header, sizeof bombs[i].header);
+        memcpy(file + sizeof begin + sizeof bombs[i].header, end, sizeof end);
+        scratch_write("bomb.png", file, sizeof file);
+        assert_refused("bomb.png", FV_REJECT_TOO_MANY_PIXELS);
+    }
 }
 
 /* Flipped bytes never crash, and are either a picture or a refusal. */
@@ -450,7 +467,7 @@ static void damaged_bytes_are_survived(void **state)
             char old = bytes[at];
             bytes[at] ^= (char)(1 << (r >> 29));
             scratch_write("damaged", bytes, n);
-            int rc = fv__photo_read(photo, scratch_path("damaged"), rgb, &why);
+            int rc = scratch_decode(photo, scratch_path("damaged"), rgb, &why);
             assert_in_range(rc, 0, 1);
             bytes[at] = old;
         }
@@ -464,10 +481,10 @@ static void *decode_often(void *path)
     struct fv_photo *p;
     struct fv_refusal why;
     void *wrong = NULL;
-    if (fv__photo_open(&p, SIDE) != 0)
+    if (fv__photo_open(&p, &framing) != 0)
         return path;
     for (int i = 0; i < 20; i++)
-        if (fv__photo_read(p, path, got, &why) != 0 || memcmp(got, rgb, sizeof got) != 0)
+        if (scratch_decode(p, path, got, &why) != 0 || memcmp(got, rgb, sizeof got) != 0)
             wrong = path;
     fv__photo_close(&p);
     return wrong;

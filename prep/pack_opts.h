@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT */
+/* What the options of fvprep pack mean together. */
+#ifndef FV_PREP_PACK_OPTS_H
+#define FV_PREP_PACK_OPTS_H
+
+#include "prep/framing.h"
+#include "prep/prep.h"
+
+/* Settles --frame auto in *s. FV_EUSAGE when options exclude each other. */
+int fv__framing_of(struct fv_pack_settings *s, struct fv_framing *out);
+
+#endif
