@@ -45,7 +45,7 @@ struct hand {
     struct fv_photo *photo;
     struct fv_encoder *encoder;
     uint8_t *bytes; /* of the photo as it is stored */
-    size_t room;
+    size_t n, room;
     uint8_t *rgb;
 };
 
@@ -77,26 +77,31 @@ static const struct fv_format *unlike_its_name(const struct fv_listed_photo *pho
 static int decode_one(struct run *r, struct hand *h, size_t at)
 {
     struct slot *s = slot_of(r, at);
-    size_t n = 0;
     uint64_t t = fv_trace_begin();
-    int rc = fv__import_read(r->p->listing, r->p->photo[at], &h->bytes, &h->room, &n, &s->item.why);
+    int rc =
+        fv__import_read(r->p->listing, r->p->photo[at], &h->bytes, &h->room, &h->n, &s->item.why);
     fv_trace_end("read", t);
     t = fv_trace_begin();
     if (rc == 0)
-        rc = fv__photo_decode(h->photo, h->bytes, n,
+        rc = fv__photo_decode(h->photo, h->bytes, h->n,
                               fv__listing_face(r->p->listing, r->p->photo[at]), h->rgb,
                               &s->item.why);
     fv_trace_end("decode", t);
-    s->item.unlike = rc == 0 ? unlike_its_name(r->p->photo[at], h->bytes, n) : NULL;
+    s->item.unlike = rc == 0 ? unlike_its_name(r->p->photo[at], h->bytes, h->n) : NULL;
     s->item.refused = rc == 1;
     return rc < 0 ? rc : 0;
 }
 
+/* A file that already is what would be stored keeps its pixels to the bit: encoding it again would not. */
 static int encode_one(struct run *r, struct hand *h, size_t at)
 {
     struct slot *s = slot_of(r, at);
     uint64_t t = fv_trace_begin();
-    int rc = fv_encoder_write(h->encoder, h->rgb, s->record, &s->item.n);
+    int rc = 1;
+    if (fv_encoder_adopts(h->encoder) && fv__photo_is_finished_jpeg(h->photo))
+        rc = fv_encoder_adopt(h->encoder, h->bytes, h->n, s->record, &s->item.n);
+    if (rc == 1)
+        rc = fv_encoder_write(h->encoder, h->rgb, s->record, &s->item.n);
     fv_trace_end("encode", t);
     return rc;
 }

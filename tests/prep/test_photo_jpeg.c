@@ -5,7 +5,10 @@
 #include "prep/photo.h"
 
 #include "prep/icc.h"
+#include "prep/prep.h"
+#include "store/store.h"
 #include "tests/cmocka_all.h"
+#include "tests/prep/scratch.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -178,6 +181,43 @@ static void finished_needs_the_whole_picture(void **state)
         assert_memory_equal(rgb + 3 * i, upright + 3 * (32 * 32 - 1 - i), 3);
     fv__photo_close(&p);
     free(turned);
+}
+
+/* A data set of the codec jpeg keeps the files that fit, and with them Pillow's pixels. */
+static void finished_files_are_packed_as_they_are(void **state)
+{
+    (void)state;
+    static uint8_t pixels[32 * 32 * 3 + FV_DECODE_PAD];
+    struct fv_pack_settings s;
+    struct fv_pack_result result;
+    struct fv_store *store;
+    struct fv_decoder *d;
+    int n = 0;
+    scratch_open();
+    for (int i = 0; i < cases; i++) {
+        char name[128];
+        snprintf(name, sizeof name, "photos/p/%02d.jpg", n);
+        if (strncmp(files[i].name, "finished", 8) == 0 && ++n)
+            scratch_write(name, files[i].bytes, files[i].n);
+    }
+    fv_pack_defaults(&s);
+    s.size = 32;
+    s.codec = "jpeg";
+    s.output = scratch_path("faces.lmdb");
+    assert_int_equal(fv_pack_run(&s, scratch_path("photos"), NULL, &result), 0);
+    assert_int_equal(fv_store_open(&store, s.output), 0);
+    assert_int_equal(fv_decoder_open(&d, store), 0);
+    assert_int_equal(fv_store_info(store)->images, n);
+    n = 0;
+    for (int i = 0; i < cases; i++)
+        if (strncmp(files[i].name, "finished", 8) == 0) {
+            assert_int_equal(fv_decoder_read(d, (uint64_t)n++, pixels), 0);
+            memcpy(rgb, pixels, 32 * 32 * 3);
+            assert_pixels(&files[i]);
+        }
+    fv_decoder_close(&d);
+    fv_store_close(&store);
+    scratch_close();
 }
 
 /* --- damage --------------------------------------------------------------------------------------- */
@@ -369,6 +409,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(equals_pillow),
         cmocka_unit_test(finished_needs_the_whole_picture),
+        cmocka_unit_test(finished_files_are_packed_as_they_are),
         cmocka_unit_test(cut_anywhere_it_is_refused),
         cmocka_unit_test(flipped_bits_end_in_a_picture_or_a_refusal),
         cmocka_unit_test(stray_bytes_are_harmless_before_the_picture_only),
