@@ -217,6 +217,8 @@ static int open_lists(struct packing *p, const char *rejects, const char *duplic
 static int open_outputs(struct packing *p, const struct fv_store_settings *store)
 {
     struct fv_encoder *probe;
+    struct fv_shard shard;
+    FV_TRY(fv__shard_parse(&shard, p->s->shard));
     int rc = fv_encoder_open(&probe, store);
     if (rc == FV_ENOTFOUND) {
         char text[FV_ERR_TEXT_MAX];
@@ -239,7 +241,6 @@ static int find_photos(struct packing *p, const char *photos, int threads)
     const struct fv_import_settings import = {p->s->layout, p->s->root, p->s->boxes,
                                               p->s->landmarks};
     FV_TRY(fv__import(&p->listing, photos, &import, p->report));
-    p->result->files = p->listing.photos + p->listing.refused.n;
     p->result->ignored = p->listing.ignored.n;
     for (size_t i = 0; i < p->listing.refused.n; i++)
         FV_TRY(fv__rejects_add(&p->rejects, p->listing.refused.at[i].name,
@@ -257,7 +258,12 @@ static int find_photos(struct packing *p, const char *photos, int threads)
         return fv_err(FV_ENOMEM, "out of memory for %zu names", most);
     fv_say(p->report, FV_LEVEL_INFO, "%zu photos of %zu identities (layout %s), %d threads",
            p->listing.photos, p->listing.identities, p->listing.importer->name, threads);
-    return fv__plan_make(&p->plan, &p->listing, p->s, &p->framing, threads);
+    FV_TRY(fv__plan_make(&p->plan, &p->listing, p->s, &p->framing, threads));
+    p->result->files = p->plan.photos + p->listing.refused.n;
+    if (p->s->shard)
+        fv_say(p->report, FV_LEVEL_INFO, "shard %s: %zu photos of %zu identities", p->s->shard,
+               p->plan.photos, p->plan.identities);
+    return 0;
 }
 
 /* What the list says, in short; then it gets its name. */
@@ -301,9 +307,10 @@ static int check_content(const struct packing *p)
         return fv_err(FV_ECORRUPT, "%s; with %" PRIu64 " refused files --strict packs nothing",
                       p->rejects.first, p->rejects.n);
     if (p->result->packed == 0)
-        return fv_err(FV_ENOTFOUND, "'%s' holds no usable photo: nothing was packed",
-                      p->listing.root);
-    if (p->s->holdout_ids > 0 && p->result->holdout_identities == 0)
+        return fv_err(FV_ENOTFOUND, "'%s' holds no usable photo%s%s: nothing was packed",
+                      p->listing.root, p->s->shard ? " in shard " : "",
+                      p->s->shard ? p->s->shard : "");
+    if (p->s->holdout_ids > 0 && p->result->holdout_identities == 0 && !p->s->shard)
         fv_say(p->report, FV_LEVEL_WARN, "no identity is held out: at most one is left to choose");
     return 0;
 }

@@ -46,6 +46,8 @@ const struct fv_opt fv_pack_opts[] = {
      "how images are stored", 0, 0, NULL},
     {"level", 0, FV_OPT_INT, 0, FIELD(level), "N",
      "zstd's level: a higher one makes a smaller file and takes longer to pack", 1, 19, NULL},
+    {"shard", 0, FV_OPT_STRING, 0, FIELD(shard), "I/N",
+     "pack only every N-th identity, from the I-th on: for several machines, see merge", 0, 0, NULL},
     {"layout", 0, FV_OPT_STRING, RUN, FIELD(layout), "NAME",
      "how the photos lie; auto: as they look", 0, 0, NULL},
     {"root", 0, FV_OPT_STRING, RUN, FIELD(root), "FOLDER",

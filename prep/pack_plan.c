@@ -11,6 +11,7 @@
 #include "prep/photo.h"
 #include "prep/split.h"
 
+#include <ctype.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -147,11 +148,30 @@ static void append(struct fv_pack_plan *p, const struct fv_listing *listing,
         p->photo[p->photos++] = &listing->photo[id->first + i];
 }
 
+int fv__shard_parse(struct fv_shard *out, const char *text)
+{
+    enum { MOST = 1000000 };
+    char *end;
+    *out = (struct fv_shard){0, 1};
+    if (!text)
+        return 0;
+    const unsigned long at = isdigit((unsigned char)*text) ? strtoul(text, &end, 10) : 0;
+    const unsigned long of =
+        at && *end == '/' && isdigit((unsigned char)end[1]) ? strtoul(end + 1, &end, 10) : 0;
+    if (at < 1 || at > of || of > MOST || *end)
+        return fv_err(FV_EUSAGE, "--shard: '%s' is no part of a whole: the second of three is 2/3",
+                      text);
+    *out = (struct fv_shard){(unsigned)at - 1, (unsigned)of};
+    return 0;
+}
+
 int fv__plan_make(struct fv_pack_plan *out, const struct fv_listing *listing,
                   const struct fv_pack_settings *s, const struct fv_framing *framing, int threads)
 {
     size_t n = listing->identities;
+    struct fv_shard shard;
     *out = (struct fv_pack_plan){0};
+    FV_TRY(fv__shard_parse(&shard, s->shard));
     void *memory = calloc(1, n * sizeof *out->identity + listing->photos * sizeof *out->photo);
     uint8_t *held = calloc(n, 1);
     int rc = memory && held ? 0 : fv_err(FV_ENOMEM, "out of memory for %zu files", listing->photos);
@@ -169,7 +189,7 @@ int fv__plan_make(struct fv_pack_plan *out, const struct fv_listing *listing,
     out->photo = (const struct fv_listed_photo **)(out->identity + n);
     for (int pass = 0; pass < 2; pass++) {
         for (size_t i = 0; i < n; i++)
-            if (held[i] == pass)
+            if (held[i] == pass && i % shard.of == shard.at)
                 append(out, listing, &listing->identity[i]);
         if (pass == 0)
             out->training = out->identities;

@@ -17,7 +17,15 @@ struct fv_pack_plan {
     void *memory;
 };
 
-/* Pointers lead into *listing, which must outlive the plan. */
+/* A part of the work, "2/3": the identities whose places among all, counted from 0, are 1 modulo 3. */
+struct fv_shard {
+    unsigned at, of; /* at < of */
+};
+/* NULL is "1/1". FV_EUSAGE. */
+int fv__shard_parse(struct fv_shard *out, const char *text);
+
+/* Who is held out does not depend on s->shard, which all in *out is of. Whether a photo is good is asked under
+ * `framing`. Pointers lead into *listing, which must outlive the plan. */
 int fv__plan_make(struct fv_pack_plan *out, const struct fv_listing *listing,
                   const struct fv_pack_settings *s, const struct fv_framing *framing, int threads);
 void fv__plan_free(struct fv_pack_plan *p); /* accepts a zeroed one */

@@ -20,8 +20,9 @@ struct fv_pack_settings {
     int64_t level;     /* zstd (default 6) */
     /* share of identities kept out of training, for open-set verification (0) */
     double holdout_ids;
-    double val;   /* share of each remaining identity's images kept for validation (0) */
-    int64_t seed; /* of both splits (1) */
+    double val;        /* share of each remaining identity's images kept for validation (0) */
+    int64_t seed;      /* of both splits (1) */
+    const char *shard; /* "2/3": the second of three parts; NULL: all */
     /* how this run goes */
     const char *output;            /* -o */
     const char *layout;            /* how the photos lie: "auto", "folders", ... */

@@ -272,6 +272,62 @@ static void the_rule_chooses_among_those_left(void **state)
     fv_store_close(&store);
 }
 
+/* Each image is in the shard of its identity's place in name order, with the split that it has in the whole. */
+static void shards_divide_the_whole(void **state)
+{
+    enum { SHARDS = 4 };
+    struct fv_store *whole, *part;
+    uint64_t images = 0;
+    (void)state;
+    add_bad_files(); /* p1b counts among the places, though nothing comes of it */
+    settings.holdout_ids = 0.5;
+    settings.val = 0.4;
+    assert_int_equal(pack(), 0);
+    assert_int_equal(fv_store_open(&whole, settings.output), 0);
+    for (int i = 0; i < SHARDS; i++) {
+        char shard[8], path[1024];
+        snprintf(shard, sizeof shard, "%d/%d", i + 1, SHARDS);
+        snprintf(path, sizeof path, "%s", scratch_path("out/%d.lmdb", i));
+        struct fv_pack_settings s = settings;
+        s.shard = shard;
+        s.output = path;
+        assert_int_equal(fv_pack_run(&s, scratch_path("photos"), NULL, &result), 0);
+        assert_int_equal(fv_store_open(&part, path), 0);
+        for (uint64_t k = 0; k < fv_store_info(part)->images; k++) {
+            struct fv_store_image here, there;
+            uint64_t image;
+            assert_int_equal(fv_store_image(part, k, &here), 0);
+            assert_int_equal(fv_store_find(whole, here.name, &image), 0);
+            assert_int_equal(fv_store_image(whole, image, &there), 0);
+            assert_int_equal(here.split, there.split);
+            assert_int_equal(here.content, there.content);
+            /* p0 p1 p1b p2 p3 p4 p5 */
+            const int id = here.name[1] - '0', place = id < 2 ? id : id + 1;
+            assert_int_equal(place % SHARDS, i);
+        }
+        images += fv_store_info(part)->images;
+        assert_non_null(strstr(fv_store_info(part)->packed_with, shard));
+        fv_store_close(&part);
+    }
+    assert_int_equal(images, fv_store_info(whole)->images);
+    fv_store_close(&whole);
+}
+
+static void a_wrong_shard_is_bad_usage(void **state)
+{
+    static const char *const wrong[] = {"",     "1",    "0/2",  "3/2",
+                                        "1/2x", "1/",   "/2",   "-1/2",
+                                        "1/0",  "1//2", " 1/2", "1/99999999999999999999"};
+    (void)state;
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        settings.shard = wrong[i];
+        assert_int_equal(pack(), FV_EUSAGE);
+    }
+    settings.shard = "9/9"; /* there are six identities */
+    assert_int_equal(pack(), FV_ENOTFOUND);
+    assert_non_null(strstr(fv_err_text(), "shard 9/9"));
+}
+
 static void a_wrong_suffix_is_packed_and_remarked_on(void **state)
 {
     (void)state;
@@ -611,6 +667,8 @@ int main(void)
         TEST(keeps_its_settings_but_not_those_of_the_run),
         TEST(given_splits_win),
         TEST(the_rule_chooses_among_those_left),
+        TEST(shards_divide_the_whole),
+        TEST(a_wrong_shard_is_bad_usage),
         TEST(a_wrong_suffix_is_packed_and_remarked_on),
         TEST(a_git_lfs_pointer_is_named),
         TEST(any_number_of_threads_gives_the_same_bytes),
