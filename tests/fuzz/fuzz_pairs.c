@@ -103,8 +103,7 @@ static const char *const lists[] = {
     "person000/0000.jpg\tperson001/0001.jpg\t0\r\n\nx/person002/0000\tperson002/0001.png\t1\r\n",
     "img1,img2,match\nperson000/0000.jpg,person001/0001.jpg,0\n\"person002/0000\", 0001,1\n",
     "id,same,image2,image1\n1,1,\"person000/0000.jpg\",\"person000/0001.jpg\"\n",
-    "2\t1\nperson000\t0\t1\nperson000\t2\tperson001\t3\nperson002\t0\t3\nperson002\t2\tperson001\t3"
-    "\n",
+    "1\t1\nperson000\t0\t1\nperson000\t2\tperson001\t3\n",
     "1\nperson000\t0\t1\nperson000\t2\tperson001\t3\n",
     "person000\t0\t1\nperson000\t2\tperson001\t3\nperson002\t0\t3\nperson002\t2\tperson001\t3\n",
     "person000/0000.jpg 1\nperson000/0001.jpg 1\nperson000/0002.jpg 0\nperson001/0002.jpg 0\n",
