@@ -23,7 +23,6 @@ struct coder {
 
 struct fv_encoder {
     struct coder c;
-    size_t written; /* bytes of content */
 };
 
 struct fv_decoder {
@@ -94,10 +93,9 @@ size_t fv_encoder_bound(const struct fv_encoder *e)
 }
 
 /* The record of the content that was just made. */
-static int seal(const struct fv_encoder *e, uint8_t *dst, size_t *n)
+static int seal(const struct coder *c, size_t bytes, uint8_t *dst, size_t *n)
 {
-    const struct coder *c = &e->c;
-    const struct fv_span content = fv__encoder_content(e);
+    const struct fv_span content = {c->content, bytes};
     size_t payload;
 
     FV_TRY(fv__frame_pack(c->frame, c->dict, content, dst + FV_RECORD_HEADER, &payload));
@@ -113,9 +111,11 @@ static int seal(const struct fv_encoder *e, uint8_t *dst, size_t *n)
 
 int fv_encoder_write(struct fv_encoder *e, const uint8_t *rgb, uint8_t *dst, size_t *n)
 {
-    e->written = 0;
-    FV_TRY(e->c.codec->encode(e->c.ctx, rgb, e->c.content, &e->written));
-    return seal(e, dst, n);
+    struct coder *c = &e->c;
+    size_t bytes;
+
+    FV_TRY(c->codec->encode(c->ctx, rgb, c->content, &bytes));
+    return seal(c, bytes, dst, n);
 }
 
 int fv_encoder_adopts(const struct fv_encoder *e)
@@ -126,16 +126,13 @@ int fv_encoder_adopts(const struct fv_encoder *e)
 int fv_encoder_adopt(struct fv_encoder *e, const uint8_t *file, size_t bytes, uint8_t *dst,
                      size_t *n)
 {
-    e->written = 0;
+    struct coder *c = &e->c;
+    size_t kept;
+
     if (!fv_encoder_adopts(e))
         return 1;
-    const int rc = e->c.codec->adopt(e->c.ctx, file, bytes, e->c.content, &e->written);
-    return rc == FV_OK ? seal(e, dst, n) : rc;
-}
-
-struct fv_span fv__encoder_content(const struct fv_encoder *e)
-{
-    return (struct fv_span){e->c.content, e->written};
+    const int rc = c->codec->adopt(c->ctx, file, bytes, c->content, &kept);
+    return rc == FV_OK ? seal(c, kept, dst, n) : rc;
 }
 
 /* --- reading -------------------------------------------------------------------------------------- */

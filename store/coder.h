@@ -8,10 +8,6 @@
 #include <stdint.h>
 
 struct fv_decoder;
-struct fv_encoder;
-
-/* What the codec made of the image that was written last; valid until the next. */
-struct fv_span fv__encoder_content(const struct fv_encoder *e);
 
 /* As fv_decoder_read, and checks that the content has the hash that the index promises. */
 int fv__decoder_prove(struct fv_decoder *d, uint64_t image, uint8_t *rgb);

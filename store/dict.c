@@ -7,7 +7,7 @@
 #include "store/dict.h"
 #include "common/err.h"
 #include "store/buffer.h"
-#include "store/coder.h"
+#include "store/frame.h"
 #include "store/store.h"
 
 #include <stdlib.h>
@@ -104,31 +104,55 @@ const struct ZSTD_DDict_s *fv__dict_unpack(const struct fv_dict *d)
 /* --- training ------------------------------------------------------------------------------------- */
 
 struct fv_dict_samples {
+    struct fv_frame *frame;
     struct fv_buffer content, size; /* back to back; as size_t */
 };
 
 int fv_dict_samples_open(struct fv_dict_samples **out)
 {
-    *out = calloc(1, sizeof **out);
-    return *out ? FV_OK : no_memory();
+    struct fv_dict_samples *s = calloc(1, sizeof *s);
+
+    *out = NULL;
+    if (!s)
+        return no_memory();
+    const int rc = fv__frame_open(&s->frame, 0);
+    if (rc < 0) {
+        fv_dict_samples_close(&s);
+        return rc;
+    }
+    *out = s;
+    return FV_OK;
 }
 
 void fv_dict_samples_close(struct fv_dict_samples **s)
 {
     if (!*s)
         return;
+    fv__frame_close(&(*s)->frame);
     fv__buffer_free(&(*s)->content);
     fv__buffer_free(&(*s)->size);
     free(*s);
     *s = NULL;
 }
 
-int fv_dict_samples_add(struct fv_dict_samples *s, const struct fv_encoder *e)
+int fv_dict_samples_add(struct fv_dict_samples *s, const uint8_t *record, size_t n)
 {
-    const struct fv_span content = fv__encoder_content(e);
+    struct fv_record r;
+    size_t size;
 
-    FV_TRY(fv__buffer_append(&s->content, content.p, content.n));
-    return fv__buffer_append(&s->size, &content.n, sizeof content.n);
+    FV_TRY(fv__record_parse(record, n, &r));
+    const struct fv_span payload = {r.payload, r.payload_bytes};
+    const size_t room = fv__frame_content(payload);
+    uint8_t *content = malloc(room ? room : 1);
+    if (!content)
+        return no_memory();
+    int rc = fv__frame_unpack(s->frame, NULL, payload, content, room, &size);
+    if (rc >= 0)
+        rc = fv__buffer_append(&s->content, content, size);
+    if (rc >= 0)
+        rc = fv__buffer_append(&s->size, &size, sizeof size);
+    free(content);
+    return rc;
 }
 
 int fv_dict_train(struct fv_dict **out, const struct fv_dict_samples *s, int level)

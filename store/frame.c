@@ -66,6 +66,13 @@ int fv__frame_pack(struct fv_frame *f, const struct fv_dict *dict, struct fv_spa
     return FV_OK;
 }
 
+size_t fv__frame_content(struct fv_span src)
+{
+    const unsigned long long n = ZSTD_getFrameContentSize(src.p, src.n);
+
+    return n == ZSTD_CONTENTSIZE_UNKNOWN || n == ZSTD_CONTENTSIZE_ERROR ? 0 : (size_t)n;
+}
+
 int fv__frame_unpack(struct fv_frame *f, const struct fv_dict *dict, struct fv_span src,
                      uint8_t *content, size_t room, size_t *n)
 {

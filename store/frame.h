@@ -22,6 +22,8 @@ size_t fv__frame_bound(size_t content);    /* bytes that a frame of so much take
 /* dict may be NULL, here and below. */
 int fv__frame_pack(struct fv_frame *f, const struct fv_dict *dict, struct fv_span content,
                    uint8_t *dst, size_t *n);
+/* Bytes of its content, as the frame itself says; 0 when it does not. */
+size_t fv__frame_content(struct fv_span src);
 /* At most room bytes into content. FV_ECORRUPT when src is anything but one frame, or wants another dictionary. */
 int fv__frame_unpack(struct fv_frame *f, const struct fv_dict *dict, struct fv_span src,
                      uint8_t *content, size_t room, size_t *n);

@@ -127,8 +127,8 @@ void fv_dict_close(struct fv_dict **d); /* accepts NULL */
 struct fv_dict_samples;
 int fv_dict_samples_open(struct fv_dict_samples **out);
 void fv_dict_samples_close(struct fv_dict_samples **s); /* accepts NULL */
-/* Adds the image that e wrote last. */
-int fv_dict_samples_add(struct fv_dict_samples *s, const struct fv_encoder *e);
+/* Adds the image of a record that was made without a dictionary. */
+int fv_dict_samples_add(struct fv_dict_samples *s, const uint8_t *record, size_t n);
 /* 1, and NULL in *out, when the samples are too few or too small to be worth one. */
 int fv_dict_train(struct fv_dict **out, const struct fv_dict_samples *s, int level);
 

@@ -30,7 +30,7 @@ static size_t write_images(struct fv_encoder *e, uint32_t first, int images,
         demo_pixels(first + (uint32_t)i, SIDE, rgb);
         assert_int_equal(fv_encoder_write(e, rgb, record, &n), FV_OK);
         if (samples)
-            assert_int_equal(fv_dict_samples_add(samples, e), FV_OK);
+            assert_int_equal(fv_dict_samples_add(samples, record, n), FV_OK);
         sum += n;
     }
     free(record);
