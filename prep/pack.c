@@ -13,6 +13,7 @@
 #include "common/fs.h"
 #include "prep/duplicates.h"
 #include "prep/importer.h"
+#include "prep/pack_dict.h"
 #include "prep/pack_opts.h"
 #include "prep/pack_pipe.h"
 #include "prep/pack_plan.h"
@@ -36,6 +37,7 @@ struct packing {
     struct fv_rejects rejects;
     struct fv_duplicates duplicates;
     uint64_t first_ns, first_bytes; /* when the first photo came, and what had been read by then */
+    struct fv_dict *dict;           /* NULL: none */
     struct fv_store_writer *writer;
     /* the identity whose photos are passing */
     size_t identity, photos_left;
@@ -126,6 +128,7 @@ static int put_image(struct packing *p, const struct fv_listed_photo *photo,
     }
     p->given_train += photo->split == FV_SPLIT_TRAIN;
     p->images++;
+    p->result->kept += (uint64_t)item->kept;
     p->result->packed++;
     *(split == FV_SPLIT_HOLDOUT ? &p->result->holdout_images
       : split == FV_SPLIT_VAL   ? &p->result->val_images
@@ -220,10 +223,10 @@ static int open_outputs(struct packing *p, const struct fv_store_settings *store
     struct fv_shard shard;
     FV_TRY(fv__shard_parse(&shard, p->s->shard));
     int rc = fv_encoder_open(&probe, store);
-    if (rc == FV_ENOTFOUND) {
+    if (rc == FV_ENOTFOUND || (rc == FV_EINVAL && store->quality)) {
         char text[FV_ERR_TEXT_MAX];
         fv_err_save(text);
-        return fv_err(FV_EUSAGE, "--codec: %s", text);
+        return fv_err(FV_EUSAGE, "--%s: %s", rc == FV_EINVAL ? "quality" : "codec", text);
     }
     FV_TRY(rc);
     fv_encoder_close(&probe);
@@ -315,7 +318,18 @@ static int check_content(const struct packing *p)
     return 0;
 }
 
-static int pack_all(struct packing *p, const struct fv_store_settings *store, int threads)
+static int make_dict(struct packing *p, const struct fv_pipe *pipe)
+{
+    int wanted = fv__pack_wants_dict(p->s, pipe->photos);
+    if (wanted <= 0)
+        return wanted;
+    FV_TRY(fv__pack_train_dict(&p->dict, pipe));
+    if (!p->dict)
+        fv_say(p->report, FV_LEVEL_INFO, "no dictionary: the photos are too few for one");
+    return fv_store_set_dict(p->writer, p->dict);
+}
+
+static int pack_all(struct packing *p, struct fv_store_settings *store, int threads)
 {
     const struct fv_pipe pipe = {.listing = &p->listing,
                                  .photo = p->plan.photo,
@@ -325,6 +339,8 @@ static int pack_all(struct packing *p, const struct fv_store_settings *store, in
                                  .threads = threads,
                                  .sink = take_photo,
                                  .ctx = p};
+    FV_TRY(make_dict(p, &pipe));
+    store->dict = p->dict;
     begin_identity(p, 0);
     if (p->plan.photos)
         FV_TRY(fv__pipe_run(&pipe));
@@ -349,6 +365,7 @@ static int read_back(struct packing *p)
     p->result->digest = info->digest;
     p->result->file_bytes = info->file_bytes;
     p->result->record_bytes = info->record_bytes;
+    p->result->dict_bytes = info->dict_bytes;
     fv_store_close(&store);
     return 0;
 }
@@ -367,6 +384,7 @@ int fv_pack_run(const struct fv_pack_settings *s, const char *photos, const stru
     struct fv_store_settings store = {.height = (int)s->size,
                                       .width = (int)s->size,
                                       .codec = s->codec,
+                                      .quality = (int)s->quality,
                                       .level = (int)s->level,
                                       .packed_with = text};
     int rc = text ? open_outputs(&p, &store) : fv_err(FV_ENOMEM, "out of memory for the settings");
@@ -375,6 +393,7 @@ int fv_pack_run(const struct fv_pack_settings *s, const char *photos, const stru
     if (rc == 0)
         rc = pack_all(&p, &store, threads);
     fv_store_abort(&p.writer);
+    fv_dict_close(&p.dict);
     fv__rejects_close(&p.rejects);
     fv__duplicates_close(&p.duplicates);
     fv__plan_free(&p.plan);

@@ -4,6 +4,7 @@
 
 #include "common/err.h"
 #include "prep/align.h"
+#include "prep/pack_dict.h"
 #include "prep/prep.h"
 
 #include <string.h>
@@ -43,9 +44,13 @@ const struct fv_opt fv_pack_opts[] = {
     {"seed", 0, FV_OPT_INT, 0, FIELD(seed), "N",
      "chooses who is held out and which images validate", 0, 0, NULL},
     {"codec", 0, FV_OPT_STRING, 0, FIELD(codec), "NAME",
-     "how images are stored", 0, 0, NULL},
+     "how images are stored: pixels: lossless, fastest to read; jpeg: smallest", 0, 0, NULL},
+    {"quality", 0, FV_OPT_INT, 0, FIELD(quality), "N",
+     "jpeg: from 1 to 100; 0: the codec's own, 95", 0, 100, NULL},
     {"level", 0, FV_OPT_INT, 0, FIELD(level), "N",
      "zstd's level: a higher one makes a smaller file and takes longer to pack", 1, 19, NULL},
+    {"dict", 0, FV_OPT_CHOICE, 0, FIELD(dict), "WHEN",
+     "zstd's dictionary, trained on some of the photos; auto: for jpeg", 0, 0, fv__dict_choices},
     {"shard", 0, FV_OPT_STRING, 0, FIELD(shard), "I/N",
      "pack only every N-th identity, from the I-th on: for several machines, see merge", 0, 0, NULL},
     {"layout", 0, FV_OPT_STRING, RUN, FIELD(layout), "NAME",
@@ -80,6 +85,7 @@ void fv_pack_defaults(struct fv_pack_settings *s)
                                    .margin = 0.3,
                                    .codec = "pixels",
                                    .level = 6,
+                                   .dict = fv__dict_choices[0],
                                    .seed = 1,
                                    .layout = "auto",
                                    .min_images = 1};

@@ -100,6 +100,7 @@ static int encode_one(struct run *r, struct hand *h, size_t at)
     int rc = 1;
     if (fv_encoder_adopts(h->encoder) && fv__photo_is_finished_jpeg(h->photo))
         rc = fv_encoder_adopt(h->encoder, h->bytes, h->n, s->record, &s->item.n);
+    s->item.kept = rc == 0;
     if (rc == 1)
         rc = fv_encoder_write(h->encoder, h->rgb, s->record, &s->item.n);
     fv_trace_end("encode", t);

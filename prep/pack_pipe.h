@@ -16,7 +16,8 @@ struct fv_pipe_item {
     int refused;
     struct fv_refusal why;
     const struct fv_format *unlike; /* of its bytes, where its name promises another; else NULL */
-    const uint8_t *record;          /* valid during the call */
+    int kept;              /* the record holds the photo's own file, not one made of its pixels */
+    const uint8_t *record; /* valid during the call */
     size_t n;
 };
 

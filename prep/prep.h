@@ -16,8 +16,10 @@ struct fv_pack_settings {
     const char *fit;   /* photo: "cover" (default), "contain" or "stretch" makes it square ... */
     double crop;       /* ... of whose side this share is kept, around the centre (1) */
     double margin;     /* box: its longer side is lengthened by this share of it (0.3) */
-    const char *codec; /* "pixels" */
+    const char *codec; /* "pixels" (default), "jpeg" */
+    int64_t quality;   /* of a codec that loses some: 1 to 100; 0: the codec's own */
     int64_t level;     /* zstd (default 6) */
+    const char *dict;  /* a trained zstd dictionary: "auto" (default), "yes", "no" */
     /* share of identities kept out of training, for open-set verification (0) */
     double holdout_ids;
     double val;        /* share of each remaining identity's images kept for validation (0) */
@@ -43,6 +45,7 @@ struct fv_pack_result {
         holdout_images;
     uint64_t ignored;  /* passed over without being meant as photos */
     uint64_t misnamed; /* packed, but of another format than their names say */
+    uint64_t kept;     /* images that are their photo's own file */
     /* images that show the very picture of an earlier one; those of them under another identity */
     uint64_t duplicates, mislabelled;
     uint64_t few;   /* identities with fewer than min_images images */
@@ -52,7 +55,7 @@ struct fv_pack_result {
         uint64_t files;
     } reason[FV_PACK_REASONS]; /* the refused ones; only reasons that occurred */
     int reasons;
-    uint64_t digest, file_bytes, record_bytes;
+    uint64_t digest, file_bytes, record_bytes, dict_bytes;
     double seconds;
 };
 /* photos: a folder or file of any layout. A bad file is reported by name with its reason, counted, listed in

@@ -75,6 +75,7 @@ static void print_packed(const struct fv_pack_settings *s, const struct fv_pack_
     results_int(&r, "train_images", p->train_images, NULL);
     results_int(&r, "val_images", p->val_images, NULL);
     results_int(&r, "holdout_images", p->holdout_images, NULL);
+    results_int(&r, "kept_as_they_are", p->kept, NULL);
     results_int(&r, "file_bytes", p->file_bytes, "%" PRIu64 ", %.3f times its records",
                 p->file_bytes, ratio(p->file_bytes, p->record_bytes));
     char digest[24];
@@ -183,6 +184,7 @@ static void print_info(const struct fv_store *store, double images_per_s, int js
     results_int(&r, "holdout_images", i->split_images[FV_SPLIT_HOLDOUT], NULL);
     results_int(&r, "file_bytes", i->file_bytes, NULL);
     results_int(&r, "record_bytes", i->record_bytes, NULL);
+    results_int(&r, "dict_bytes", i->dict_bytes, NULL);
     results_real(&r, "bytes_per_image", ratio(i->record_bytes, i->images), "%.0f",
                  ratio(i->record_bytes, i->images));
     results_real(&r, "overhead", ratio(i->file_bytes, i->record_bytes), "%.3f (file to records)",

@@ -185,7 +185,7 @@ static void keeps_its_settings_but_not_those_of_the_run(void **state)
     assert_string_equal(fv_store_info(store)->packed_with,
                         "size = 16\nframe = photo\nfit = cover\ncrop = 1\nmargin = "
                         "0.3\nholdout-ids = 0.5\nval = 0\n"
-                        "seed = 1\ncodec = pixels\nlevel = 6\n");
+                        "seed = 1\ncodec = pixels\nquality = 0\nlevel = 6\ndict = auto\n");
     fv_store_close(&store);
 }
 
