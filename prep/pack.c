@@ -241,8 +241,7 @@ static int open_outputs(struct packing *p, const struct fv_store_settings *store
 
 static int find_photos(struct packing *p, const char *photos, int threads)
 {
-    const struct fv_import_settings import = {p->s->layout, p->s->root, p->s->boxes,
-                                              p->s->landmarks};
+    const struct fv_import_settings import = fv__import_settings_of(p->s);
     FV_TRY(fv__import(&p->listing, photos, &import, p->report));
     p->result->ignored = p->listing.ignored.n;
     for (size_t i = 0; i < p->listing.refused.n; i++)

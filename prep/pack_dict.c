@@ -25,7 +25,7 @@ int fv__pack_wants_dict(const struct fv_pack_settings *s, size_t photos)
     return strcmp(s->dict, fv__dict_choices[YES]) == 0;
 }
 
-static size_t count_samples(size_t photos)
+size_t fv__pack_dict_samples(size_t photos)
 {
     size_t n = photos / PHOTOS_A_SAMPLE;
     n = n < SAMPLES_MIN ? SAMPLES_MIN : n > SAMPLES_MAX ? SAMPLES_MAX : n;
@@ -46,7 +46,7 @@ int fv__pack_train_dict(struct fv_dict **out, const struct fv_pipe *pipe)
 
     *out = NULL;
     sampling.first = 0;
-    sampling.photos = count_samples(pipe->photos);
+    sampling.photos = fv__pack_dict_samples(pipe->photos);
     for (size_t i = 0; i < sampling.photos; i++)
         photo[i] = pipe->photo[i * pipe->photos / sampling.photos];
     FV_TRY(fv_dict_samples_open(&samples));

@@ -123,3 +123,9 @@ int fv__framing_of(struct fv_pack_settings *s, struct fv_framing *out)
     *out = (struct fv_framing){size, (enum fv_frame_by)by, (enum fv_fit)fit, s->crop, s->margin};
     return 0;
 }
+
+struct fv_import_settings fv__import_settings_of(const struct fv_pack_settings *s)
+{
+    return (struct fv_import_settings){
+        .layout = s->layout, .root = s->root, .boxes = s->boxes, .landmarks = s->landmarks};
+}

@@ -63,6 +63,37 @@ struct fv_pack_result {
 int fv_pack_run(const struct fv_pack_settings *s, const char *photos, const struct fv_report *r,
                 struct fv_pack_result *out);
 
+/* What each way to store images would make of these: see which to choose. */
+struct fv_codecs_settings {
+    struct fv_pack_settings
+        pack;       /* size, framing, level and layout: as the photos would be packed */
+    int64_t sample; /* images to try on (256) */
+};
+const struct fv_opt *fv_codecs_opts(void);
+void fv_codecs_defaults(struct fv_codecs_settings *s);
+
+enum { FV_CODEC_TRIALS_MAX = 16 };
+struct fv_codec_trial {
+    const char *codec;
+    int quality;                       /* 0: lossless */
+    uint64_t dict_bytes;               /* 0: without a dictionary */
+    double bytes_per_image;            /* of its record */
+    uint64_t file_bytes;               /* of all images, as far as the sample tells */
+    double overhead;                   /* of that file to its records */
+    uint64_t kept;                     /* images of the sample that are their photo's own file */
+    double encode_per_s, decode_per_s; /* images, by the processor time of one thread */
+    double psnr_db;                    /* INFINITY: to the bit */
+};
+struct fv_codecs_result {
+    uint64_t images, sampled; /* of the whole input, of which some are tried */
+    int width, height;
+    int trials;
+    struct fv_codec_trial trial[FV_CODEC_TRIALS_MAX];
+};
+/* input: photos in any layout, or a data set, whose images are taken for originals. */
+int fv_codecs_run(const struct fv_codecs_settings *s, const char *input, const struct fv_report *r,
+                  struct fv_codecs_result *out);
+
 struct fv_synth_settings {
     const char *output; /* folder */
     int64_t identities; /* (default 120) */

@@ -10,6 +10,7 @@
 #include "prep/prep.h"
 #include "store/store.h"
 #include "tools/command.h"
+#include "tools/fvprep_codecs.h"
 #include "tools/fvprep_export.h"
 #include "tools/fvprep_talk.h"
 #include "tools/results.h"
@@ -338,8 +339,13 @@ static int run_pairs(int argc, char **argv)
 int main(int argc, char **argv)
 {
     static const struct tool_command commands[] = {
-        {&pack_cmd, run_pack},     {&synth_cmd, run_synth}, {&info_cmd, run_info},
-        {&verify_cmd, run_verify}, {&pairs_cmd, run_pairs}, {&fvprep_export_cmd, fvprep_export},
+        {&pack_cmd, run_pack},
+        {&synth_cmd, run_synth},
+        {&info_cmd, run_info},
+        {&verify_cmd, run_verify},
+        {&pairs_cmd, run_pairs},
+        {&fvprep_export_cmd, fvprep_export},
+        {&fvprep_codecs_cmd, fvprep_codecs},
     };
     return tool_main("fvprep", "Photos to a data set, and questions about one.", commands,
                      sizeof commands / sizeof commands[0], argc, argv);

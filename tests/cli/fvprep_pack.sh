@@ -124,3 +124,17 @@ run fvprep pack demo -o lossless.lmdb --size 32 --quality 80
 exits 2
 err_has '--quality: the codec pixels is lossless: it has no quality to choose'
 not_there lossless.lmdb
+
+# which way to store them: measured, on photos and on a data set
+run fvprep codecs demo --size 32 --quiet
+exits 0
+out_has 'demo: 4 of 4 images, 32 x 32'
+out_has '  pixels        -  no '
+out_has '  jpeg         95  no '
+run fvprep codecs made.lmdb --sample 2 --json --quiet
+exits 0
+out_has '"sampled": 2'
+out_has '"psnr_db": null'
+run fvprep codecs made.lmdb --crop 0.5
+exits 2
+err_has 'made.lmdb is a data set'

@@ -12,6 +12,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum { IDENTITIES = 16, IMAGES = 15, DRAWN = 128, SIDE = 112, LARGE = 224 };
 
@@ -174,6 +175,54 @@ static void a_dictionary_saves_bytes_and_changes_nothing_else(void **state)
     done(&without);
 }
 
+static void trials_foretell_what_packing_gives(void **state)
+{
+    struct fv_codecs_settings s;
+    struct fv_codecs_result of_photos, of_store;
+    struct packed pixels, jpeg;
+    (void)state;
+    fv_codecs_defaults(&s);
+    s.sample = 80;
+    assert_int_equal(setenv("TMPDIR", scratch_path("tmp"), 1), 0);
+    assert_int_equal(mkdir(scratch_path("tmp"), 0700), 0);
+    assert_int_equal(fv_codecs_run(&s, scratch_path("photos"), NULL, &of_photos), 0);
+    assert_int_equal(scratch_count("tmp"), 0);
+    assert_int_equal(of_photos.sampled, 80);
+    assert_int_equal(of_photos.images, IDENTITIES * IMAGES);
+
+    pack(&pixels, settings("pixels"), "pixels.lmdb");
+    pack(&jpeg, settings("jpeg"), "jpeg.lmdb");
+    double loss = compare(&pixels, &jpeg, SIDE);
+    done(&pixels);
+    done(&jpeg);
+    int seen = 0;
+    for (int i = 0; i < of_photos.trials; i++) {
+        const struct fv_codec_trial *t = &of_photos.trial[i];
+        const int lossless = strcmp(t->codec, "pixels") == 0;
+        assert_int_equal(t->quality == 0, lossless);
+        assert_int_equal(isinf(t->psnr_db) != 0, lossless);
+        assert_true(t->encode_per_s > 0 && t->decode_per_s > 0);
+        if (lossless ? t->dict_bytes != 0 : t->quality != 95 || t->dict_bytes == 0)
+            continue;
+        const struct fv_pack_result *real = lossless ? &pixels.result : &jpeg.result;
+        const double ratio = (double)t->file_bytes / (double)real->file_bytes;
+        if (fabs(ratio - 1) > 0.05)
+            fail_msg("%s: %.3f of the real file", t->codec, ratio);
+        assert_true(lossless || fabs(t->psnr_db - loss) < 0.3);
+        seen++;
+    }
+    assert_int_equal(seen, 2);
+
+    assert_int_equal(fv_codecs_run(&s, scratch_path("pixels.lmdb"), NULL, &of_store), 0);
+    assert_int_equal(of_store.trials, of_photos.trials);
+    assert_int_equal(of_store.images, IDENTITIES * IMAGES);
+    assert_true(of_store.trial[0].bytes_per_image == of_photos.trial[0].bytes_per_image);
+    s.pack.size = 64;
+    assert_int_equal(fv_codecs_run(&s, scratch_path("pixels.lmdb"), NULL, &of_store), FV_EUSAGE);
+    assert_int_equal(fv_codecs_run(&s, scratch_path("nothing"), NULL, &of_store), FV_ENOTFOUND);
+    assert_int_equal(scratch_count("tmp"), 0);
+}
+
 static void wrong_choices_are_named(void **state)
 {
     struct fv_pack_settings s = settings("pixels");
@@ -200,6 +249,7 @@ int main(void)
         cmocka_unit_test(files_are_hardly_larger_than_their_records),
         cmocka_unit_test(threads_change_nothing),
         cmocka_unit_test(a_dictionary_saves_bytes_and_changes_nothing_else),
+        cmocka_unit_test(trials_foretell_what_packing_gives),
         cmocka_unit_test(wrong_choices_are_named),
     };
     return cmocka_run_group_tests(tests, draw_photos, teardown);
