@@ -104,10 +104,11 @@ static int attach_rows(struct fv_listing *l, struct fv_listed_photo **photo, str
 }
 
 int fv__faces_attach(struct fv_listing *l, const char *path, const char *prefix,
-                     const struct fv_report *r)
+                     const struct fv_report *r, size_t *found)
 {
     struct fv_table t;
-    size_t found = 0, rows = 0;
+    size_t rows = 0;
+    *found = 0;
     FV_TRY(fv__table_open(&t, path));
     struct fv_listed_photo **photo = malloc((l->photos ? l->photos : 1) * sizeof *photo);
     int rc = photo ? 0 : fv_err(FV_ENOMEM, "out of memory for %zu names", l->photos);
@@ -115,16 +116,12 @@ int fv__faces_attach(struct fv_listing *l, const char *path, const char *prefix,
         photo[i] = &l->photo[i];
     if (rc == 0) {
         qsort(photo, l->photos, sizeof *photo, by_name);
-        rc = attach_rows(l, photo, &t, prefix, &found, &rows);
+        rc = attach_rows(l, photo, &t, prefix, found, &rows);
     }
     free(photo);
     fv__table_close(&t);
-    if (rc == 0 && found == 0)
-        return fv_err(FV_ENOTFOUND,
-                      "%s: none of its %zu rows names a photo that is packed: names begin at '%s'",
-                      path, rows, l->root);
     if (rc == 0)
         fv_say(r, FV_LEVEL_INFO, "%s: %zu rows, %zu of them about the %zu photos", path, rows,
-               found, l->photos);
+               *found, l->photos);
     return rc;
 }

@@ -6,11 +6,10 @@
 #include "common/report.h"
 #include "prep/listing.h"
 
-/* Attaches what a list of boxes or landmarks says to the photos of a finished listing, and reports how many
- * rows found theirs; the last row about a photo counts. A row means the photo whose name is prefix + path; the
- * suffix of an image may be missing from the row. A row without a photo is passed over; FV_ENOTFOUND when none
- * has one. */
+/* Attaches what a list of boxes or landmarks says to the photos of a finished listing; *found is how many rows
+ * are about one of them. A row means the photo whose name is prefix + path; the suffix of an image may be
+ * missing from the row. The last row about a photo counts, a row about none is passed over. */
 int fv__faces_attach(struct fv_listing *l, const char *path, const char *prefix,
-                     const struct fv_report *r);
+                     const struct fv_report *r, size_t *found);
 
 #endif

@@ -17,6 +17,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static int is_named_like_a_list(const char *path)
 {
@@ -122,14 +123,28 @@ static int begin_rows(struct fv_list_columns *c, struct fv_table *t)
     return rc == 1 && fv__list_row_check(c, t) < 0 ? FV_ECORRUPT : rc;
 }
 
-int fv__list_add(struct fv_listing *l, const char *path, const char *prefix, int split)
+/* The prefix under which the photo of the current row is there; the first one when it is under none. */
+static const char *find_prefix(const struct fv_listing *l, const char *const *prefix,
+                               const char *name)
+{
+    for (int i = 0; prefix[i]; i++) {
+        char *path = fv_format("%s/%s%s", l->root, prefix[i], name);
+        int there = path && access(path, F_OK) == 0;
+        free(path);
+        if (there)
+            return prefix[i];
+    }
+    return prefix[0];
+}
+
+int fv__list_add(struct fv_listing *l, const char *path, const char *const *prefix, int split)
 {
     struct fv_table t;
     struct fv_list_columns c;
     FV_TRY(fv__table_open(&t, path));
     int rc = begin_rows(&c, &t);
     if (rc == 1)
-        rc = take_rows(l, &c, &t, prefix, split);
+        rc = take_rows(l, &c, &t, find_prefix(l, prefix, t.field[c.path]), split);
     fv__table_close(&t);
     return rc;
 }

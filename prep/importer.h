@@ -6,6 +6,8 @@
 #include "common/report.h"
 #include "prep/listing.h"
 
+#include <stdio.h>
+
 struct fv_import_settings {
     const char *layout; /* a row's name; NULL or "auto": the one that recognises the path */
     const char *root;   /* where the paths in a list begin; NULL: where its layout says */
@@ -24,10 +26,13 @@ struct fv_importer {
      * 0; 1 refused, with *why; or a negative code. Any number of threads may call it at once. */
     int (*read)(const struct fv_listing *l, const struct fv_listed_photo *p, uint8_t **buf,
                 size_t *room, size_t *n, struct fv_refusal *why);
+    /* The pairs that the source itself compares, as fv_pairs_read takes them; NULL: it has none. */
+    void (*write_pairs)(const struct fv_listing *l, FILE *to);
     void (*close)(struct fv_listing *l); /* frees l->source; may be NULL */
 };
 
-extern const struct fv_importer fv__import_folders, fv__import_list;
+extern const struct fv_importer fv__import_bin, fv__import_folders, fv__import_hw2p2,
+    fv__import_list, fv__import_recordio, fv__import_vggface2;
 
 /* Rows of the table; NULL after the last. */
 const struct fv_importer *fv__importer_at(size_t i);

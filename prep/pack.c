@@ -317,6 +317,24 @@ static int check_content(const struct packing *p)
     return 0;
 }
 
+/* What the source itself compares goes beside the data set. */
+static int write_pairs(struct packing *p)
+{
+    struct fv_file file;
+    if (!p->listing.importer->write_pairs)
+        return 0;
+    char *path = beside(p->s->output, "pairs.txt");
+    int rc = path ? fv_file_create(&file, path) : fv_err(FV_ENOMEM, "out of memory for a path");
+    if (rc == 0) {
+        p->listing.importer->write_pairs(&p->listing, file.f);
+        rc = fv_file_commit(&file);
+    }
+    if (rc == 0)
+        fv_say(p->report, FV_LEVEL_INFO, "its pairs: %s", path);
+    free(path);
+    return rc;
+}
+
 static int make_dict(struct packing *p, const struct fv_pipe *pipe)
 {
     int wanted = fv__pack_wants_dict(p->s, pipe->photos);
@@ -352,7 +370,8 @@ static int pack_all(struct packing *p, struct fv_store_settings *store, int thre
         return rc;
     }
     FV_TRY(finish_duplicates(p));
-    return fv_store_finish(&p->writer);
+    FV_TRY(fv_store_finish(&p->writer));
+    return write_pairs(p);
 }
 
 /* What the finished file says of itself. */

@@ -58,6 +58,10 @@ struct fv_pack_result {
     uint64_t digest, file_bytes, record_bytes, dict_bytes;
     double seconds;
 };
+/* The layouts that photos may come in: 1 and the i-th one's name and what it is, or 0 after the last. With a
+ * path, *certainty is how far it looks like that layout, 0 to 100. */
+int fv_layout_at(size_t i, const char *path, const char **name, const char **help, int *certainty);
+
 /* photos: a folder or file of any layout. A bad file is reported by name with its reason, counted, listed in
  * the rejects file and skipped. */
 int fv_pack_run(const struct fv_pack_settings *s, const char *photos, const struct fv_report *r,

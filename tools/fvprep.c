@@ -18,6 +18,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static double ratio(uint64_t a, uint64_t b)
 {
@@ -28,15 +29,17 @@ static double ratio(uint64_t a, uint64_t b)
 
 static const struct fv_command pack_cmd = {
     .name = "fvprep pack",
-    .summary = "Packs a folder of identity folders into one data set: square 8-bit sRGB images, "
-               "labels, splits.",
+    .summary = "Packs photos into one data set: square 8-bit sRGB images, labels, splits.",
     .usage = "PHOTOS -o FILE [options]",
-    .notes = "PHOTOS holds one folder per identity, with its photos at any depth. Each photo is "
-             "turned upright,\n"
-             "cropped to its centre square and resized. A photo that cannot be used is named, "
-             "listed with its\n"
-             "reason in the rejects file, and skipped. The data set does not depend on the number "
-             "of threads.\n"
+    .notes = "PHOTOS holds one folder per identity, with its photos at any depth, or is of another "
+             "layout:\n"
+             "'fvprep layouts' lists them. Each photo is turned upright, cropped to its centre "
+             "square and\n"
+             "resized. A photo that cannot be used is named, listed with its reason in the rejects "
+             "file, and\n"
+             "skipped. Splits that PHOTOS gives are kept; the shares below apply to what is left. "
+             "The data\n"
+             "set does not depend on the number of threads.\n"
              "\n"
              "  fvprep pack photos -o faces.lmdb --holdout-ids 15% --val 10%",
     .min_args = 1,
@@ -102,6 +105,42 @@ static int run_pack(int argc, char **argv)
     FV_TRY(fv_pack_run(&s, args.arg[0], talk_console(&pack_cmd, &talk), &result));
     fv_console_endline();
     print_packed(&s, &result, talk.json);
+    return 0;
+}
+
+/* --- layouts -------------------------------------------------------------------------------------- */
+
+static const struct fv_command layouts_cmd = {
+    .name = "fvprep layouts",
+    .summary =
+        "Lists the layouts that pack takes photos in; with a path, those that it looks like.",
+    .usage = "[PHOTOS] [options]",
+    .notes = "pack takes the layout that is most certain, or the one named with --layout.\n",
+    .min_args = 0,
+    .max_args = 1,
+};
+
+static int run_layouts(int argc, char **argv)
+{
+    struct talk talk;
+    struct fv_args args;
+    const char *name, *help;
+    int certainty;
+    struct results r = {0};
+    int rc = talk_parse(&layouts_cmd, NULL, NULL, talk_brief_opts, &talk, argc, argv, &args);
+    if (rc)
+        return rc;
+    const char *path = args.n ? args.arg[0] : NULL;
+    if (path && access(path, F_OK) != 0)
+        return fv_err_errno(FV_ENOTFOUND, "cannot open '%s'", path);
+    for (size_t i = 0; fv_layout_at(i, path, &name, &help, &certainty); i++)
+        if (path && certainty)
+            results_int(&r, name, (uint64_t)certainty, "%d of 100: %s", certainty, help);
+        else if (!path)
+            results_string(&r, name, help);
+    if (r.n == 0)
+        return fv_err(FV_ENOTFOUND, "'%s' looks like none of the layouts", path);
+    results_print(&r, path ? path : "layouts", talk.json);
     return 0;
 }
 
@@ -340,6 +379,7 @@ int main(int argc, char **argv)
 {
     static const struct tool_command commands[] = {
         {&pack_cmd, run_pack},
+        {&layouts_cmd, run_layouts},
         {&synth_cmd, run_synth},
         {&info_cmd, run_info},
         {&verify_cmd, run_verify},

@@ -8,7 +8,7 @@ err_has 'usage: fvprep COMMAND'
 run fvprep --help
 exits 0
 err ''
-for command in pack synth info verify pairs; do
+for command in pack layouts synth info verify pairs; do
     out_has "  $command "
     run fvprep $command --help
     exits 0

@@ -182,7 +182,7 @@ static void faces_come_from_beside(void **state)
     assert_face("p/10", box, NULL);
     write_text("boxes.csv", "p/7.png,1,2,3,4\n");
     settings.boxes = boxes;
-    refuses("l.txt", photos, "none of its 1 rows names a photo");
+    refuses("l.txt", photos, "none of its rows is about a photo");
     write_text("boxes.csv", "p/0.jpg,1,2,3\n");
     refuses("l.txt", photos, "is no list of boxes or landmarks");
     write_text("boxes.csv", "p/0.jpg,1,2,3,4\np/1.jpg,1,2,3\n");

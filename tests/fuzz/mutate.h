@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/* The seeded mutations by which a fuzz target is an ordinary test too. */
+#ifndef FV_TESTS_FUZZ_MUTATE_H
+#define FV_TESTS_FUZZ_MUTATE_H
+
+#include "common/rng.h"
+
+#include <stdint.h>
+#include <string.h>
+
+/* One to four changes to n bytes of a buffer of `room`: a bit, a byte, a cut, a token written over what is
+ * there or put in, a piece of the input repeated. Returns the new length. */
+static inline size_t mutate_bytes(struct fv_rng *r, uint8_t *p, size_t n, size_t room,
+                                  const char *const *token, uint32_t tokens)
+{
+    for (uint32_t k = fv_rng_below(r, 4) + 1; k > 0 && n > 0; k--) {
+        const size_t at = fv_rng_below(r, (uint32_t)n);
+        const char *t = token[fv_rng_below(r, tokens)] + 1;
+        size_t length =
+            (size_t)(unsigned char)t[-1]; /* tokens may hold zeros: a length, then bytes */
+        switch (fv_rng_below(r, 8)) {
+        case 0:
+            n = at + 1;
+            break;
+        case 1:
+        case 2:
+            memcpy(p + at, t, length < n - at ? length : n - at);
+            break;
+        case 3:
+        case 4:
+            if (length > room - n)
+                break;
+            memmove(p + at + length, p + at, n - at);
+            memcpy(p + at, t, length);
+            n += length;
+            break;
+        case 5:
+            length = fv_rng_below(r, 32);
+            if (length > room - n || length > n - at)
+                break;
+            memmove(p + at + length, p + at, n - at);
+            n += length;
+            break;
+        case 6:
+            p[at] = (uint8_t)fv_rng_u32(r);
+            break;
+        default:
+            p[at] ^= (uint8_t)(1u << fv_rng_below(r, 8));
+        }
+    }
+    return n;
+}
+
+#endif
