@@ -10,8 +10,6 @@
 
 int fv__photo_open(struct fv_photo **out, const struct fv_framing *framing)
 {
-    *out = NULL;
-    FV_TRY(fv__vips_start());
     struct fv_photo *p = *out = calloc(1, sizeof *p);
     if (!p)
         return fv_err(FV_ENOMEM, "out of memory for an image reader");

@@ -41,7 +41,6 @@ enum { FV_JPEG_NEEDS_VIPS = 2 };
 int fv__jpeg_decode(
     const struct fv_photo_job *job); /* or FV_JPEG_NEEDS_VIPS: a sound header, other colours */
 int fv__vips_decode(const struct fv_photo_job *job);
-int fv__vips_start(void);       /* any number of times */
 void fv__vips_end_thread(void); /* frees what libvips keeps for this thread */
 
 #endif

@@ -2,11 +2,6 @@
 /* In place of photo_vips.c where the build found no libvips: JPEGs are read, other photos refused. */
 #include "prep/photo_decoder.h"
 
-int fv__vips_start(void)
-{
-    return 0;
-}
-
 void fv__vips_end_thread(void)
 {
 }

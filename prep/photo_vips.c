@@ -12,15 +12,17 @@
 #include "prep/resample.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <vips/vips.h>
 
 /* wants the types of vips.h */
 #include <vips/vector.h>
 
-/* --- the library, once a process ------------------------------------------------------------------ */
+/* --- the library, once a process, with the first photo that needs it ---------------------------------- */
 
-static int init_rc;
+static int init_rc; /* -1 when it does not start */
+static atomic_int runs;
 
 /* libvips would print its warnings; what matters of them comes back as a reason. */
 static void say_nothing(const char *domain, GLogLevelFlags level, const char *text, void *ctx)
@@ -40,9 +42,10 @@ static void init_once(void)
     vips_vector_set_enabled(FALSE);
     vips_block_untrusted_set(TRUE);
     vips_operation_block_set("VipsForeignLoadPpm", FALSE);
+    atomic_store(&runs, 1);
 }
 
-int fv__vips_start(void)
+static int start(void)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, init_once);
@@ -51,9 +54,11 @@ int fv__vips_start(void)
     return 0;
 }
 
+/* Photos that were all JPEGs have not started it. */
 void fv__vips_end_thread(void)
 {
-    vips_thread_shutdown();
+    if (atomic_load(&runs))
+        vips_thread_shutdown();
 }
 
 /* --- one picture's steps: each replaces *im and returns 0, or leaves it and returns -1 -------------- */
@@ -211,6 +216,7 @@ static int decode_rows(const struct fv_photo_job *job, VipsImage **im,
 int fv__vips_decode(const struct fv_photo_job *job)
 {
     const struct fv_format *f = job->format;
+    FV_TRY(start());
     if (!f->loader || !vips_type_find("VipsOperation", f->loader))
         return fv__refuse(job->why, FV_REJECT_UNSUPPORTED, "%s", f->name);
     /* libvips believes any numbers in a PNM's header, negative ones too */
