@@ -243,6 +243,7 @@ static int find_photos(struct packing *p, const char *photos, int threads)
 {
     const struct fv_import_settings import = fv__import_settings_of(p->s);
     FV_TRY(fv__import(&p->listing, photos, &import, p->report));
+    p->result->layout = p->listing.importer->name;
     p->result->ignored = p->listing.ignored.n;
     for (size_t i = 0; i < p->listing.refused.n; i++)
         FV_TRY(fv__rejects_add(&p->rejects, p->listing.refused.at[i].name,

@@ -5,6 +5,7 @@
 
 #include "common/opt.h"
 #include "common/report.h"
+#include "prep/manifest.h"
 
 #include <signal.h>
 #include <stdint.h>
@@ -56,6 +57,7 @@ struct fv_pack_result {
     } reason[FV_PACK_REASONS]; /* the refused ones; only reasons that occurred */
     int reasons;
     uint64_t digest, file_bytes, record_bytes, dict_bytes;
+    const char *layout; /* that the photos were found to have */
     double seconds;
 };
 /* The layouts that photos may come in: 1 and the i-th one's name and what it is, or 0 after the last. With a

@@ -12,6 +12,7 @@
 #include "tools/command.h"
 #include "tools/fvprep_codecs.h"
 #include "tools/fvprep_export.h"
+#include "tools/fvprep_manifest.h"
 #include "tools/fvprep_talk.h"
 #include "tools/results.h"
 
@@ -30,7 +31,8 @@ static double ratio(uint64_t a, uint64_t b)
 static const struct fv_command pack_cmd = {
     .name = "fvprep pack",
     .summary = "Packs photos into one data set: square 8-bit sRGB images, labels, splits.",
-    .usage = "PHOTOS -o FILE [options]",
+    .usage = "PHOTOS -o FILE [options]\n"
+             "       fvprep pack --manifest FILE NAME PHOTOS -o FILE [options]",
     .notes = "PHOTOS holds one folder per identity, with its photos at any depth, or is of another "
              "layout:\n"
              "'fvprep layouts' lists them. Each photo is turned upright, cropped to its centre "
@@ -41,9 +43,17 @@ static const struct fv_command pack_cmd = {
              "The data\n"
              "set does not depend on the number of threads.\n"
              "\n"
-             "  fvprep pack photos -o faces.lmdb --holdout-ids 15% --val 10%",
+             "With --manifest, NAME is a data set that FILE describes: its options are the "
+             "stanza's, and one that\n"
+             "differs is refused. Counts and digest of what was packed are compared with the "
+             "stanza's. Where they\n"
+             "differ, that is said and the exit status is 1; the data set, whole but another one, "
+             "is kept.\n"
+             "\n"
+             "  fvprep pack photos -o faces.lmdb --holdout-ids 15% --val 10%\n"
+             "  fvprep pack --manifest data.manifest lfw lfw-deepfunneled -o lfw.lmdb",
     .min_args = 1,
-    .max_args = 1,
+    .max_args = 2,
 };
 
 static double per_second(const struct fv_pack_result *p, double n)
@@ -59,9 +69,12 @@ static void print_reasons(struct results *r, const struct fv_pack_result *p)
     results_counts(r, "refused_for", count, p->reasons);
 }
 
-static void print_packed(const struct fv_pack_settings *s, const struct fv_pack_result *p, int json)
+/* What was packed, and how it stands to the manifest. */
+static int tell_packed(const struct manifest_use *u, const struct fv_pack_settings *s,
+                       const struct fv_pack_result *p, int json)
 {
     struct results r = {0};
+    char *stanza;
     results_int(&r, "files", p->files, NULL);
     results_int(&r, "refused", p->rejected, NULL);
     if (p->reasons || json)
@@ -88,24 +101,31 @@ static void print_packed(const struct fv_pack_settings *s, const struct fv_pack_
     results_int(&r, "photo_bytes", p->bytes, NULL);
     results_real(&r, "seconds", p->seconds, "%.1f, %.0f files and %.1f MB a second", p->seconds,
                  per_second(p, (double)p->files), per_second(p, (double)p->bytes * 1e-6));
+    int rc = manifest_check_packed(u, s, p, json, &r, &stanza);
     results_print(&r, s->output, json);
+    if (stanza)
+        printf("\n%s", stanza);
+    free(stanza);
+    return rc;
 }
 
 static int run_pack(int argc, char **argv)
 {
     struct fv_pack_settings s;
     struct fv_pack_result result;
-    struct talk talk;
-    struct fv_args args;
-    fv_pack_defaults(&s);
-    int rc = talk_parse(&pack_cmd, fv_pack_opts, &s, talk_opts, &talk, argc, argv, &args);
-    if (rc)
-        return rc;
-    talk_stop_on_signals();
-    FV_TRY(fv_pack_run(&s, args.arg[0], talk_console(&pack_cmd, &talk), &result));
-    fv_console_endline();
-    print_packed(&s, &result, talk.json);
-    return 0;
+    struct manifest_use use;
+    struct talk talk = {0};
+    const char *photos;
+    int rc = manifest_parse_pack(&pack_cmd, &use, &s, &talk, argc, argv, &photos);
+    if (rc == 0) {
+        talk_stop_on_signals();
+        rc = fv_pack_run(&s, photos, talk_console(&pack_cmd, &talk), &result);
+        fv_console_endline();
+        if (rc == 0)
+            rc = tell_packed(&use, &s, &result, talk.json);
+    }
+    manifest_end(&use);
+    return rc;
 }
 
 /* --- layouts -------------------------------------------------------------------------------------- */
@@ -276,32 +296,53 @@ static const struct fv_opt verify_opts[] = {
 static const struct fv_command verify_cmd = {
     .name = "fvprep verify",
     .summary = "Reads and checks every record of a data set, its index, its labels and its digest.",
-    .usage = "FILE [options]",
+    .usage = "FILE [NAME --manifest FILE] [options]",
+    .notes = "  fvprep verify faces.lmdb\n"
+             "  fvprep verify faces.lmdb demo --manifest data.manifest",
     .min_args = 1,
-    .max_args = 1,
+    .max_args = 2,
 };
+
+static int verify_store(struct fv_store *store, const struct verify_settings *s,
+                        struct manifest_use *use, const char *name, const struct talk *talk)
+{
+    struct results r = {0};
+    uint64_t bad = 0;
+    if (use->path)
+        FV_TRY(manifest_open_for(use, name, store));
+    int rc = fv_store_verify(store, s->threads ? (int)s->threads : fv_cpu_count(),
+                             talk_console(&verify_cmd, talk), &bad);
+    fv_console_endline();
+    if (rc < 0 && !bad)
+        return rc;
+    results_int(&r, "images", fv_store_info(store)->images, NULL);
+    results_int(&r, "bad", bad, NULL);
+    if (rc == 0 && use->path)
+        rc = manifest_prove(use, store, &r);
+    results_print(&r, fv_store_path(store), talk->json);
+    return rc;
+}
 
 static int run_verify(int argc, char **argv)
 {
     struct verify_settings s = {0};
-    struct talk talk;
+    struct manifest_use use = {0};
+    struct talk talk = {0};
+    const struct fv_opt_group groups[] = {{"options", verify_opts, &s},
+                                          {"data set", manifest_verify_opts, &use},
+                                          {"output", talk_opts, &talk}};
     struct fv_args args;
     struct fv_store *store;
-    uint64_t bad = 0;
-    int rc = talk_parse(&verify_cmd, verify_opts, &s, talk_opts, &talk, argc, argv, &args);
+    int rc = talk_parse_groups(&verify_cmd, groups, 3, argc, argv, &args);
     if (rc)
         return rc;
+    if (args.n > 1 && !use.path)
+        return fv_err(FV_EUSAGE, "'%s' is the name of a data set: --manifest says in which file",
+                      args.arg[1]);
     FV_TRY(fv_store_open(&store, args.arg[0]));
-    rc = fv_store_verify(store, s.threads ? (int)s.threads : fv_cpu_count(),
-                         talk_console(&verify_cmd, &talk), &bad);
-    fv_console_endline();
-    if (rc == 0 || bad) {
-        struct results r = {0};
-        results_int(&r, "images", fv_store_info(store)->images, NULL);
-        results_int(&r, "bad", bad, NULL);
-        results_print(&r, args.arg[0], talk.json);
-    }
+    rc = verify_store(store, &s, &use, args.n > 1 ? args.arg[1] : NULL, &talk);
     fv_store_close(&store);
+    manifest_end(&use);
     return rc;
 }
 

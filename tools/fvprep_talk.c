@@ -19,18 +19,22 @@ const struct fv_opt talk_brief_opts[] = {
 };
 /* clang-format on */
 
+int talk_parse_groups(const struct fv_command *cmd, const struct fv_opt_group *groups, int n,
+                      int argc, char **argv, struct fv_args *args)
+{
+    FV_TRY(fv_opt_parse(cmd, groups, n, argc, argv, args));
+    if (args->help)
+        fv_opt_help(cmd, groups, n, stdout);
+    return args->help;
+}
+
 int talk_parse(const struct fv_command *cmd, const struct fv_opt *opts, void *settings,
                const struct fv_opt *output, struct talk *talk, int argc, char **argv,
                struct fv_args *args)
 {
     struct fv_opt_group groups[] = {{"options", opts, settings}, {"output", output, talk}};
-    const struct fv_opt_group *first = opts ? groups : groups + 1;
-    int n = opts ? 2 : 1;
     *talk = (struct talk){0};
-    FV_TRY(fv_opt_parse(cmd, first, n, argc, argv, args));
-    if (args->help)
-        fv_opt_help(cmd, first, n, stdout);
-    return args->help;
+    return talk_parse_groups(cmd, opts ? groups : groups + 1, opts ? 2 : 1, argc, argv, args);
 }
 
 const struct fv_report *talk_console(const struct fv_command *cmd, const struct talk *talk)
