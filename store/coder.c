@@ -146,10 +146,9 @@ int fv_decoder_open(struct fv_decoder **out, const struct fv_store *s)
     if (!d)
         return fv_err(FV_ENOMEM, "out of memory");
     d->store = s;
-    const int rc = coder_open(&d->c, &(struct fv_store_settings){.height = info->height,
-                                                                 .width = info->width,
-                                                                 .codec = info->codec,
-                                                                 .dict = fv__store_dict(s)});
+    const int rc =
+        coder_open(&d->c, &(struct fv_store_settings){
+                              .height = info->height, .width = info->width, .codec = info->codec});
     if (rc < 0) {
         fv_decoder_close(&d);
         return rc;
@@ -178,7 +177,7 @@ static int unpack_record(struct fv_decoder *d, uint64_t image, int prove, size_t
     if (r.content != stored.content || r.width != c->width || r.height != c->height ||
         r.codec != c->codec->id)
         return fv_err(FV_ECORRUPT, "the record belongs to another image or data set");
-    FV_TRY(fv__frame_unpack(c->frame, c->dict, (struct fv_span){r.payload, r.payload_bytes},
+    FV_TRY(fv__frame_unpack(c->frame, stored.dict, (struct fv_span){r.payload, r.payload_bytes},
                             c->content, c->room, n));
     if (prove && fv__content_hash(c->content, *n) != r.content)
         return fv_err(FV_ECORRUPT, "its content is not what was packed");

@@ -2,56 +2,81 @@
 #include "store/digest.h"
 #include "common/err.h"
 
+#define XXH_STATIC_LINKING_ONLY
 #include <xxhash.h>
 
-static int begin(XXH3_state_t **s)
+struct fv_digest {
+    XXH3_state_t state;
+};
+
+struct fv_digest *fv__digest_new(void)
 {
-    *s = XXH3_createState();
-    if (!*s)
-        return fv_err(FV_ENOMEM, "out of memory");
-    XXH3_64bits_reset(*s);
-    return FV_OK;
+    XXH3_state_t *s = XXH3_createState();
+
+    if (s)
+        XXH3_64bits_reset(s);
+    else
+        fv_err(FV_ENOMEM, "out of memory");
+    return (struct fv_digest *)s;
 }
 
-static void add(XXH3_state_t *s, struct fv_span bytes)
+void fv__digest_add(struct fv_digest *d, struct fv_span bytes)
 {
     if (bytes.n)
-        XXH3_64bits_update(s, bytes.p, bytes.n);
+        XXH3_64bits_update(&d->state, bytes.p, bytes.n);
 }
 
-static uint64_t end(XXH3_state_t *s)
+void fv__digest_add32(struct fv_digest *d, uint32_t v)
 {
-    const uint64_t hash = XXH3_64bits_digest(s);
+    uint8_t p[4];
 
-    XXH3_freeState(s);
+    fv__put32(p, v);
+    XXH3_64bits_update(&d->state, p, sizeof p);
+}
+
+void fv__digest_add64(struct fv_digest *d, uint64_t v)
+{
+    uint8_t p[8];
+
+    fv__put64(p, v);
+    XXH3_64bits_update(&d->state, p, sizeof p);
+}
+
+uint64_t fv__digest_end(struct fv_digest *d)
+{
+    const uint64_t hash = XXH3_64bits_digest(&d->state);
+
+    XXH3_freeState(&d->state);
     return hash;
 }
 
 int fv__tables_digest(uint64_t *out, const struct fv_tables *t)
 {
-    XXH3_state_t *s;
+    struct fv_digest *d = fv__digest_new();
 
-    FV_TRY(begin(&s));
-    add(s, (struct fv_span){t->settings.p + 12, 12});
+    if (!d)
+        return FV_ENOMEM;
+    fv__digest_add(d, (struct fv_span){t->settings.p + 12, 12});
     /* Where a record lies is not content; what it holds and which label and split it has is. */
     for (size_t i = 0; i + FV_INDEX_ENTRY <= t->index.n; i += FV_INDEX_ENTRY)
-        add(s, (struct fv_span){t->index.p + i + 12, 12});
-    add(s, t->labels);
-    add(s, t->names);
-    *out = end(s);
+        fv__digest_add(d, (struct fv_span){t->index.p + i + 12, 12});
+    fv__digest_add(d, t->labels);
+    fv__digest_add(d, t->names);
+    *out = fv__digest_end(d);
     return FV_OK;
 }
 
 int fv__tables_checksum(uint64_t *out, const struct fv_tables *t)
 {
-    XXH3_state_t *s;
+    struct fv_digest *d = fv__digest_new();
 
-    FV_TRY(begin(&s));
-    add(s, t->settings);
-    add(s, t->index);
-    add(s, t->labels);
-    add(s, t->names);
-    add(s, t->dict);
-    *out = end(s);
+    if (!d)
+        return FV_ENOMEM;
+    fv__digest_add(d, t->settings);
+    fv__digest_add(d, t->index);
+    fv__digest_add(d, t->labels);
+    fv__digest_add(d, t->names);
+    fv__digest_add(d, t->dict);
+    *out = fv__digest_end(d);
     return FV_OK;
 }

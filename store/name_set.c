@@ -7,9 +7,9 @@
 #include <string.h>
 #include <xxhash.h>
 
-const char *fv__names_at(const struct fv_names *t, uint64_t i)
+const char *fv__names_in_pool(const uint8_t *offset, const uint8_t *pool, uint64_t i)
 {
-    return t->pool + fv__get64(t->offset + 8 * i);
+    return (const char *)pool + fv__get64(offset + 8 * i);
 }
 
 /* The slot that holds the name, or the free one where it belongs. */
@@ -17,7 +17,7 @@ static size_t look(const struct fv_name_set *s, const struct fv_names *t, const 
 {
     size_t k = XXH3_64bits(name, strlen(name)) & (s->slots - 1);
 
-    while (s->slot[k] && strcmp(fv__names_at(t, s->slot[k] - 1), name) != 0)
+    while (s->slot[k] && strcmp(t->at(t->of, s->slot[k] - 1), name) != 0)
         k = (k + 1) & (s->slots - 1);
     return k;
 }
@@ -31,7 +31,7 @@ static int grow(struct fv_name_set *s, const struct fv_names *t)
         return fv_err(FV_ENOMEM, "out of memory for %zu names", wider.slots / 2);
     for (size_t k = 0; k < s->slots; k++)
         if (s->slot[k])
-            wider.slot[look(&wider, t, fv__names_at(t, s->slot[k] - 1))] = s->slot[k];
+            wider.slot[look(&wider, t, t->at(t->of, s->slot[k] - 1))] = s->slot[k];
     free(s->slot);
     *s = wider;
     return FV_OK;
@@ -41,7 +41,7 @@ int fv__name_set_add(struct fv_name_set *s, const struct fv_names *t, uint32_t i
 {
     if (s->n >= s->slots / 2)
         FV_TRY(grow(s, t));
-    const size_t k = look(s, t, fv__names_at(t, i));
+    const size_t k = look(s, t, t->at(t->of, i));
     if (s->slot[k])
         return 1;
     s->slot[k] = i + 1;
@@ -66,28 +66,27 @@ void fv__name_set_free(struct fv_name_set *s)
     *s = (struct fv_name_set){0};
 }
 
-static struct fv_names names_of(const struct fv_name_table *t)
+static const char *table_name(const void *table, uint64_t i)
 {
-    return (struct fv_names){t->offset.p, (const char *)t->pool.p};
+    const struct fv_name_table *t = table;
+    return fv__names_in_pool(t->offset.p, t->pool.p, i);
 }
 
 int fv__name_table_add(struct fv_name_table *t, const char *name)
 {
-    struct fv_names names = names_of(t);
+    const struct fv_names names = {table_name, t};
     uint32_t at;
 
     if (fv__name_set_find(&t->set, &names, name, &at))
         return 1;
     FV_TRY(fv__buffer_append64(&t->offset, t->pool.n));
     FV_TRY(fv__buffer_append(&t->pool, name, strlen(name) + 1));
-    names = names_of(t);
     return fv__name_set_add(&t->set, &names, t->set.n);
 }
 
 const char *fv__name_table_last(const struct fv_name_table *t)
 {
-    const struct fv_names names = names_of(t);
-    return fv__names_at(&names, t->set.n - 1);
+    return table_name(t, t->set.n - 1);
 }
 
 void fv__name_table_free(struct fv_name_table *t)

@@ -10,12 +10,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Names as they lie in the "names" table: offset of each (u64, little-endian) into a pool of terminated names. */
+/* Names by their places. */
 struct fv_names {
-    const uint8_t *offset;
-    const char *pool;
+    const char *(*at)(const void *of, uint64_t i);
+    const void *of;
 };
-const char *fv__names_at(const struct fv_names *t, uint64_t i);
+/* As they lie in the "names" table: offset of each (u64, little-endian) into a pool of terminated names. */
+const char *fv__names_in_pool(const uint8_t *offset, const uint8_t *pool, uint64_t i);
 
 struct fv_name_set {
     uint32_t *slot; /* place + 1; 0 is free */

@@ -4,6 +4,7 @@
 #include "common/fs.h"
 #include "common/rng.h"
 #include "store/pair_format.h"
+#include "store/reader.h"
 #include "store/store.h"
 
 #include <stdio.h>
@@ -199,10 +200,14 @@ int fv_pairs_make(struct fv_pairs *out, const struct fv_store *s, int split, siz
 static int check_target(const struct fv_store *s, const char *path)
 {
     struct stat list, set;
+    const char *file;
 
-    if (stat(path, &list) == 0 && stat(fv_store_path(s), &set) == 0 && list.st_dev == set.st_dev &&
-        list.st_ino == set.st_ino)
-        return fv_err(FV_EEXIST, "%s: is the data set itself: give the list another name", path);
+    if (stat(path, &list) != 0)
+        return FV_OK;
+    for (size_t i = 0; (file = fv__store_file(s, i)) != NULL; i++)
+        if (stat(file, &set) == 0 && list.st_dev == set.st_dev && list.st_ino == set.st_ino)
+            return fv_err(FV_EEXIST, "%s: is the data set itself: give the list another name",
+                          path);
     return FV_OK;
 }
 

@@ -5,20 +5,22 @@
 
 #include "store/record.h"
 
+#include <stddef.h>
 #include <stdint.h>
 
 struct fv_dict;
 struct fv_store;
 
 struct fv_stored {
-    struct fv_span record; /* in the map; valid until close */
-    uint64_t content;      /* the hash that the index promises */
+    struct fv_span record;      /* in the map; valid until close */
+    uint64_t content;           /* the hash that the index promises */
+    const struct fv_dict *dict; /* of its file; NULL when there is none */
 };
 
 /* One record: checked to lie in its block, not further. */
 int fv__store_record(const struct fv_store *s, uint64_t image, struct fv_stored *out);
-const struct fv_dict *fv__store_dict(const struct fv_store *s); /* NULL when there is none */
-/* Recomputes from the tables what the "complete" key promises. */
-int fv__store_digest(const struct fv_store *s, uint64_t *digest);
+/* Recomputes from the tables what each file promises. */
+int fv__store_check_digests(const struct fv_store *s);
+const char *fv__store_file(const struct fv_store *s, size_t i); /* NULL behind the last */
 
 #endif

@@ -20,10 +20,10 @@
  * training sees, in name order; the held-out ones follow, in name order. An image of a training
  * identity is in split TRAIN or VAL; all images of a held-out identity are in split HOLDOUT.
  *
- * Reading: fv_store_open proves the file whole (its pages, and its tables by their checksum), walks the
- * block keys once and keeps their addresses; after that every read is arithmetic in the memory map,
- * without LMDB and without locks, so one handle serves any number of threads. Pixels are trusted only
- * after their record's checksum.
+ * Reading: a data set is one such file, or several as one. fv_store_open proves them whole (their pages, and
+ * their tables by their checksum), walks the block keys once and keeps their addresses; after that every read is
+ * arithmetic in the memory map, without LMDB and without locks, so one handle serves any number of threads.
+ * Pixels are trusted only after their record's checksum.
  *
  * Not for network file systems, and not across fork() (LMDB's own caveats).
  */
@@ -44,9 +44,10 @@ struct fv_store;
 
 struct fv_store_info {
     int version;
+    size_t parts;            /* files */
     int height, width;       /* of every image; RGB, 8 bits */
     const char *codec;       /* "pixels" */
-    const char *packed_with; /* "name = value" lines: how it was packed */
+    const char *packed_with; /* "name = value" lines: how it was packed; of the first file */
     uint64_t images, labels;
     uint64_t train_labels; /* identities that training sees: labels 0 .. train_labels-1 */
     uint64_t split_images[FV_SPLITS];
@@ -72,8 +73,16 @@ struct fv_store_label {
 };
 
 /* Opens for reading. FV_ECORRUPT, FV_EVERSION, or FV_ENOTFOUND naming the command that makes or
- * finishes it. One process may have a file open once: FV_EEXIST. */
+ * finishes it. One process may have a file open once: FV_EEXIST. "a.lmdb,b.lmdb" opens both as one. */
 int fv_store_open(struct fv_store **out, const char *path);
+/* Several files of one size and codec as one data set: identities, images, ids, labels and digest are those of one
+ * file that holds all of them. FV_EINVAL when an image comes twice or an identity is trained on in one and held out
+ * in another. */
+int fv_store_open_many(struct fv_store **out, const char *const *paths, size_t n);
+/* The files that such a path names; free *list. */
+int fv_store_split_path(char ***list, size_t *n, const char *path);
+/* The same path with an absolute one for each file, to free. FV_ENOTFOUND names the first that is missing. */
+int fv_store_absolute_path(char **out, const char *path);
 void fv_store_close(struct fv_store **store);
 const struct fv_store_info *fv_store_info(const struct fv_store *s);
 const char *fv_store_path(const struct fv_store *s);
@@ -81,7 +90,7 @@ int fv_store_image(const struct fv_store *s, uint64_t image, struct fv_store_ima
 int fv_store_label(const struct fv_store *s, uint64_t label, struct fv_store_label *out);
 /* Image id by source name: FV_ENOTFOUND names it. The first call builds a hash table of all names. */
 int fv_store_find(struct fv_store *s, const char *name, uint64_t *image);
-/* Hints the kernel that these images will be read soon / that access is random. */
+/* Hints the kernel that this image will be read soon. */
 void fv_store_will_need(const struct fv_store *s, uint64_t image);
 
 /* Decoding: one decoder per thread; decoding allocates nothing. */

@@ -27,7 +27,8 @@ struct eval_settings {
 #define FIELD(f) offsetof(struct eval_settings, f)
 /* clang-format off */
 static const struct fv_opt pairs_opts[] = {
-    {"db", 'd', FV_OPT_STRING, FV_OPT_REQUIRED, FIELD(db), "FILE", "the data set that holds the images", 0, 0, NULL},
+    {"db", 'd', FV_OPT_STRING, FV_OPT_REQUIRED, FIELD(db), "FILE",
+     "the data set that holds the images; a list with commas is one", 0, 0, NULL},
     {"pairs", 'p', FV_OPT_STRING, 0, FIELD(pairs), "FILE", "pair list; unset: over held-out identities", 0, 0, NULL},
     {"pairs-format", 0, FV_OPT_STRING, 0, FIELD(format), "NAME", "of that list; auto: as it looks", 0, 0, NULL},
     {"templates", 0, FV_OPT_STRING, 0, FIELD(templates), "FILE", "'image template media' (IJB): the list pairs "

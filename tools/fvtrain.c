@@ -39,7 +39,7 @@ static const struct fv_opt run_opts[] = {
      .type = FV_OPT_STRING,
      .offset = FIELD(db),
      .metavar = "FILE",
-     .help = "data set to train on, made by fvprep pack"},
+     .help = "data set to train on, made by fvprep pack; a list with commas is one data set"},
     {.name = "out",
      .letter = 'o',
      .type = FV_OPT_STRING,
@@ -181,20 +181,40 @@ static char *saved_db(const char *run)
     return db;
 }
 
-static int make_absolute(const char **path, char **owner, const char *remedy)
+static int check_one_line(const char **path, const char *absolute)
+{
+    if (strchr(absolute, '\n'))
+        return fv_err(FV_EINVAL, "%s: saved settings have no room for a path of several lines",
+                      absolute);
+    *path = absolute;
+    return 0;
+}
+
+static int make_absolute(const char **path, char **owner)
 {
     if (!*path)
         return 0;
     *owner = realpath(*path, NULL);
     if (!*owner && errno == ENOENT)
-        return fv_err(FV_ENOTFOUND, "%s: there is no such file%s", *path, remedy);
+        return fv_err(FV_ENOTFOUND, "%s: there is no such file", *path);
     if (!*owner)
         return fv_err_errno(FV_EIO, "%s", *path);
-    if (strchr(*owner, '\n'))
-        return fv_err(FV_EINVAL, "%s: saved settings have no room for a path of several lines",
-                      *owner);
-    *path = *owner;
-    return 0;
+    return check_one_line(path, *owner);
+}
+
+/* Of one file or several. */
+static int make_db_absolute(const char **path, char **owner, const char *remedy)
+{
+    if (!*path)
+        return 0;
+    const int rc = fv_store_absolute_path(owner, *path);
+    if (rc == FV_ENOTFOUND && *remedy) {
+        char text[FV_ERR_TEXT_MAX];
+        fv_err_save(text);
+        return fv_err(rc, "%s%s", text, remedy);
+    }
+    FV_TRY(rc);
+    return check_one_line(path, *owner);
 }
 
 /* runs/<data set>-<first free number>. mkdir itself decides who gets a number. */
@@ -350,10 +370,10 @@ int main(int argc, char **argv)
     const int level = s.run.quiet ? FV_LEVEL_WARN : FV_LEVEL_INFO;
     const struct fv_report *report = fv_console_report("fvtrain", level);
     if (rc == 0)
-        rc = make_absolute(&s.run.db, &db,
-                           s.run.resume ? ": if it has moved, say where to with --db" : "");
+        rc = make_db_absolute(&s.run.db, &db,
+                              s.run.resume ? ": if it has moved, say where to with --db" : "");
     if (rc == 0)
-        rc = make_absolute(&s.run.pairs, &pairs, "");
+        rc = make_absolute(&s.run.pairs, &pairs);
     if (rc == 0 && level >= FV_LEVEL_INFO)
         print_banner(&s);
     if (rc == 0 && s.run.trace)

@@ -15,7 +15,8 @@ enum { SIDE = 20, LABELS = 5, PER_LABEL = 9, IMAGES = LABELS * PER_LABEL, BATCH 
 #define POLICY "rrc(0.8,1),flip,rotate(10),jitter(.2,.2,.2),erase(.25),cutmix(1,p=.5)"
 
 static char folder[] = "/tmp/fv-test-loader-XXXXXX";
-static char whole[64], damaged[64];
+enum { SHARDS = 3 };
+static char whole[64], damaged[64], shard[SHARDS][64], sharded[SHARDS * 64];
 static const uint32_t bad_image = 12; /* of label 1: the fourth */
 
 /* --- no allocation: the linker sends every call of ours here
@@ -78,7 +79,9 @@ static void damage(const uint8_t *record, size_t n)
     fclose(out);
 }
 
-static int make_data(void **state)
+/* Every step-th image from the first; *bad is the record of bad_image. */
+static void write_data(const char *path, uint32_t first, uint32_t step, uint8_t **bad,
+                       size_t *bad_n)
 {
     const struct fv_store_settings set = {
         .height = SIDE, .width = SIDE, .codec = "pixels", .level = 3, .packed_with = ""};
@@ -86,34 +89,51 @@ static int make_data(void **state)
     struct fv_encoder *e;
     uint8_t rgb[SIDE * SIDE * 3 + 64];
     uint32_t image = 0;
-    size_t n, bad_n = 0;
+    size_t n;
 
-    (void)state;
-    assert_non_null(mkdtemp(folder));
-    snprintf(whole, sizeof whole, "%s/whole.lmdb", folder);
-    snprintf(damaged, sizeof damaged, "%s/damaged.lmdb", folder);
-    assert_int_equal(fv_store_create(&w, whole, &set, 0), FV_OK);
+    assert_int_equal(fv_store_create(&w, path, &set, 0), FV_OK);
     assert_int_equal(fv_encoder_open(&e, &set), FV_OK);
-    uint8_t *record = malloc(fv_encoder_bound(e)), *bad = malloc(fv_encoder_bound(e));
+    uint8_t *record = malloc(fv_encoder_bound(e));
+    *bad = malloc(fv_encoder_bound(e));
     for (int label = 0; label < LABELS; label++) {
         char name[32];
         snprintf(name, sizeof name, "person%d", label);
         assert_int_equal(fv_store_put_label(w, name, 0), FV_OK);
         for (int k = 0; k < PER_LABEL; k++, image++) {
+            if (image % step != first)
+                continue;
             paint(rgb, image);
             assert_int_equal(fv_encoder_write(e, rgb, record, &n), FV_OK);
             snprintf(name, sizeof name, "person%d/%d.png", label, k);
             assert_int_equal(
                 fv_store_put(w, record, n, name, k == 4 ? FV_SPLIT_VAL : FV_SPLIT_TRAIN), FV_OK);
             if (image == bad_image)
-                memcpy(bad, record, bad_n = n);
+                memcpy(*bad, record, *bad_n = n);
         }
     }
     assert_int_equal(fv_store_finish(&w), FV_OK);
     fv_encoder_close(&e);
-    damage(bad, bad_n);
     free(record);
+}
+
+static int make_data(void **state)
+{
+    uint8_t *bad;
+    size_t bad_n = 0;
+
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    snprintf(whole, sizeof whole, "%s/whole.lmdb", folder);
+    snprintf(damaged, sizeof damaged, "%s/damaged.lmdb", folder);
+    write_data(whole, 0, 1, &bad, &bad_n);
+    damage(bad, bad_n);
     free(bad);
+    for (uint32_t i = 0; i < SHARDS; i++) {
+        snprintf(shard[i], sizeof shard[i], "%s/shard%u.lmdb", folder, i);
+        write_data(shard[i], i, SHARDS, &bad, &bad_n);
+        free(bad);
+    }
+    snprintf(sharded, sizeof sharded, "%s,%s,%s", shard[0], shard[1], shard[2]);
     return 0;
 }
 
@@ -122,6 +142,8 @@ static int remove_data(void **state)
     (void)state;
     unlink(whole);
     unlink(damaged);
+    for (int i = 0; i < SHARDS; i++)
+        unlink(shard[i]);
     return rmdir(folder);
 }
 
@@ -201,6 +223,20 @@ static void batches_do_not_depend_on_threads_or_slots(void **state)
             }
     for (int i = 1; i < N; i++)
         assert_true(first[i] != first[i - 1]);
+}
+
+static void shards_give_the_batches_of_the_one_file(void **state)
+{
+    enum { N = 20 };
+    uint64_t one[N], three[N];
+
+    (void)state;
+    for (int threads = 1; threads <= 4; threads += 3) {
+        const struct fv_loader_settings s = settings(threads, 3);
+        run(whole, &s, 0, N, one);
+        run(sharded, &s, 0, N, three);
+        assert_memory_equal(one, three, sizeof one);
+    }
 }
 
 static void seeking_equals_having_come_that_far(void **state)
@@ -402,6 +438,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(batches_do_not_depend_on_threads_or_slots),
+        cmocka_unit_test(shards_give_the_batches_of_the_one_file),
         cmocka_unit_test(seeking_equals_having_come_that_far),
         cmocka_unit_test(one_pass_gives_every_image_once),
         cmocka_unit_test(without_a_policy_images_are_as_stored),

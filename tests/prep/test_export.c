@@ -27,7 +27,7 @@ static char store_path[1024], folder_path[1024];
 
 static int setup(void **state)
 {
-    const struct demo demo = {LABELS, IMAGES, HOLDOUT, SIDE, 0};
+    const struct demo demo = {.labels = LABELS, .images = IMAGES, .holdout = HOLDOUT, .side = SIDE};
     (void)state;
     scratch_open();
     snprintf(store_path, sizeof store_path, "%s", scratch_path("faces.lmdb"));
@@ -453,7 +453,7 @@ static void test_options_that_mean_nothing(void **state)
 
 static void test_nothing_in_a_split(void **state)
 {
-    const struct demo demo = {2, 2, 0, SIDE, 0};
+    const struct demo demo = {.labels = 2, .images = 2, .side = SIDE};
     (void)state;
     assert_int_equal(demo_make(store_path, &demo), 0);
     settings.split = "holdout";

@@ -16,6 +16,8 @@
 struct demo {
     int labels, images, holdout, side;
     int with_dict;
+    int shard,
+        shards; /* only images whose id leaves `shard` when divided by `shards`; 0 shards: all */
 };
 
 static inline void demo_pixels(uint32_t image, int side, uint8_t *rgb)
@@ -63,10 +65,16 @@ static inline int demo_fill(struct fv_store_writer *w, struct fv_encoder *e, con
 
     for (int l = 0; l < d->labels && rc >= 0; l++) {
         const int holdout = l >= d->labels - d->holdout;
-        snprintf(name, sizeof name, "person%03d", l);
-        rc = fv_store_put_label(w, name, holdout);
+        int begun = 0;
         for (int i = 0; i < d->images && rc >= 0; i++, image++) {
             size_t n;
+            if (d->shards && (int)image % d->shards != d->shard)
+                continue;
+            snprintf(name, sizeof name, "person%03d", l);
+            rc = begun ? FV_OK : fv_store_put_label(w, name, holdout);
+            begun = 1;
+            if (rc < 0)
+                break;
             demo_pixels(image, d->side, rgb);
             rc = fv_encoder_write(e, rgb, record, &n);
             snprintf(name, sizeof name, "person%03d/%04d.jpg", l, i);
