@@ -151,14 +151,20 @@ static int is_pnm(const struct fv_format *f)
     return strcmp(f->name, "PNM") == 0;
 }
 
-/* Formats without rows: their libraries unpack the picture as one piece. */
-static int is_unpacked_whole(const struct fv_format *f, const VipsImage *im)
+/* Bytes a pixel of formats without rows, whose libraries unpack the picture as one piece, with their own copies
+ * of it (as measured); 0 for those that come row by row. */
+static uint64_t bytes_at_once(const struct fv_format *f, const VipsImage *im)
 {
-    static const char *const whole[] = {"WebP", "GIF", "TIFF", "HEIF"};
+    static const struct {
+        const char *name;
+        uint64_t bytes;
+    } whole[] = {{"WebP", 8}, {"HEIF", 8}, {"GIF", 5}};
     for (size_t i = 0; i < sizeof whole / sizeof whole[0]; i++)
-        if (strcmp(f->name, whole[i]) == 0)
-            return 1;
-    return strcmp(f->name, "PNG") == 0 && vips_image_get_typeof(im, "interlaced") != 0;
+        if (strcmp(f->name, whole[i].name) == 0)
+            return whole[i].bytes;
+    int in_rows = strcmp(f->name, "TIFF") != 0 /* a strip may be all of it */ &&
+                  (strcmp(f->name, "PNG") != 0 || !vips_image_get_typeof(im, "interlaced"));
+    return in_rows ? 0 : VIPS_IMAGE_SIZEOF_PEL(im);
 }
 
 static int check_header(const struct fv_photo_job *job, const VipsImage *im)
@@ -167,9 +173,9 @@ static int check_header(const struct fv_photo_job *job, const VipsImage *im)
     if (rc == 0 && im->BandFmt != VIPS_FORMAT_UCHAR && im->BandFmt != VIPS_FORMAT_USHORT)
         rc = fv__refuse(job->why, FV_REJECT_PIXEL_TYPE, "%s",
                         vips_enum_nick(VIPS_TYPE_BAND_FORMAT, im->BandFmt));
-    if (rc == 0 && is_unpacked_whole(job->format, im))
+    if (rc == 0)
         rc = fv__photo_check_whole(job, im->Xsize, im->Ysize,
-                                   VIPS_IMAGE_SIZEOF_PEL(im) * VIPS_IMAGE_N_PELS(im));
+                                   bytes_at_once(job->format, im) * VIPS_IMAGE_N_PELS(im));
     return rc;
 }
 

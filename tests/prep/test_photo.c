@@ -438,8 +438,8 @@ static void bombs_are_refused_by_their_header(void **state)
                  {"IHDR\0\0\xea\x60\0\0\xea\x60\x08\x02\0\0\0\x0f\xb0\xe2\x15"},
                  /* 70,000 x 20 */
                  {"IHDR\0\x01\x11\x70\0\0\0\x14\x08\x02\0\0\0\x2e\x3a\x79\x34"},
-                 /* 8,000 x 8,000, interlaced: 183 MiB at once */
-                 {"IHDR\0\0\x1f\x40\0\0\x1f\x40\x08\x02\0\0\x01\xfe\x94\x0a\x35"}};
+                 /* 9,000 x 9,000, interlaced: 231 MiB at once */
+                 {"IHDR\0\0\x23\x28\0\0\x23\x28\x08\x02\0\0\x01\x95\xb0\xd5\x7b"}};
     for (size_t i = 0; i < sizeof bombs / sizeof bombs[0]; i++) {
         uint8_t file[sizeof begin + sizeof bombs[0].header + sizeof end];
         memcpy(file, begin, sizeof begin);
