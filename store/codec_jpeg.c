@@ -143,8 +143,8 @@ static size_t padded(int side)
 
 static void create_decompressor(struct jpeg *j)
 {
+    j->has_d = 1; /* also one that is half made can be destroyed */
     jpeg_create_decompress(&j->d);
-    j->has_d = 1;
     j->d.src = &j->source;
     j->d.progress = &j->progress;
     j->d.mem->max_memory_to_use =
@@ -202,8 +202,8 @@ static void create_compressor(struct jpeg *j)
 {
     struct jpeg_compress_struct *c = &j->c;
 
-    jpeg_create_compress(c);
     j->has_c = 1;
+    jpeg_create_compress(c);
     c->dest = &j->target;
     c->image_width = (JDIMENSION)j->width;
     c->image_height = (JDIMENSION)j->height;

@@ -2,7 +2,8 @@
 /* The digested dictionary, and its training.
  *
  * Eight KiB are enough: a JPEG file of faces repeats its tables and nothing else, and more samples or more room gave
- * nothing further. Trained on less data than a dictionary is worth, it would grow the file: no training then.
+ * nothing further. Of large contents the beginning is enough, too: the time that training takes grows with them.
+ * Trained on less data than a dictionary is worth, it would grow the file: no training then.
  */
 #include "store/dict.h"
 #include "common/err.h"
@@ -18,6 +19,7 @@
 enum {
     DICT_BYTES = 8192,
     DICT_BYTES_MIN = 512,
+    SAMPLE_BYTES = 16384,
     BYTES_PER_DICT_BYTE = 16, /* of samples */
 };
 
@@ -147,6 +149,8 @@ int fv_dict_samples_add(struct fv_dict_samples *s, const uint8_t *record, size_t
     if (!content)
         return no_memory();
     int rc = fv__frame_unpack(s->frame, NULL, payload, content, room, &size);
+    if (rc >= 0 && size > SAMPLE_BYTES)
+        size = SAMPLE_BYTES;
     if (rc >= 0)
         rc = fv__buffer_append(&s->content, content, size);
     if (rc >= 0)

@@ -46,7 +46,7 @@ struct fv_store_info {
     int version;
     size_t parts;            /* files */
     int height, width;       /* of every image; RGB, 8 bits */
-    const char *codec;       /* "pixels" */
+    const char *codec;       /* "pixels", "jpeg" */
     const char *packed_with; /* "name = value" lines: how it was packed; of the first file */
     uint64_t images, labels;
     uint64_t train_labels; /* identities that training sees: labels 0 .. train_labels-1 */
