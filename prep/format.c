@@ -52,6 +52,14 @@ int fv__format_is_jpeg(const struct fv_format *f)
     return f == &formats[0];
 }
 
+const struct fv_format *fv__format_called(const char *name)
+{
+    for (size_t i = 0; i < FORMATS; i++)
+        if (strcmp(formats[i].name, name) == 0)
+            return &formats[i];
+    return NULL;
+}
+
 static int begins_with(const uint8_t *p, const char *magic, size_t n)
 {
     for (size_t i = 0; i < n; i++)

@@ -23,6 +23,8 @@ struct fv_format {
 /* The format that a name's suffix promises; NULL for none. */
 const struct fv_format *fv__format_of_name(const char *name);
 int fv__format_is_jpeg(const struct fv_format *f);
+/* The format of this name ("JPEG"); NULL for none. */
+const struct fv_format *fv__format_called(const char *name);
 /* The format that a file's first bytes prove; NULL for none. n may be less than FV_FORMAT_SNIFF_BYTES. */
 const struct fv_format *fv__format_of_bytes(const uint8_t *p, size_t n);
 /* 0 when the format has an end mark and the file lacks it: it was cut off. */

@@ -165,36 +165,31 @@ int fv__shard_parse(struct fv_shard *out, const char *text)
     return 0;
 }
 
+int fv__plan_hold_out(const struct fv_listing *listing, const struct fv_pack_settings *s,
+                      const struct fv_framing *framing, int threads, uint8_t *held)
+{
+    for (size_t i = 0; i < listing->identities; i++)
+        held[i] = (uint8_t)is_given_to_holdout(listing, &listing->identity[i]);
+    return s->holdout_ids > 0 ? choose_held_out(listing, s, framing, threads, held) : 0;
+}
+
 int fv__plan_make(struct fv_pack_plan *out, const struct fv_listing *listing,
-                  const struct fv_pack_settings *s, const struct fv_framing *framing, int threads)
+                  const struct fv_shard *shard, const uint8_t *held)
 {
     size_t n = listing->identities;
-    struct fv_shard shard;
     *out = (struct fv_pack_plan){0};
-    FV_TRY(fv__shard_parse(&shard, s->shard));
-    void *memory = calloc(1, n * sizeof *out->identity + listing->photos * sizeof *out->photo);
-    uint8_t *held = calloc(n, 1);
-    int rc = memory && held ? 0 : fv_err(FV_ENOMEM, "out of memory for %zu files", listing->photos);
-    for (size_t i = 0; rc == 0 && i < n; i++)
-        held[i] = (uint8_t)is_given_to_holdout(listing, &listing->identity[i]);
-    if (rc == 0 && s->holdout_ids > 0)
-        rc = choose_held_out(listing, s, framing, threads, held);
-    if (rc < 0) {
-        free(memory);
-        free(held);
-        return rc;
-    }
-    out->memory = memory;
-    out->identity = memory;
+    out->memory = calloc(1, n * sizeof *out->identity + listing->photos * sizeof *out->photo);
+    if (!out->memory)
+        return fv_err(FV_ENOMEM, "out of memory for %zu files", listing->photos);
+    out->identity = out->memory;
     out->photo = (const struct fv_listed_photo **)(out->identity + n);
     for (int pass = 0; pass < 2; pass++) {
         for (size_t i = 0; i < n; i++)
-            if (held[i] == pass && i % shard.of == shard.at)
+            if (!held[i] == !pass && i % shard->of == shard->at)
                 append(out, listing, &listing->identity[i]);
         if (pass == 0)
             out->training = out->identities;
     }
-    free(held);
     return 0;
 }
 

@@ -24,10 +24,13 @@ struct fv_shard {
 /* NULL is "1/1". FV_EUSAGE. */
 int fv__shard_parse(struct fv_shard *out, const char *text);
 
-/* Who is held out does not depend on s->shard, which all in *out is of. Whether a photo is good is asked under
- * `framing`. Pointers lead into *listing, which must outlive the plan. */
+/* Who is held out, of all shards: a byte for each identity of the listing, in its order. Whether a photo is good is
+ * asked under `framing`. */
+int fv__plan_hold_out(const struct fv_listing *listing, const struct fv_pack_settings *s,
+                      const struct fv_framing *framing, int threads, uint8_t *held);
+/* Pointers lead into *listing, which must outlive the plan. */
 int fv__plan_make(struct fv_pack_plan *out, const struct fv_listing *listing,
-                  const struct fv_pack_settings *s, const struct fv_framing *framing, int threads);
+                  const struct fv_shard *shard, const uint8_t *held);
 void fv__plan_free(struct fv_pack_plan *p); /* accepts a zeroed one */
 
 #endif

@@ -36,6 +36,9 @@ struct fv_pack_settings {
     int strict;          /* a refused file is an error */
     int overwrite;
     int64_t threads; /* 0: all */
+    /* Data to commit at once; 0: as befits the store. No option, as the file's bytes depend on it: for tests, which
+     * have little data and want to see more than one commit. */
+    uint64_t commit_bytes;
 };
 extern const struct fv_opt fv_pack_opts[];
 void fv_pack_defaults(struct fv_pack_settings *s);
@@ -47,6 +50,7 @@ struct fv_pack_result {
     uint64_t ignored;  /* passed over without being meant as photos */
     uint64_t misnamed; /* packed, but of another format than their names say */
     uint64_t kept;     /* images that are their photo's own file */
+    uint64_t resumed;  /* images taken over from an interrupted run */
     /* images that show the very picture of an earlier one; those of them under another identity */
     uint64_t duplicates, mislabelled;
     uint64_t few;   /* identities with fewer than min_images images */

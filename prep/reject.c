@@ -6,6 +6,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 static const struct {
     const char *code, *sentence;
@@ -55,6 +56,14 @@ const char *fv__reject_code(enum fv_reject why)
     return reasons[why].code;
 }
 
+enum fv_reject fv__reject_of_code(const char *code)
+{
+    for (int i = FV_REJECT_NONE + 1; i < FV_REJECTS; i++)
+        if (strcmp(reasons[i].code, code) == 0)
+            return (enum fv_reject)i;
+    return FV_REJECT_NONE;
+}
+
 const char *fv__reject_sentence(enum fv_reject why)
 {
     return reasons[why].sentence;
@@ -67,5 +76,8 @@ int fv__refuse(struct fv_refusal *r, enum fv_reject why, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(r->detail, sizeof r->detail, fmt, ap);
     va_end(ap);
+    for (char *p = r->detail; *p; p++)
+        if ((unsigned char)*p < ' ' || *p == 127)
+            *p = '?';
     return 1;
 }

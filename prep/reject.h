@@ -56,9 +56,11 @@ struct fv_refusal {
 };
 
 const char *fv__reject_code(enum fv_reject why);     /* "truncated" */
+enum fv_reject fv__reject_of_code(const char *code); /* FV_REJECT_NONE for an unknown one */
 const char *fv__reject_sentence(enum fv_reject why); /* "the file ends before its picture does" */
 
-/* Fills *r and returns 1, the "refused" of this module's functions. */
+/* Fills *r and returns 1, the "refused" of this module's functions. Control bytes become '?': the detail stands in
+ * lists. */
 int fv__refuse(struct fv_refusal *r, enum fv_reject why, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 

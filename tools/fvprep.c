@@ -82,6 +82,9 @@ static int tell_packed(const struct manifest_use *u, const struct fv_pack_settin
     results_int(&r, "ignored", p->ignored, NULL);
     results_int(&r, "misnamed", p->misnamed, NULL);
     results_int(&r, "images", p->packed, NULL);
+    if (p->resumed || json)
+        results_int(&r, "resumed", p->resumed, "%" PRIu64 " images from an interrupted run",
+                    p->resumed);
     results_int(&r, "duplicates", p->duplicates, NULL);
     results_int(&r, "mislabelled", p->mislabelled, "%" PRIu64 " duplicates under another identity",
                 p->mislabelled);
