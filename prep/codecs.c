@@ -209,6 +209,16 @@ static int run_trial(struct trials *t, struct fv_codec_trial *trial, int with_di
     return rc;
 }
 
+/* Where images are too few for a dictionary, with and without one are the same. */
+static int is_known(const struct fv_codecs_result *out, const struct fv_codec_trial *trial)
+{
+    for (const struct fv_codec_trial *t = out->trial; t < trial; t++)
+        if (t->codec == trial->codec && t->quality == trial->quality &&
+            (t->dict_bytes == 0) == (trial->dict_bytes == 0))
+            return 1;
+    return 0;
+}
+
 static int add_trial(struct trials *t, const struct fv_codec *codec, int quality, int with_dict)
 {
     struct fv_codecs_result *out = t->out;
@@ -216,11 +226,13 @@ static int add_trial(struct trials *t, const struct fv_codec *codec, int quality
         return fv_err(FV_EINTR, "interrupted");
     if (out->trials == FV_CODEC_TRIALS_MAX)
         return 0;
-    struct fv_codec_trial *trial = &out->trial[out->trials++];
+    struct fv_codec_trial *trial = &out->trial[out->trials];
     *trial = (struct fv_codec_trial){.codec = codec->name, .quality = quality};
-    fv_progress(t->report, &(struct fv_progress){"try", "way", (uint64_t)out->trials - 1,
+    fv_progress(t->report, &(struct fv_progress){"try", "way", (uint64_t)out->trials,
                                                  (uint64_t)t->ways, NULL});
-    return run_trial(t, trial, with_dict);
+    FV_TRY(run_trial(t, trial, with_dict));
+    out->trials += !is_known(out, trial);
+    return 0;
 }
 
 /* Each codec with the dictionary that it would have, at each quality; and once the other way. */
