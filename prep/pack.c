@@ -179,10 +179,13 @@ static int write_pairs(struct fv_packing *p)
     return rc;
 }
 
-/* That of an interrupted run, or one trained now. */
+/* That of an interrupted run, or one trained now: on the photos of all shards, so that each gets the same one. */
 static int get_dict(struct fv_packing *p, const struct fv_pipe *pipe)
 {
-    int wanted = fv__pack_wants_dict(p->s, pipe->photos);
+    struct fv_pipe whole = *pipe;
+    whole.photo = p->plan.whole;
+    whole.photos = p->plan.whole_photos;
+    int wanted = fv__pack_wants_dict(p->s, whole.photos);
     if (wanted <= 0)
         return wanted;
     if (p->resumed) {
@@ -190,7 +193,7 @@ static int get_dict(struct fv_packing *p, const struct fv_pipe *pipe)
         const void *bytes = fv_store_writer_dict(p->writer, &n);
         return bytes ? fv_dict_open(&p->dict, bytes, n, p->store.level) : 0;
     }
-    FV_TRY(fv__pack_train_dict(&p->dict, pipe));
+    FV_TRY(fv__pack_train_dict(&p->dict, &whole));
     if (!p->dict)
         fv_say(p->report, FV_LEVEL_INFO, "no dictionary: the photos are too few for one");
     return fv_store_set_dict(p->writer, p->dict);

@@ -140,12 +140,11 @@ static int choose_held_out(const struct fv_listing *listing, const struct fv_pac
     return rc;
 }
 
-static void append(struct fv_pack_plan *p, const struct fv_listing *listing,
-                   const struct fv_listed_identity *id)
+static void append(const struct fv_listed_photo **photo, size_t *photos,
+                   const struct fv_listing *listing, const struct fv_listed_identity *id)
 {
-    p->identity[p->identities++] = id;
     for (size_t i = 0; i < id->count; i++)
-        p->photo[p->photos++] = &listing->photo[id->first + i];
+        photo[(*photos)++] = &listing->photo[id->first + i];
 }
 
 int fv__shard_parse(struct fv_shard *out, const char *text)
@@ -173,23 +172,40 @@ int fv__plan_hold_out(const struct fv_listing *listing, const struct fv_pack_set
     return s->holdout_ids > 0 ? choose_held_out(listing, s, framing, threads, held) : 0;
 }
 
+static void lay_out(struct fv_pack_plan *p, const struct fv_listing *listing,
+                    const struct fv_shard *shard, const uint8_t *held)
+{
+    for (int pass = 0; pass < 2; pass++) {
+        for (size_t i = 0; i < listing->identities; i++) {
+            const struct fv_listed_identity *id = &listing->identity[i];
+            if (!held[i] != !pass)
+                continue;
+            if (shard->of > 1)
+                append(p->whole, &p->whole_photos, listing, id);
+            if (i % shard->of != shard->at)
+                continue;
+            p->identity[p->identities++] = id;
+            append(p->photo, &p->photos, listing, id);
+        }
+        if (pass == 0)
+            p->training = p->identities;
+    }
+    if (shard->of == 1)
+        p->whole_photos = p->photos;
+}
+
 int fv__plan_make(struct fv_pack_plan *out, const struct fv_listing *listing,
                   const struct fv_shard *shard, const uint8_t *held)
 {
-    size_t n = listing->identities;
+    const size_t n = listing->identities, photos = listing->photos * (shard->of > 1 ? 2 : 1);
     *out = (struct fv_pack_plan){0};
-    out->memory = calloc(1, n * sizeof *out->identity + listing->photos * sizeof *out->photo);
+    out->memory = calloc(1, n * sizeof *out->identity + photos * sizeof *out->photo);
     if (!out->memory)
-        return fv_err(FV_ENOMEM, "out of memory for %zu files", listing->photos);
+        return fv_err(FV_ENOMEM, "out of memory for %zu files", photos);
     out->identity = out->memory;
     out->photo = (const struct fv_listed_photo **)(out->identity + n);
-    for (int pass = 0; pass < 2; pass++) {
-        for (size_t i = 0; i < n; i++)
-            if (!held[i] == !pass && i % shard->of == shard->at)
-                append(out, listing, &listing->identity[i]);
-        if (pass == 0)
-            out->training = out->identities;
-    }
+    out->whole = shard->of > 1 ? out->photo + listing->photos : out->photo;
+    lay_out(out, listing, shard, held);
     return 0;
 }
 

@@ -14,6 +14,8 @@ struct fv_pack_plan {
     size_t identities, training;          /* how many; how many of them are training ones */
     const struct fv_listed_photo **photo; /* all photos, identity by identity */
     size_t photos;
+    const struct fv_listed_photo **whole; /* the same of all shards */
+    size_t whole_photos;
     void *memory;
 };
 

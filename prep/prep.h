@@ -141,6 +141,36 @@ struct fv_export_result {
 int fv_export_run(const struct fv_export_settings *s, const char *store, const struct fv_report *r,
                   struct fv_export_result *out);
 
+/* What is in a data set that was made out of others. */
+struct fv_moved {
+    uint64_t images, identities, holdout_identities, train_images, val_images, holdout_images;
+    uint64_t recoded; /* records that were compressed anew, for another dictionary */
+    uint64_t digest, file_bytes, record_bytes;
+};
+
+struct fv_merge_settings {
+    const char *output;
+    int overwrite;
+    int64_t threads; /* 0: all */
+};
+extern const struct fv_opt fv_merge_opts[];
+/* One data set of several files: of the shards of a whole, the bytes of the whole. */
+int fv_merge_run(const struct fv_merge_settings *s, const char *const *paths, size_t n,
+                 const struct fv_report *r, struct fv_moved *out);
+
+struct fv_filter_settings {
+    const char *output;
+    const char *identities; /* a text file, one name a line; NULL: all */
+    int exclude;            /* all but those */
+    int64_t min_images;     /* drops identities with fewer (1) */
+    int overwrite;
+    int64_t threads; /* 0: all */
+};
+extern const struct fv_opt fv_filter_opts[];
+/* A data set of some of the identities of those in the files. */
+int fv_filter_run(const struct fv_filter_settings *s, const char *const *paths, size_t n,
+                  const struct fv_report *r, struct fv_moved *out);
+
 /* Set by a signal handler: stop soon, clean up, return FV_EINTR. */
 extern volatile sig_atomic_t fv_prep_stop;
 

@@ -11,8 +11,8 @@
 #include "store/store.h"
 #include "tools/command.h"
 #include "tools/fvprep_codecs.h"
-#include "tools/fvprep_export.h"
 #include "tools/fvprep_manifest.h"
+#include "tools/fvprep_move.h"
 #include "tools/fvprep_talk.h"
 #include "tools/results.h"
 
@@ -429,6 +429,8 @@ int main(int argc, char **argv)
         {&verify_cmd, run_verify},
         {&pairs_cmd, run_pairs},
         {&fvprep_export_cmd, fvprep_export},
+        {&fvprep_filter_cmd, fvprep_filter},
+        {&fvprep_merge_cmd, fvprep_merge},
         {&fvprep_codecs_cmd, fvprep_codecs},
     };
     return tool_main("fvprep", "Photos to a data set, and questions about one.", commands,

@@ -85,6 +85,20 @@ run sh -c 'wc -l <rec/train.idx; wc -l <rec/train.lst'
 out '9
 6'
 
+# read back: the same pictures in the same order, under the names that records have
+run fvprep pack rec -o rec.lmdb --size 16 -q
+exits 0
+out_has 'images              6'
+out_has 'identities          2'
+run fvprep export rec.lmdb -o back -q
+exits 0
+run fvprep export faces.lmdb -o train --split train -q
+exits 0
+cat train/train/*/*.png >there.png
+cat back/train/*/*.png >back.png
+run cmp there.png back.png
+exits 0
+
 run fvprep export photos -o none
 exits 1
 not_there none
