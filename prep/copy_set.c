@@ -100,19 +100,6 @@ static int list_images(struct copying *x)
                      : fv_err(FV_ENOTFOUND, "%s: no identity is left", fv_store_path(x->c->from));
 }
 
-/* The first dictionary that a record was made with: any is better than none. */
-static int choose_dict(struct copying *x)
-{
-    struct fv_stored stored = {0};
-    for (uint64_t i = 0; i < x->images && !stored.dict; i++)
-        FV_TRY(fv__store_record(x->c->from, x->image[i], &stored));
-    const struct fv_span dict = fv__dict_bytes(stored.dict);
-    if (dict.n)
-        FV_TRY(fv_dict_open(&x->dict, dict.p, dict.n, x->settings.level));
-    x->settings.dict = x->dict;
-    return 0;
-}
-
 static int choose_settings(struct copying *x)
 {
     const struct fv_store_info *info = fv_store_info(x->c->from);
@@ -127,7 +114,10 @@ static int choose_settings(struct copying *x)
                                              .codec = info->codec,
                                              .level = (int)packed.level,
                                              .packed_with = x->c->packed_with};
-    return rc == FV_ENOMEM ? rc : choose_dict(x);
+    FV_TRY(rc == FV_ENOMEM ? rc : 0);
+    FV_TRY(fv__recode_dict(&x->dict, x->c->from, x->settings.level));
+    x->settings.dict = x->dict;
+    return 0;
 }
 
 static int copy(struct copying *x)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A hash table of all contents: 16 bytes an image, at most half full. One person's photo twice is a waste and only
+/* A hash table of all contents: 24 bytes an image, at most half full. One person's photo twice is a waste and only
  * listed; one photo under two names is an error in the labels, and said aloud, until that would drown all else.
  */
 #include "prep/duplicates.h"
@@ -14,7 +14,7 @@ enum { NAMED_ON_CONSOLE = 20, SLOTS_MIN = 1024 };
 
 struct fv_seen {
     uint64_t content;
-    const struct fv_listed_photo *photo; /* NULL: free */
+    const char *name, *identity; /* NULL: free */
 };
 
 int fv__duplicates_open(struct fv_duplicates *d, const char *path, const struct fv_report *report)
@@ -29,7 +29,7 @@ int fv__duplicates_open(struct fv_duplicates *d, const char *path, const struct 
 static struct fv_seen *find(struct fv_seen *slot, size_t slots, uint64_t content)
 {
     size_t i = content & (slots - 1);
-    while (slot[i].photo && slot[i].content != content)
+    while (slot[i].name && slot[i].content != content)
         i = (i + 1) & (slots - 1);
     return &slot[i];
 }
@@ -41,7 +41,7 @@ static int grow(struct fv_duplicates *d)
     if (!slot)
         return fv_err(FV_ENOMEM, "out of memory for the contents of %zu images", d->n);
     for (size_t i = 0; i < d->slots; i++)
-        if (d->slot[i].photo)
+        if (d->slot[i].name)
             *find(slot, slots, d->slot[i].content) = d->slot[i];
     free(d->slot);
     d->slot = slot;
@@ -49,8 +49,7 @@ static int grow(struct fv_duplicates *d)
     return 0;
 }
 
-static int warn(const struct fv_duplicates *d, const struct fv_listed_photo *photo,
-                const struct fv_listed_photo *earlier)
+static int warn(const struct fv_duplicates *d, const char *name, const char *earlier)
 {
     if (d->other > NAMED_ON_CONSOLE)
         return 0;
@@ -59,7 +58,7 @@ static int warn(const struct fv_duplicates *d, const struct fv_listed_photo *pho
                "further pictures under two identities are only listed in %s", d->file.path);
         return 0;
     }
-    char *a = fv__plain_name(photo->name), *b = a ? fv__plain_name(earlier->name) : NULL;
+    char *a = fv__plain_name(name), *b = a ? fv__plain_name(earlier) : NULL;
     if (b)
         fv_say(d->report, FV_LEVEL_WARN, "%s: is the same picture as %s, of another identity", a,
                b);
@@ -69,11 +68,11 @@ static int warn(const struct fv_duplicates *d, const struct fv_listed_photo *pho
 }
 
 static int list(struct fv_duplicates *d, const struct fv_listed_photo *photo,
-                const struct fv_listed_photo *earlier)
+                const struct fv_seen *earlier)
 {
     int same = strcmp(photo->identity, earlier->identity) == 0;
     if (!same)
-        FV_TRY(warn(d, photo, earlier));
+        FV_TRY(warn(d, photo->name, earlier->name));
     ++*(same ? &d->same : &d->other);
     FV_TRY(fv__plain_name_put(d->file.f, photo->name));
     fputc('\t', d->file.f);
@@ -82,16 +81,40 @@ static int list(struct fv_duplicates *d, const struct fv_listed_photo *photo,
     return 0;
 }
 
+/* Where the content is or belongs; NULL when out of memory. */
+static struct fv_seen *look_up(struct fv_duplicates *d, uint64_t content)
+{
+    if (2 * d->n >= d->slots && grow(d) < 0)
+        return NULL;
+    return find(d->slot, d->slots, content);
+}
+
+static void remember(struct fv_duplicates *d, struct fv_seen *free, struct fv_seen image)
+{
+    *free = image;
+    d->n++;
+}
+
 int fv__duplicates_add(struct fv_duplicates *d, uint64_t content,
                        const struct fv_listed_photo *photo)
 {
-    if (2 * d->n >= d->slots)
-        FV_TRY(grow(d));
-    struct fv_seen *seen = find(d->slot, d->slots, content);
-    if (seen->photo)
-        return list(d, photo, seen->photo);
-    *seen = (struct fv_seen){content, photo};
-    d->n++;
+    struct fv_seen *seen = look_up(d, content);
+    if (!seen)
+        return FV_ENOMEM;
+    if (seen->name)
+        return list(d, photo, seen);
+    remember(d, seen, (struct fv_seen){content, photo->name, photo->identity});
+    return 0;
+}
+
+int fv__duplicates_know(struct fv_duplicates *d, uint64_t content, const char *name,
+                        const char *identity)
+{
+    struct fv_seen *seen = look_up(d, content);
+    if (!seen)
+        return FV_ENOMEM;
+    if (!seen->name)
+        remember(d, seen, (struct fv_seen){content, name, identity});
     return 0;
 }
 

@@ -22,9 +22,12 @@ struct fv_duplicates {
 };
 
 int fv__duplicates_open(struct fv_duplicates *d, const char *path, const struct fv_report *report);
-/* The next image: the hash of its content (store/store.h), and the photo, which is kept by reference. */
+/* The next image: the hash of its content (store/store.h), and the photo, whose names are kept by reference. */
 int fv__duplicates_add(struct fv_duplicates *d, uint64_t content,
                        const struct fv_listed_photo *photo);
+/* An image that was there before; nothing is said of it. Names are kept by reference. */
+int fv__duplicates_know(struct fv_duplicates *d, uint64_t content, const char *name,
+                        const char *identity);
 int fv__duplicates_commit(struct fv_duplicates *d);
 void fv__duplicates_close(
     struct fv_duplicates *d); /* accepts a zeroed one; an uncommitted list is dropped */

@@ -131,7 +131,7 @@ static int gather_identities(struct fv_listing *l)
         if (!id || strcmp(id->name, p.identity) != 0) {
             FV_TRY(grow(&l->identity, l->identities, &l->identity_room, sizeof *l->identity));
             id = &l->identity[l->identities++];
-            *id = (struct fv_listed_identity){p.identity, kept, 0};
+            *id = (struct fv_listed_identity){.name = p.identity, .first = kept};
         }
         if (!p.name)
             continue;

@@ -28,9 +28,14 @@ struct fv_listed_photo {
     int8_t split;   /* enum fv_split, or FV_SPLIT_BY_RULE */
 };
 
+/* How the data set that photos are added to (prep/known.h) has an identity. */
+enum fv_standing { FV_STANDING_NEW, FV_STANDING_TRAINED, FV_STANDING_HELD_OUT };
+
 struct fv_listed_identity {
     const char *name;
     size_t first, count; /* its photos: photo[first .. first+count-1]; may be none */
+    enum fv_standing standing;
+    uint32_t has_train, has_val; /* images in the data set that the photos are added to */
 };
 
 struct fv_note {
@@ -53,8 +58,9 @@ struct fv_listing {
     size_t photos;
     struct fv_face *face;
     size_t faces;
-    struct fv_notes refused; /* meant as a photo, but cannot be one */
-    struct fv_notes ignored; /* passed over without being meant as one */
+    struct fv_notes refused;      /* meant as a photo, but cannot be one */
+    struct fv_notes ignored;      /* passed over without being meant as one */
+    size_t known, known_held_out; /* identities of the data set that the photos are added to */
     const struct fv_importer *importer;
     void *source; /* the importer's own */
     /* inside */

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* fvprep pack: list, plan, then one pass of the pipe, whose photos go through pack_sink.c to the only writer. */
-#include "prep/packing.h"
+#include "prep/pack.h"
 
 #include "common/clock.h"
 #include "common/cpu.h"
 #include "common/err.h"
 #include "common/fs.h"
 #include "prep/importer.h"
+#include "prep/known.h"
 #include "prep/pack_dict.h"
 #include "prep/pack_opts.h"
+#include "prep/packing.h"
+#include "store/recode.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -88,12 +91,24 @@ static int open_outputs(struct fv_packing *p)
     return rc;
 }
 
+static int leave_out_known(struct fv_packing *p)
+{
+    FV_TRY(fv__known_settle(&p->listing, p->onto, &p->result->known));
+    FV_TRY(fv__known_pictures(&p->duplicates, p->onto));
+    if (p->result->known)
+        fv_say(p->report, FV_LEVEL_INFO, "%" PRIu64 " photos are in the data set already",
+               p->result->known);
+    return 0;
+}
+
 static int find_photos(struct fv_packing *p, const char *photos)
 {
     const struct fv_import_settings import = fv__import_settings_of(p->s);
     FV_TRY(fv__import(&p->listing, photos, &import, p->report));
     p->result->layout = p->listing.importer->name;
     p->result->ignored = p->listing.ignored.n;
+    if (p->onto)
+        FV_TRY(leave_out_known(p));
     for (size_t i = 0; i < p->listing.refused.n; i++)
         FV_TRY(fv__rejects_add(&p->rejects, p->listing.refused.at[i].name,
                                &p->listing.refused.at[i].reason));
@@ -153,9 +168,12 @@ static int check_content(const struct fv_packing *p)
                       p->rejects.first, p->rejects.n);
     if (p->result->packed == 0)
         return fv_err(FV_ENOTFOUND, "'%s' holds no usable photo%s%s: nothing was packed",
-                      p->listing.root, p->s->shard ? " in shard " : "",
+                      p->listing.root,
+                      p->s->shard ? " in shard "
+                      : p->onto   ? " that the data set lacks"
+                                  : "",
                       p->s->shard ? p->s->shard : "");
-    if (p->s->holdout_ids > 0 && p->result->holdout_identities == 0 && !p->s->shard)
+    if (p->s->holdout_ids > 0 && p->result->holdout_identities == 0 && !p->s->shard && !p->onto)
         fv_say(p->report, FV_LEVEL_WARN, "no identity is held out: at most one is left to choose");
     return 0;
 }
@@ -179,10 +197,15 @@ static int write_pairs(struct fv_packing *p)
     return rc;
 }
 
-/* That of an interrupted run, or one trained now: on the photos of all shards, so that each gets the same one. */
+/* That of an interrupted run or of the data set that the images are for, or one trained now: on the photos of all
+ * shards, so that each gets the same one. */
 static int get_dict(struct fv_packing *p, const struct fv_pipe *pipe)
 {
     struct fv_pipe whole = *pipe;
+    if (p->onto) {
+        FV_TRY(fv__recode_dict(&p->dict, p->onto, p->store.level));
+        return p->resumed ? 0 : fv_store_set_dict(p->writer, p->dict);
+    }
     whole.photo = p->plan.whole;
     whole.photos = p->plan.whole_photos;
     int wanted = fv__pack_wants_dict(p->s, whole.photos);
@@ -258,13 +281,13 @@ static void close_all(struct fv_packing *p)
     free((char *)p->store.packed_with);
 }
 
-int fv_pack_run(const struct fv_pack_settings *s, const char *photos, const struct fv_report *r,
-                struct fv_pack_result *out)
+int fv__pack_onto(struct fv_store *onto, const struct fv_pack_settings *s, const char *photos,
+                  const struct fv_report *r, struct fv_pack_result *out)
 {
     uint64_t start_ns = fv_now_ns();
     struct fv_pack_settings described = *s;
     struct fv_opt_group group = {"", fv_pack_opts, &described};
-    struct fv_packing p = {.s = s, .report = r, .result = out};
+    struct fv_packing p = {.s = s, .report = r, .result = out, .onto = onto};
     *out = (struct fv_pack_result){0};
     FV_TRY(fv__framing_of(&described, &p.framing));
     p.threads = s->threads > 0 ? (int)s->threads : fv_cpu_count();
@@ -289,4 +312,10 @@ int fv_pack_run(const struct fv_pack_settings *s, const char *photos, const stru
     out->resumed = p.resumed;
     out->seconds = (double)(fv_now_ns() - start_ns) * 1e-9;
     return rc;
+}
+
+int fv_pack_run(const struct fv_pack_settings *s, const char *photos, const struct fv_report *r,
+                struct fv_pack_result *out)
+{
+    return fv__pack_onto(NULL, s, photos, r, out);
 }

@@ -16,9 +16,11 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-/* Whether the rule decides about an identity: not when any of its photos is given a split. */
+/* Whether the rule decides about an identity: not when any of its photos is given a split, or it has a place. */
 static int is_open(const struct fv_listing *listing, const struct fv_listed_identity *id)
 {
+    if (id->standing != FV_STANDING_NEW)
+        return 0;
     for (size_t i = 0; i < id->count; i++)
         if (listing->photo[id->first + i].split != FV_SPLIT_BY_RULE)
             return 0;
@@ -29,6 +31,8 @@ static int is_open(const struct fv_listing *listing, const struct fv_listed_iden
 static int is_given_to_holdout(const struct fv_listing *listing,
                                const struct fv_listed_identity *id)
 {
+    if (id->standing != FV_STANDING_NEW)
+        return id->standing == FV_STANDING_HELD_OUT;
     return id->count > 0 && listing->photo[id->first].split == FV_SPLIT_HOLDOUT;
 }
 
@@ -115,6 +119,14 @@ static int find_alive(const struct fv_listing *listing, const struct fv_framing 
     return p.rc < 0 ? fv_err_restore(p.rc, p.text) : 0;
 }
 
+/* So many of n new identities that all together have the share, or as near to it as that gets. */
+static size_t count_held_out(const struct fv_listing *listing, double share, size_t n)
+{
+    const size_t all = fv__split_count(share, n + listing->known);
+    const size_t missing = all > listing->known_held_out ? all - listing->known_held_out : 0;
+    return missing < n ? missing : n;
+}
+
 /* Sets held[i] for the identities that the rule chooses. */
 static int choose_held_out(const struct fv_listing *listing, const struct fv_pack_settings *s,
                            const struct fv_framing *framing, int threads, uint8_t *held)
@@ -130,7 +142,7 @@ static int choose_held_out(const struct fv_listing *listing, const struct fv_pac
             name[alive_n++] = listing->identity[i].name;
     if (rc == 0)
         rc = fv__split_choose((uint64_t)s->seed, FV_SPLIT_IDENTITIES, name, alive_n,
-                              fv__split_count(s->holdout_ids, alive_n), chosen);
+                              count_held_out(listing, s->holdout_ids, alive_n), chosen);
     for (size_t i = 0, k = 0; rc == 0 && i < n; i++)
         if (alive[i])
             held[i] = chosen[k++];

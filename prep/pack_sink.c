@@ -17,11 +17,14 @@ static int is_held_out(const struct fv_packing *p)
     return p->identity >= p->plan.training;
 }
 
-/* The rule's share of the images whose split nobody gave. */
+/* The rule's share of the images whose split nobody gave, with those of the data set that they are added to. */
 static int choose_validation(struct fv_packing *p)
 {
-    size_t n = p->open, count = fv__split_count(p->s->val, n);
-    if (count == n && n > 0 && p->given_train == 0)
+    const struct fv_listed_identity *id = p->plan.identity[p->identity];
+    size_t n = p->open, count = fv__split_count(p->s->val, n + id->has_train + id->has_val);
+    count = count > id->has_val ? count - id->has_val : 0;
+    count = count < n ? count : n;
+    if (count == n && n > 0 && p->given_train + id->has_train == 0)
         count = n - 1; /* a training identity keeps an image to train on */
     uint8_t *chosen = calloc(n ? n : 1, 1);
     int rc = chosen ? fv__split_choose((uint64_t)p->s->seed, FV_SPLIT_IMAGES, p->open_name, n,
@@ -50,14 +53,16 @@ static void tell_dropped(struct fv_packing *p)
 /* Called when the current identity's last photo has passed. */
 static int end_identity(struct fv_packing *p)
 {
-    if (p->images < (size_t)p->s->min_images) {
-        FV_TRY(fv__rejects_few(&p->rejects, p->plan.identity[p->identity]->name, p->images));
+    const struct fv_listed_identity *id = p->plan.identity[p->identity];
+    const int is_new = id->standing == FV_STANDING_NEW;
+    if (is_new && p->images < (size_t)p->s->min_images) {
+        FV_TRY(fv__rejects_few(&p->rejects, id->name, p->images));
         p->result->few++;
     }
-    if (p->images == 0) {
+    if (is_new && p->images == 0)
         tell_dropped(p);
+    if (p->images == 0)
         return 0;
-    }
     p->result->identities++;
     if (!is_held_out(p))
         return choose_validation(p);

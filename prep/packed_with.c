@@ -61,7 +61,7 @@ static int find_shard(const char *text, struct fv_shard *shard)
 static void check_shards(char *const *text, size_t n, const struct fv_report *r)
 {
     struct fv_shard first, other;
-    if (!find_shard(text[0], &first))
+    if (n == 1 || !find_shard(text[0], &first))
         return;
     for (unsigned at = 0; at < first.of; at++) {
         size_t i = 0;

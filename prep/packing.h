@@ -28,7 +28,8 @@ struct fv_packing {
     struct fv_pack_plan plan;
     struct fv_rejects rejects;
     struct fv_duplicates duplicates;
-    struct fv_dict *dict; /* NULL: none */
+    struct fv_dict *dict;  /* NULL: none */
+    struct fv_store *onto; /* the data set that all this is for; NULL: none */
     struct fv_store_writer *writer;
     uint64_t first_ns, first_bytes; /* when the first photo came, and what had been read by then */
 

@@ -47,6 +47,7 @@ enum { FV_PACK_REASONS = 48 };
 struct fv_pack_result {
     uint64_t files, packed, rejected, identities, holdout_identities, train_images, val_images,
         holdout_images;
+    uint64_t known;    /* left out: the data set that they were for has them */
     uint64_t ignored;  /* passed over without being meant as photos */
     uint64_t misnamed; /* packed, but of another format than their names say */
     uint64_t kept;     /* images that are their photo's own file */
@@ -170,6 +171,18 @@ extern const struct fv_opt fv_filter_opts[];
 /* A data set of some of the identities of those in the files. */
 int fv_filter_run(const struct fv_filter_settings *s, const char *const *paths, size_t n,
                   const struct fv_report *r, struct fv_moved *out);
+
+struct fv_append_settings {
+    const char *output;          /* NULL: in the place of the data set */
+    int overwrite;               /* of another output */
+    struct fv_pack_settings run; /* how it goes; what describes a data set is the old one's */
+};
+/* fv_append_settings.output and overwrite, and those of fv_pack_opts that say how a run goes. */
+extern const struct fv_opt fv_append_opts[];
+void fv_append_defaults(struct fv_append_settings *s);
+/* A data set of that at `path` (of one file or several) and the photos that it lacks. *packed is of the latter. */
+int fv_append_run(const struct fv_append_settings *s, const char *path, const char *photos,
+                  const struct fv_report *r, struct fv_pack_result *packed, struct fv_moved *out);
 
 /* Set by a signal handler: stop soon, clean up, return FV_EINTR. */
 extern volatile sig_atomic_t fv_prep_stop;

@@ -18,6 +18,17 @@ struct fv_recoder {
     size_t room;
 };
 
+int fv__recode_dict(struct fv_dict **out, const struct fv_store *from, int level)
+{
+    struct fv_stored stored = {0};
+
+    *out = NULL;
+    for (uint64_t i = 0; i < fv_store_info(from)->images && !stored.dict; i++)
+        FV_TRY(fv__store_record(from, i, &stored));
+    const struct fv_span dict = fv__dict_bytes(stored.dict);
+    return dict.n ? fv_dict_open(out, dict.p, dict.n, level) : FV_OK;
+}
+
 int fv__recoder_open(struct fv_recoder **out, const struct fv_store *from,
                      const struct fv_dict *dict, int level)
 {

@@ -9,6 +9,10 @@
 #include "store/record.h"
 #include "store/store.h"
 
+/* The dictionary for copies of a data set's records: the first one that any of them has, for writing at a level of
+ * zstd. NULL when none has. */
+int fv__recode_dict(struct fv_dict **out, const struct fv_store *from, int level);
+
 struct fv_recoder; /* one per thread */
 
 /* dict: of the data set to come, NULL for none; level: of its frames without one. */

@@ -431,6 +431,7 @@ int main(int argc, char **argv)
         {&fvprep_export_cmd, fvprep_export},
         {&fvprep_filter_cmd, fvprep_filter},
         {&fvprep_merge_cmd, fvprep_merge},
+        {&fvprep_append_cmd, fvprep_append},
         {&fvprep_codecs_cmd, fvprep_codecs},
     };
     return tool_main("fvprep", "Photos to a data set, and questions about one.", commands,

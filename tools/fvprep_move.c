@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* fvprep export, filter and merge: data sets back to what other programs read, and to other data sets. */
+/* fvprep export, filter, merge and append: data sets back to what other programs read, and to other data sets. */
 #include "tools/fvprep_move.h"
 
 #include "common/err.h"
@@ -66,22 +66,27 @@ int fvprep_export(int argc, char **argv)
 
 /* --- filter and merge ----------------------------------------------------------------------------- */
 
+static void add_moved(struct results *r, const struct fv_moved *m)
+{
+    char digest[24];
+    results_int(r, "images", m->images, NULL);
+    results_int(r, "identities", m->identities, NULL);
+    results_int(r, "holdout_identities", m->holdout_identities, NULL);
+    results_int(r, "train_images", m->train_images, NULL);
+    results_int(r, "val_images", m->val_images, NULL);
+    results_int(r, "holdout_images", m->holdout_images, NULL);
+    if (m->recoded)
+        results_int(r, "recoded", m->recoded, "%" PRIu64 " records, for another dictionary",
+                    m->recoded);
+    results_int(r, "file_bytes", m->file_bytes, NULL);
+    snprintf(digest, sizeof digest, "%016" PRIx64, m->digest);
+    results_string(r, "digest", digest);
+}
+
 static void print_moved(const struct fv_moved *m, const char *output, int json)
 {
     struct results r = {0};
-    char digest[24];
-    results_int(&r, "images", m->images, NULL);
-    results_int(&r, "identities", m->identities, NULL);
-    results_int(&r, "holdout_identities", m->holdout_identities, NULL);
-    results_int(&r, "train_images", m->train_images, NULL);
-    results_int(&r, "val_images", m->val_images, NULL);
-    results_int(&r, "holdout_images", m->holdout_images, NULL);
-    if (m->recoded)
-        results_int(&r, "recoded", m->recoded, "%" PRIu64 " records, for another dictionary",
-                    m->recoded);
-    results_int(&r, "file_bytes", m->file_bytes, NULL);
-    snprintf(digest, sizeof digest, "%016" PRIx64, m->digest);
-    results_string(&r, "digest", digest);
+    add_moved(&r, m);
     results_print(&r, output, json);
 }
 
@@ -186,5 +191,55 @@ int fvprep_merge(int argc, char **argv)
     FV_TRY(rc);
     fv_console_endline();
     print_moved(&moved, s.output, talk.json);
+    return 0;
+}
+
+/* --- append --------------------------------------------------------------------------------------- */
+
+const struct fv_command fvprep_append_cmd = {
+    .name = "fvprep append",
+    .summary = "Adds to a data set the photos that it lacks: new identities, and new photos of "
+               "known ones.",
+    .usage = "FILE PHOTOS [options]",
+    .notes = "Photos are packed as FILE was; those whose names it has are left out, so PHOTOS may "
+             "be the folder that\n"
+             "FILE was packed from, grown since. A known identity stays in training or held out; "
+             "--holdout-ids and --val\n"
+             "of FILE choose among new ones, so that the shares hold for all. A new file replaces "
+             "FILE when it is whole.\n"
+             "\n"
+             "LABELS SHIFT: they are numbers in name order, so a new identity moves all that come "
+             "after it. A model that\n"
+             "was trained on FILE before has its classes at the old labels: train it anew, or keep "
+             "the old file.\n"
+             "\n"
+             "  fvprep append faces.lmdb photos",
+    .min_args = 2,
+    .max_args = 2,
+};
+
+int fvprep_append(int argc, char **argv)
+{
+    struct fv_append_settings s;
+    struct fv_pack_result packed;
+    struct fv_moved moved;
+    struct talk talk;
+    struct fv_args args;
+    fv_append_defaults(&s);
+    int rc =
+        talk_parse(&fvprep_append_cmd, fv_append_opts, &s, talk_opts, &talk, argc, argv, &args);
+    if (rc)
+        return rc;
+    talk_stop_on_signals();
+    FV_TRY(fv_append_run(&s, args.arg[0], args.arg[1], talk_console(&fvprep_append_cmd, &talk),
+                         &packed, &moved));
+    fv_console_endline();
+    struct results r = {0};
+    results_int(&r, "added_images", packed.packed, NULL);
+    results_int(&r, "known_photos", packed.known, NULL);
+    results_int(&r, "refused", packed.rejected, NULL);
+    results_int(&r, "duplicates", packed.duplicates, NULL);
+    add_moved(&r, &moved);
+    results_print(&r, s.output ? s.output : args.arg[0], talk.json);
     return 0;
 }
