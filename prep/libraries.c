@@ -28,6 +28,7 @@ static const struct library libraries[] = {
      .number = {"rsvg_major_version", "rsvg_minor_version", "rsvg_micro_version"}},
     {.name = "cairo", .function = "cairo_version_string"},
     {.name = "pixman", .function = "pixman_version_string"},
+    {.name = "glibc", .function = "gnu_get_libc_version"},
 };
 enum { LIBRARIES = sizeof libraries / sizeof *libraries };
 
