@@ -6,6 +6,7 @@
 #include "prep/synth.h"
 
 #include "common/rng.h"
+#include "prep/synth_any.h"
 
 #include <math.h>
 #include <string.h>
@@ -60,11 +61,13 @@ static void draw_colours(struct fv__person *p, struct fv_rng *r)
     p->hair_colour =
         fv__mix_rgb(p->hair_colour, (struct fv__rgb){206, 204, 204}, fv__clamp(grey, 0, 1));
     if (chance(r, 0.07))
-        p->hair_colour = fv__hsv_rgb(fv_rng_unit(r), uniform(r, 0.45, 0.7), uniform(r, 0.55, 0.85));
+        p->hair_colour = fv__any_hsv(r, (struct fv__range){0, 1}, (struct fv__range){0.45, 0.7},
+                                     (struct fv__range){0.55, 0.85});
     p->brow = fv__shade_rgb(
         fv__mix_rgb(p->hair_colour, (struct fv__rgb){48, 34, 28}, uniform(r, 0.2, 0.7)), 0.85);
     struct fv__rgb rose =
-        fv__hsv_rgb(uniform(r, 0.93, 1.03), uniform(r, 0.42, 0.7), uniform(r, 0.62, 0.85));
+        fv__any_hsv(r, (struct fv__range){0.93, 1.03}, (struct fv__range){0.42, 0.7},
+                    (struct fv__range){0.62, 0.85});
     p->lip = fv__mix_rgb(fv__shade_rgb(p->skin, 0.80), rose,
                          uniform(r, 0.2, 0.45) + 0.35 * p->femininity);
 }
@@ -94,11 +97,13 @@ static void draw_eyes(struct fv__person *p, struct fv_rng *r)
     p->eye_skew = uniform(r, -0.3, 0.3);
     p->iris_r = uniform(r, 3.3, 4.7);
     p->crease = uniform(r, 0, 1);
-    p->lash = uniform(r, 0.8, 1.5) + uniform(r, 0, 1.1) * p->femininity;
+    p->lash = uniform(r, 0.8, 1.5);
+    p->lash += uniform(r, 0, 1.1) * p->femininity;
     p->bag = uniform(r, 0, 0.35) + 0.3 * p->age;
     p->brow_gap = uniform(r, 8.5, 14.5);
     p->brow_len = uniform(r, 8, 12.5);
-    p->brow_thick = uniform(r, 1.2, 3.4) + uniform(r, 0, 1.4) * (1 - p->femininity);
+    p->brow_thick = uniform(r, 1.2, 3.4);
+    p->brow_thick += uniform(r, 0, 1.4) * (1 - p->femininity);
     p->brow_arch = uniform(r, 0.2, 4.2);
     p->brow_slant = uniform(r, -2.5, 2.5);
     p->brow_taper = uniform(r, 0.2, 0.8);
@@ -200,12 +205,12 @@ static void draw_marks(struct fv__person *p, struct fv_rng *r)
         p->freckle_opacity = uniform(r, 0.25, 0.6);
     }
     for (int i = 0; i < FV__FRECKLES; i++) {
-        double side = i % 2 ? 1 : -1;
-        p->freckle[i] = (struct fv__pt){side * uniform(r, 3, 29), uniform(r, 7, 26)};
+        p->freckle[i] = fv__any_point(r, (struct fv__range){3, 29}, (struct fv__range){7, 26});
+        p->freckle[i].x *= i % 2 ? 1 : -1;
     }
     p->moles = chance(r, 0.3) ? 1 + (int)fv_rng_below(r, FV__MOLES) : 0;
     for (int i = 0; i < FV__MOLES; i++)
-        p->mole[i] = (struct fv__pt){uniform(r, -28, 28), uniform(r, 10, 44)};
+        p->mole[i] = fv__any_point(r, (struct fv__range){-28, 28}, (struct fv__range){10, 44});
 }
 
 static void draw_glasses(struct fv__person *p, struct fv_rng *r)
@@ -216,9 +221,10 @@ static void draw_glasses(struct fv__person *p, struct fv_rng *r)
     p->glasses_square = uniform(r, 0, 1);
     p->glasses_rim = uniform(r, 0.9, 2.6);
     p->glasses_lift = uniform(r, -1, 2.5);
-    p->glasses_colour =
-        chance(r, 0.6) ? fv__shade_rgb((struct fv__rgb){70, 62, 60}, uniform(r, 0.3, 1.2))
-                       : fv__hsv_rgb(fv_rng_unit(r), uniform(r, 0.3, 0.8), uniform(r, 0.35, 0.8));
+    p->glasses_colour = chance(r, 0.6)
+                            ? fv__shade_rgb((struct fv__rgb){70, 62, 60}, uniform(r, 0.3, 1.2))
+                            : fv__any_hsv(r, (struct fv__range){0, 1}, (struct fv__range){0.3, 0.8},
+                                          (struct fv__range){0.35, 0.8});
 }
 
 static struct fv_rng stream(uint64_t seed, uint32_t identity, enum part part)

@@ -5,6 +5,7 @@
 #include "prep/synth.h"
 
 #include "common/rng.h"
+#include "prep/synth_any.h"
 
 enum part { PART_POSE, PART_EXPRESSION, PART_SCENE, PART_WORN, PART_LIGHT, PART_LENS };
 
@@ -59,12 +60,13 @@ static void draw_scene(struct fv__shot *s, struct fv_rng *r)
 {
     s->back_kind = (int)fv_rng_below(r, 5);
     s->back[0] = any_colour(r);
-    s->back[1] = fv__mix_rgb(s->back[0], any_colour(r), uniform(r, 0.2, 0.9));
+    double mixed = uniform(r, 0.2, 0.9);
+    s->back[1] = fv__mix_rgb(s->back[0], any_colour(r), mixed);
     s->back_angle = uniform(r, 0, 360);
     s->spots = (int)fv_rng_below(r, FV__SPOTS + 1);
     for (int i = 0; i < FV__SPOTS; i++) {
         struct fv__spot *b = &s->spot[i];
-        b->at = (struct fv__pt){uniform(r, -100, 100), uniform(r, -100, 100)};
+        b->at = fv__any_point(r, (struct fv__range){-100, 100}, (struct fv__range){-100, 100});
         b->r = uniform(r, 8, 45);
         b->opacity = uniform(r, 0.15, 0.8);
         b->colour = any_colour(r);
@@ -79,10 +81,12 @@ static void draw_worn(struct fv__shot *s, struct fv_rng *r)
     s->hat = chance(r, 0.12) ? (enum fv__hat)(1 + fv_rng_below(r, 4)) : FV__HAT_NONE;
     s->hat_colour = any_colour(r);
     s->lens_tint = chance(r, 0.15) ? uniform(r, 0.2, 0.75) : 0;
-    s->lens_colour = fv__hsv_rgb(fv_rng_unit(r), uniform(r, 0.1, 0.7), uniform(r, 0.1, 0.5));
+    s->lens_colour = fv__any_hsv(r, (struct fv__range){0, 1}, (struct fv__range){0.1, 0.7},
+                                 (struct fv__range){0.1, 0.5});
     s->muss = uniform(r, 0, 6.2831853);
     int side = chance(r, 0.5) ? 1 : -1;
-    s->cover.at = (struct fv__pt){side * uniform(r, 55, 95), uniform(r, -40, 100)};
+    s->cover.at = fv__any_point(r, (struct fv__range){55, 95}, (struct fv__range){-40, 100});
+    s->cover.at.x *= side;
     s->cover.r = uniform(r, 25, 50);
     s->cover.colour = any_colour(r);
     s->cover.opacity = chance(r, 0.12) ? uniform(r, 0.75, 1) : 0;
