@@ -254,9 +254,10 @@ static int read_line(struct reader *r, char *line)
 {
     if (*line == '[')
         return begin_stanza(r, line);
-    char *equals = strchr(line, '='), *value = equals + 1;
+    char *equals = strchr(line, '=');
     if (!equals)
         return fault(r, "'%.80s' is neither '[name]' nor 'key = value'", line);
+    char *value = equals + 1;
     *equals = 0;
     while (equals > line && is_blank(equals[-1]))
         *--equals = 0;

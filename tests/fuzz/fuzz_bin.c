@@ -9,6 +9,7 @@
 #include "common/fs.h"
 #include "prep/bin_pairs.h"
 #include "tests/fuzz/mutate.h"
+#include "tests/fuzz/seeds.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +21,7 @@ static unsigned long accepted, refused; /* how often */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     struct fv_bin_pairs b;
+    fuzz_keep_seed(data, n);
     if (fv__bin_parse(&b, data, n, "fuzz") < 0) {
         refused++;
         return 0;

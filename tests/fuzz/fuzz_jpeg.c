@@ -8,6 +8,7 @@
 #include "common/err.h"
 #include "common/rng.h"
 #include "store/codec.h"
+#include "tests/fuzz/seeds.h"
 #include "tests/store/jpeg_golden.h"
 
 enum { WIDTH = 37, HEIGHT = 29, PIXELS = WIDTH * HEIGHT * 3, CANARY = 64 };
@@ -44,6 +45,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     const struct fv_codec *codec = fv__codec_by_name("jpeg");
     size_t bytes;
 
+    fuzz_keep_seed(data, n);
     if (!ctx && (codec->open(&ctx, &(struct fv_codec_settings){WIDTH, HEIGHT, 95}) < 0 ||
                  !(content = malloc(codec->bound(ctx)))))
         abort();

@@ -8,6 +8,7 @@
 #include "common/rng.h"
 #include "prep/libraries.h"
 #include "prep/prep.h"
+#include "tests/fuzz/seeds.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,6 +46,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     struct fv_manifest *m;
     char *text = malloc(n ? n : 1); /* not terminated: the reader may not count on it */
 
+    fuzz_keep_seed(data, n);
     if (!text)
         return 0;
     if (n)

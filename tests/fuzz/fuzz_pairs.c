@@ -7,6 +7,7 @@
  */
 #include "common/rng.h"
 #include "store/pair_format.h"
+#include "tests/fuzz/seeds.h"
 #include "tests/store/demo_store.h"
 
 #include <string.h>
@@ -83,6 +84,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     const char *name, *help;
     char *text = malloc(n ? n : 1); /* not terminated: the readers may not count on it */
 
+    fuzz_keep_seed(data, n);
     if (!store)
         open_store();
     if (!text)

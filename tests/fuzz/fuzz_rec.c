@@ -6,6 +6,7 @@
  */
 #include "prep/recordio.h"
 #include "tests/fuzz/mutate.h"
+#include "tests/fuzz/seeds.h"
 #include "tests/prep/rec_bytes.h"
 
 #include <stdio.h>
@@ -46,6 +47,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     uint8_t *buf = NULL;
     size_t room = 0;
     struct fv_rec rec;
+    fuzz_keep_seed(data, n);
     for (uint64_t at = 0, next; at < n; at = next) {
         if (fv__rec_read(&s, at, 0, &buf, &room, &rec) == 0) {
             read_record(&s, at, &buf, &room, &rec);

@@ -10,6 +10,7 @@
 #include "store/codec.h"
 #include "store/frame.h"
 #include "store/pages.h"
+#include "tests/fuzz/seeds.h"
 #include "tests/store/demo_store.h"
 #include "tests/store/store_bytes.h"
 
@@ -131,6 +132,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     static const uint8_t page_zero[8];
     const struct store_bytes copy = {calloc(1, n ? n : 1), n};
 
+    fuzz_keep_seed(data, n);
     if (!copy.p)
         return 0;
     if (n)

@@ -5,6 +5,7 @@
  * valid file by a seeded rule, so that the same few thousand files are an ordinary test.
  */
 #include "common/rng.h"
+#include "tests/fuzz/seeds.h"
 #include "trainer/checkpoint.h"
 
 #include <stdint.h>
@@ -22,6 +23,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     struct fv_st *st;
     struct fv_st_tensor t, same;
     char *copy = malloc(n ? n : 1);
+    fuzz_keep_seed(data, n);
     if (n)
         memcpy(copy, data, n);
     if (fv_st_parse(&st, copy, n, "fuzz") < 0)

@@ -8,6 +8,7 @@
 #include "common/err.h"
 #include "prep/list_columns.h"
 #include "tests/fuzz/mutate.h"
+#include "tests/fuzz/seeds.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,6 +57,7 @@ static void read_list(const uint8_t *data, size_t n,
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
+    fuzz_keep_seed(data, n);
     read_list(data, n, fv__list_columns_of_photos);
     read_list(data, n, fv__list_columns_of_faces);
     return 0;
