@@ -1,22 +1,24 @@
 /* SPDX-License-Identifier: MIT */
-/* MXNet RecordIO as InsightFace and im2rec write it: train.rec, train.idx, property.
+/* MXNet RecordIO as InsightFace, im2rec and fvprep export write it: train.rec, train.idx, property.
  *
  * InsightFace's record of key 0 is a header without a body, whose labels announce how many images there are;
  * behind the images come records without a body, one an identity, with ranges of keys. All of these numbers
  * are 32-bit floats, not exact above 2^24, so they are not needed here: an image is a record with a body,
  * its label is its own, its key is what train.idx says. Without train.idx the records are numbered as they
- * follow each other, which is what the keys are in files of both programs.
+ * follow each other, which is what the keys are in files of these programs.
  *
  * An identity is named by its label in eight digits, so that label order is name order; a photo by its label
- * and its key.
+ * and its key. A folder may hold a container for each split: train.rec, val.rec, test.rec or holdout.rec. Their
+ * photos' names then begin with that of the container. Without val.rec the seeded rule chooses among those of
+ * train.rec.
  */
 #include "common/err.h"
 #include "common/fs.h"
 #include "prep/importer.h"
 #include "prep/lfs.h"
 #include "prep/prep.h"
+#include "prep/rec_index.h"
 #include "prep/recordio.h"
-#include "prep/table.h"
 #include "prep/walk.h"
 
 #include <errno.h>
@@ -28,26 +30,36 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-struct entry {
-    uint64_t key, at;
+static const struct {
+    const char *file, *prefix;
+    int split;
+} split_files[] = {
+    {"train.rec", "train/", FV_SPLIT_TRAIN},
+    {"val.rec", "val/", FV_SPLIT_VAL},
+    {"test.rec", "test/", FV_SPLIT_HOLDOUT},
+    {"holdout.rec", "holdout/", FV_SPLIT_HOLDOUT},
 };
+enum { TRAIN, VAL, CONTAINERS = sizeof split_files / sizeof *split_files };
 
-/* The listing's source. */
-struct container {
-    struct fv_rec_source rec;
+/* The listing's source. A photo's place is the number of its container in the upper byte, then its own. */
+struct containers {
+    struct fv_rec_source rec[CONTAINERS];
 };
+enum { CONTAINER_SHIFT = 56 };
+#define PLACE_MASK (((uint64_t)1 << CONTAINER_SHIFT) - 1)
 
+/* One container on its way in. */
 struct import {
     struct fv_listing *l;
     const struct fv_report *r;
-    struct container *c;
+    const char *path, *prefix;
+    int split, number;
+    struct fv_rec_source *rec;
     uint64_t stamp;
-    struct entry *entry; /* of train.idx, in order of their place */
-    size_t entries;
     uint8_t *buf;
     size_t room;
     uint64_t announced; /* images, by the header record; 0: it says nothing */
-    uint64_t images, bodiless;
+    uint64_t images;
 };
 
 /* --- the files ------------------------------------------------------------------------------------ */
@@ -58,23 +70,29 @@ static int ends_with(const char *s, const char *end)
     return n > k && strcmp(s + n - k, end) == 0;
 }
 
-/* The container that a folder holds: train.rec, or the only *.rec. NULL for none, or several. */
-static char *find_in_folder(const char *path)
+static int is_there(const char *folder, const char *name)
+{
+    char *path = fv_format("%s/%s", folder, name);
+    int yes = path && access(path, F_OK) == 0;
+    free(path);
+    return yes;
+}
+
+/* The container that a folder holds: train.rec, or the only *.rec. NULL for none, or several. Free it. */
+static char *find_in_folder(const char *folder)
 {
     char **name, *found = NULL;
-    const char *best = NULL;
+    const char *only = NULL;
     size_t n, recs = 0;
-    if (fv__walk_names(path, &name, &n) != 0)
+    if (is_there(folder, split_files[TRAIN].file))
+        return fv_format("%s/%s", folder, split_files[TRAIN].file);
+    if (fv__walk_names(folder, &name, &n) != 0)
         return NULL;
-    for (size_t i = 0; i < n; i++) {
-        if (!ends_with(name[i], ".rec"))
-            continue;
-        recs++;
-        if (!best || strcmp(name[i], "train.rec") == 0)
-            best = name[i];
-    }
-    if (recs == 1 || (recs > 1 && strcmp(best, "train.rec") == 0))
-        found = fv_format("%s/%s", path, best);
+    for (size_t i = 0; i < n; i++)
+        if (ends_with(name[i], ".rec") && recs++ == 0)
+            only = name[i];
+    if (recs == 1)
+        found = fv_format("%s/%s", folder, only);
     fv__walk_free_names(name, n);
     return found;
 }
@@ -87,6 +105,12 @@ static int begins_with_magic(const char *path)
     if (fd >= 0)
         close(fd);
     return yes;
+}
+
+static int is_folder(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
 static int recognise(const char *path)
@@ -102,134 +126,54 @@ static int recognise(const char *path)
     return yes ? 90 : 0;
 }
 
-static int open_container(struct import *im, const char *path)
+static int open_container(struct import *im)
 {
     struct stat st;
-    im->c->rec.fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-    if (im->c->rec.fd < 0)
-        return fv_err_errno(errno == ENOENT ? FV_ENOTFOUND : FV_EIO, "%s: cannot open", path);
-    if (fstat(im->c->rec.fd, &st) != 0 || !S_ISREG(st.st_mode))
-        return fv_err(FV_EIO, "%s: is not a file", path);
-    if (fv__lfs_is_pointer_file(im->c->rec.fd))
-        return fv_err(FV_ECORRUPT, "%s: %s", path, FV_LFS_SENTENCE);
-    im->c->rec.bytes = (uint64_t)st.st_size;
+    int fd = im->rec->fd = open(im->path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0)
+        return fv_err_errno(errno == ENOENT ? FV_ENOTFOUND : FV_EIO, "%s: cannot open", im->path);
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
+        return fv_err(FV_EIO, "%s: is not a file", im->path);
+    if (fv__lfs_is_pointer_file(fd))
+        return fv_err(FV_ECORRUPT, "%s: %s", im->path, FV_LFS_SENTENCE);
+    im->rec->bytes = (uint64_t)st.st_size;
     im->stamp = (uint64_t)st.st_mtim.tv_sec * 1000000000u + (uint64_t)st.st_mtim.tv_nsec;
     return 0;
 }
 
-/* The file beside the container with another end in place of "rec". */
-static char *beside(const char *path, const char *end)
-{
-    size_t n = strlen(path);
-    return ends_with(path, ".rec") ? fv_format("%.*s%s", (int)n - 3, path, end) : NULL;
-}
-
-static int by_place(const void *a, const void *b)
-{
-    const struct entry *x = a, *y = b;
-    return x->at < y->at ? -1 : x->at > y->at;
-}
-
-static int by_key(const void *a, const void *b)
-{
-    const struct entry *x = a, *y = b;
-    return x->key < y->key ? -1 : x->key > y->key;
-}
-
-static int read_entries(struct import *im, struct fv_table *t)
-{
-    size_t room = 0;
-    int rc;
-    while ((rc = fv__table_next(t)) == 1) {
-        struct entry e;
-        if (t->fields != 2 || !fv__parse_u64(t->field[0], &e.key) ||
-            !fv__parse_u64(t->field[1], &e.at))
-            return fv__table_err(t, "is no key and byte offset");
-        if (e.at >= im->c->rec.bytes || e.at % 4)
-            return fv__table_err(t,
-                                 "byte %" PRIu64 " is no place in a container of %" PRIu64
-                                 ": it was cut short, or this is the index of another one",
-                                 e.at, im->c->rec.bytes);
-        if (im->entries == room) {
-            room = room ? room * 2 : 4096;
-            struct entry *more = realloc(im->entry, room * sizeof *more);
-            if (!more)
-                return fv_err(FV_ENOMEM, "out of memory for %zu keys", room);
-            im->entry = more;
-        }
-        im->entry[im->entries++] = e;
-    }
-    return rc;
-}
-
-static int check_entries(struct import *im, const char *path)
-{
-    if (im->entries == 0)
-        return fv_err(FV_ECORRUPT, "%s: is empty: remove it to number the records as they come",
-                      path);
-    qsort(im->entry, im->entries, sizeof *im->entry, by_key);
-    for (size_t i = 1; i < im->entries; i++)
-        if (im->entry[i].key == im->entry[i - 1].key)
-            return fv_err(FV_ECORRUPT, "%s: key %" PRIu64 " comes twice", path, im->entry[i].key);
-    qsort(im->entry, im->entries, sizeof *im->entry, by_place);
-    return 0;
-}
-
-/* train.idx into im->entry; 0 also when there is none. */
-static int read_index(struct import *im, const char *rec_path)
-{
-    struct fv_table t;
-    char *path = beside(rec_path, "idx");
-    if (!path || access(path, F_OK) != 0) {
-        fv_say(im->r, FV_LEVEL_INFO,
-               "%s: no .idx file beside it: records are numbered as they come", rec_path);
-        free(path);
-        return 0;
-    }
-    int rc = fv__table_open(&t, path);
-    if (rc == 0) {
-        rc = read_entries(im, &t);
-        fv__table_close(&t);
-    }
-    if (rc == 0)
-        rc = check_entries(im, path);
-    free(path);
-    return rc;
-}
-
 /* --- the records ---------------------------------------------------------------------------------- */
 
-static int refuse(struct import *im, uint64_t key, uint64_t at, const char *what)
+static int refuse(struct import *im, uint64_t key, enum fv_reject why, const char *detail)
 {
-    char name[64], detail[FV_REFUSAL_DETAIL];
-    snprintf(name, sizeof name, "record %" PRIu64, key);
-    snprintf(detail, sizeof detail, "the record at byte %" PRIu64 " %s", at, what);
-    return fv__listing_refuse(im->l, name, FV_REJECT_BAD_RECORD, detail);
+    char name[64];
+    snprintf(name, sizeof name, "%srecord %" PRIu64, im->prefix, key);
+    return fv__listing_refuse(im->l, name, why, detail);
 }
 
-static int refuse_label(struct import *im, uint64_t key, float label)
+static int refuse_record(struct import *im, uint64_t key, uint64_t at, const char *what)
 {
-    char name[64], detail[FV_REFUSAL_DETAIL];
-    snprintf(name, sizeof name, "record %" PRIu64, key);
-    snprintf(detail, sizeof detail, "%g", (double)label);
-    return fv__listing_refuse(im->l, name, FV_REJECT_BAD_LABEL, detail);
+    char detail[FV_REFUSAL_DETAIL];
+    snprintf(detail, sizeof detail, "the record at byte %" PRIu64 " %s", at, what);
+    return refuse(im, key, FV_REJECT_BAD_RECORD, detail);
 }
 
 static int add_image(struct import *im, uint64_t key, uint64_t at, const struct fv_rec *rec,
                      const struct fv_rec_image *image)
 {
-    char identity[32], name[64];
+    char identity[32], name[80];
     double label = image->label;
-    if (!(label >= 0 && label < 4294967296.0 && label == floor(label)))
-        return refuse_label(im, key, image->label);
+    if (!(label >= 0 && label < 4294967296.0 && label == floor(label))) {
+        snprintf(name, sizeof name, "%g", label);
+        return refuse(im, key, FV_REJECT_BAD_LABEL, name);
+    }
     snprintf(identity, sizeof identity, "%08.0f", label);
-    snprintf(name, sizeof name, "%s/%010" PRIu64, identity, key);
+    snprintf(name, sizeof name, "%s%s/%010" PRIu64, im->prefix, identity, key);
     const struct fv_listed_photo photo = {
         .name = name,
-        .at = at,
+        .at = (uint64_t)im->number << CONTAINER_SHIFT | at,
         .bytes = rec->bytes,
         .stamp = im->stamp,
-        .split = FV_SPLIT_BY_RULE,
+        .split = (int8_t)im->split,
     };
     im->images++;
     return fv__listing_add(im->l, identity, &photo);
@@ -247,31 +191,30 @@ static int take_record(struct import *im, uint64_t key, uint64_t at, uint64_t *e
 {
     struct fv_rec rec;
     struct fv_rec_image image;
-    int rc = fv__rec_read(&im->c->rec, at, FV_REC_LABEL_BYTES, &im->buf, &im->room, &rec);
+    int rc = fv__rec_read(im->rec, at, FV_REC_LABEL_BYTES, &im->buf, &im->room, &rec);
     if (rc == 1)
-        FV_TRY(refuse(im, key, at, rec.why));
+        FV_TRY(refuse_record(im, key, at, rec.why));
     if (rc)
         return rc;
     *end = rec.end;
     size_t have = rec.bytes < FV_REC_LABEL_BYTES ? (size_t)rec.bytes : FV_REC_LABEL_BYTES;
     if (!fv__rec_parse(&image, im->buf, have, rec.bytes))
-        return refuse(im, key, at, "holds no image record");
+        return refuse_record(im, key, at, "holds no image record");
     if (image.body < rec.bytes)
         return add_image(im, key, at, &rec, &image);
-    im->bodiless++;
     note_header(im, key, &image);
     return 0;
 }
 
-static int take_indexed(struct import *im)
+static int take_indexed(struct import *im, const struct fv_rec_index *x)
 {
     uint64_t end;
-    for (size_t i = 0; i < im->entries; i++) {
+    for (size_t i = 0; i < x->n; i++) {
         if (fv_prep_stop)
             return fv_err(FV_EINTR, "interrupted");
         if (i % 4096 == 0)
-            fv_progress(im->r, &(struct fv_progress){"list", "records", i, im->entries, NULL});
-        int rc = take_record(im, im->entry[i].key, im->entry[i].at, &end);
+            fv_progress(im->r, &(struct fv_progress){"list", "records", i, x->n, NULL});
+        int rc = take_record(im, x->entry[i].key, x->entry[i].at, &end);
         if (rc < 0)
             return rc;
     }
@@ -281,17 +224,16 @@ static int take_indexed(struct import *im)
 /* After a damaged record the next one is found by its magic number. */
 static int take_in_sequence(struct import *im)
 {
-    const struct fv_rec_source *s = &im->c->rec;
-    uint64_t at = 0;
-    for (uint64_t key = 0; at < s->bytes; key++) {
+    uint64_t at = 0, bytes = im->rec->bytes;
+    for (uint64_t key = 0; at < bytes; key++) {
         uint64_t end = 0;
         if (fv_prep_stop)
             return fv_err(FV_EINTR, "interrupted");
         if (key % 4096 == 0)
-            fv_progress(im->r, &(struct fv_progress){"list", "MB", at >> 20, s->bytes >> 20, NULL});
+            fv_progress(im->r, &(struct fv_progress){"list", "MB", at >> 20, bytes >> 20, NULL});
         int rc = take_record(im, key, at, &end);
         if (rc == 1)
-            rc = fv__rec_resync(s, at + 4, &end);
+            rc = fv__rec_resync(im->rec, at + 4, &end);
         if (rc < 0)
             return rc;
         at = end;
@@ -299,95 +241,173 @@ static int take_in_sequence(struct import *im)
     return 0;
 }
 
-/* --- what other files say ------------------------------------------------------------------------- */
-
-/* property: the number of identities, height and width. */
-static void compare_with_property(const struct import *im, const char *rec_path)
+/* By the .idx file beside the container, where there is one. */
+static int take_records(struct import *im)
 {
-    const char *slash = strrchr(rec_path, '/');
-    char *path = fv_format("%.*sproperty", slash ? (int)(slash - rec_path) + 1 : 0, rec_path);
+    size_t n = strlen(im->path);
+    char *path = ends_with(im->path, ".rec") ? fv_format("%.*sidx", (int)n - 3, im->path) : NULL;
+    struct fv_rec_index x = {0};
     struct fv_table t;
-    uint64_t classes;
+    int rc, indexed = path && access(path, F_OK) == 0;
+    if (indexed) {
+        rc = fv__table_open(&t, path);
+        if (rc == 0)
+            rc = fv__rec_index_read(&x, &t, im->rec->bytes);
+        fv__table_close(&t);
+        if (rc == 0)
+            rc = take_indexed(im, &x);
+    } else {
+        fv_say(im->r, FV_LEVEL_INFO, "%s: without an .idx file records are numbered as they come",
+               im->path);
+        rc = take_in_sequence(im);
+    }
+    fv__rec_index_free(&x);
+    free(path);
+    return rc;
+}
+
+static int take_container(struct import *im)
+{
+    FV_TRY(open_container(im));
+    FV_TRY(take_records(im));
+    if (im->announced && im->announced != im->images)
+        fv_say(im->r, FV_LEVEL_WARN,
+               "%s: its header announces %" PRIu64 " images, and %" PRIu64 " are there", im->path,
+               im->announced, im->images);
+    return 0;
+}
+
+/* --- the importer --------------------------------------------------------------------------------- */
+
+static int add_container(struct fv_listing *l, const char *path, const char *prefix, int split,
+                         int number, const struct fv_report *r)
+{
+    struct containers *c = l->source;
+    struct import im = {.l = l,
+                        .r = r,
+                        .path = path,
+                        .prefix = prefix,
+                        .split = split,
+                        .number = number,
+                        .rec = &c->rec[number]};
+    int rc = path ? take_container(&im) : fv_err(FV_ENOMEM, "out of memory for a path");
+    free(im.buf);
+    return rc;
+}
+
+/* train.rec and those beside it. */
+static int add_splits(struct fv_listing *l, const char *folder, const struct fv_report *r)
+{
+    for (int i = 0; i < CONTAINERS; i++) {
+        int split = split_files[i].split;
+        if (!is_there(folder, split_files[i].file))
+            continue;
+        if (i == TRAIN && !is_there(folder, split_files[VAL].file))
+            split = FV_SPLIT_BY_RULE;
+        char *path = fv_format("%s/%s", folder, split_files[i].file);
+        int rc = add_container(l, path, split_files[i].prefix, split, i, r);
+        free(path);
+        FV_TRY(rc);
+    }
+    return 0;
+}
+
+static int count_splits(const char *folder)
+{
+    int n = 0;
+    for (int i = 0; i < CONTAINERS; i++)
+        n += is_there(folder, split_files[i].file);
+    return n;
+}
+
+/* property: the number of identities to train on, height and width. */
+static void compare_with_property(const struct fv_listing *l, const char *folder,
+                                  const struct fv_report *r)
+{
+    char *path = fv_format("%s/property", folder);
+    struct fv_table t;
+    uint64_t classes, found = 0;
+    for (size_t i = 0; i < l->identities; i++)
+        found += l->identity[i].count && l->photo[l->identity[i].first].split != FV_SPLIT_HOLDOUT;
     if (path && access(path, F_OK) == 0 && fv__table_open(&t, path) == 0) {
-        if (fv__table_next(&t) == 1 && fv__parse_u64(t.field[0], &classes) &&
-            classes != im->l->identities)
-            fv_say(im->r, FV_LEVEL_WARN, "%s: %s identities, but the records have %zu", path,
-                   t.field[0], im->l->identities);
+        if (fv__table_next(&t) == 1 && fv__parse_u64(t.field[0], &classes) && classes != found)
+            fv_say(r, FV_LEVEL_WARN, "%s: %" PRIu64 " identities, but the records have %" PRIu64,
+                   path, classes, found);
         fv__table_close(&t);
     }
     free(path);
 }
 
-static void compare_with_header(const struct import *im)
+static int begin(struct fv_listing *l, const char *path)
 {
-    if (im->announced && im->announced != im->images)
-        fv_say(im->r, FV_LEVEL_WARN,
-               "%s: its header announces %" PRIu64 " images, and %" PRIu64 " are there",
-               im->l->root, im->announced, im->images);
+    FV_TRY(fv__listing_begin(l, path));
+    struct containers *c = malloc(sizeof *c);
+    if (!c)
+        return fv_err(FV_ENOMEM, "out of memory for '%s'", path);
+    for (int i = 0; i < CONTAINERS; i++)
+        c->rec[i] = (struct fv_rec_source){-1, NULL, 0};
+    l->source = c;
+    return 0;
 }
 
-/* --- the importer --------------------------------------------------------------------------------- */
-
-static int list_container(struct import *im, const char *path)
+static int add_all(struct fv_listing *l, const char *path, const struct fv_report *r)
 {
-    FV_TRY(fv__listing_begin(im->l, path));
-    if (!(im->c = malloc(sizeof *im->c)))
-        return fv_err(FV_ENOMEM, "out of memory for '%s'", path);
-    *im->c = (struct container){{-1, NULL, 0}};
-    im->l->source = im->c;
-    FV_TRY(open_container(im, path));
-    FV_TRY(read_index(im, path));
-    FV_TRY(im->entries ? take_indexed(im) : take_in_sequence(im));
-    FV_TRY(fv__listing_end(im->l));
-    if (im->l->photos == 0)
-        return fv_err(FV_ENOTFOUND, "%s: holds no record of an image", path);
-    compare_with_header(im);
-    compare_with_property(im, path);
-    return 0;
+    if (!is_folder(path))
+        return add_container(l, path, "", FV_SPLIT_BY_RULE, 0, r);
+    char *only = find_in_folder(path);
+    int rc;
+    if (!only)
+        rc = fv_err(FV_ENOTFOUND, "'%s' holds no train.rec, or several other .rec files: name one",
+                    path);
+    else if (is_there(path, split_files[TRAIN].file) && count_splits(path) > 1)
+        rc = add_splits(l, path, r);
+    else
+        rc = add_container(l, only, "", FV_SPLIT_BY_RULE, 0, r);
+    free(only);
+    return rc;
 }
 
 static int list(struct fv_listing *out, const char *path, const struct fv_import_settings *s,
                 const struct fv_report *r)
 {
     (void)s;
-    struct import im = {.l = out, .r = r};
-    struct stat st;
-    char *found = NULL;
-    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode) && !(found = find_in_folder(path)))
-        return fv_err(FV_ENOTFOUND,
-                      "'%s' holds no train.rec, or several other .rec files: name one", path);
-    int rc = list_container(&im, found ? found : path);
-    free(found);
-    free(im.entry);
-    free(im.buf);
-    return rc;
+    FV_TRY(begin(out, path));
+    FV_TRY(add_all(out, path, r));
+    FV_TRY(fv__listing_end(out));
+    if (out->photos == 0)
+        return fv_err(FV_ENOTFOUND, "%s: holds no record of an image", path);
+    if (is_folder(path))
+        compare_with_property(out, path, r);
+    return 0;
 }
 
 static int read_image(const struct fv_listing *l, const struct fv_listed_photo *p, uint8_t **buf,
                       size_t *room, size_t *n, struct fv_refusal *why)
 {
-    const struct container *c = l->source;
+    const struct containers *c = l->source;
+    uint64_t at = p->at & PLACE_MASK;
     struct fv_rec rec;
     struct fv_rec_image image;
-    int rc = fv__rec_read(&c->rec, p->at, FV_REC_MAX_BYTES, buf, room, &rec);
+    int rc = fv__rec_read(&c->rec[p->at >> CONTAINER_SHIFT], at, FV_REC_MAX_BYTES, buf, room, &rec);
     if (rc == 1)
-        return fv__refuse(why, FV_REJECT_BAD_RECORD, "the record at byte %" PRIu64 " %s", p->at,
+        return fv__refuse(why, FV_REJECT_BAD_RECORD, "the record at byte %" PRIu64 " %s", at,
                           rec.why);
     if (rc < 0)
         return rc;
     if (!fv__rec_parse(&image, *buf, (size_t)rec.bytes, rec.bytes) || image.body >= rec.bytes)
         return fv__refuse(why, FV_REJECT_BAD_RECORD,
-                          "the record at byte %" PRIu64 " holds no image", p->at);
+                          "the record at byte %" PRIu64 " holds no image", at);
     *n = (size_t)rec.bytes - image.body;
     memmove(*buf, *buf + image.body, *n);
     return 0;
 }
 
-static void close_container(struct fv_listing *l)
+static void close_containers(struct fv_listing *l)
 {
-    struct container *c = l->source;
-    if (c && c->rec.fd >= 0)
-        close(c->rec.fd);
+    struct containers *c = l->source;
+    for (int i = 0; c && i < CONTAINERS; i++)
+        if (c->rec[i].fd >= 0)
+            close(c->rec[i].fd);
     free(c);
     l->source = NULL;
 }
@@ -398,5 +418,5 @@ const struct fv_importer fv__import_recordio = {
     .recognise = recognise,
     .list = list,
     .read = read_image,
-    .close = close_container,
+    .close = close_containers,
 };

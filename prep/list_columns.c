@@ -274,6 +274,9 @@ int fv__list_row_check(const struct fv_list_columns *c, const struct fv_table *t
         return fv__table_err(t, "no path");
     if (c->label >= 0 && !*t->field[c->label])
         return fv__table_err(t, "no label");
+    for (const char *s = c->label >= 0 ? t->field[c->label] : ""; *s; s++)
+        if ((unsigned char)*s < 0x20 || *s == 0x7f)
+            return fv__table_err(t, "the label holds a control byte");
     if (c->packed_as >= 0 && !*t->field[c->packed_as])
         return fv__table_err(t, "no name");
     return 0;

@@ -85,19 +85,21 @@ run sh -c 'wc -l <rec/train.idx; wc -l <rec/train.lst'
 out '9
 6'
 
-# read back: the same pictures in the same order, under the names that records have
+# read back: the same pictures in the same order and splits, under the names that records have
 run fvprep pack rec -o rec.lmdb --size 16 -q
 exits 0
-out_has 'images              6'
-out_has 'identities          2'
+out_has 'images              12'
+out_has 'identities          3'
 run fvprep export rec.lmdb -o back -q
 exits 0
-run fvprep export faces.lmdb -o train --split train -q
-exits 0
-cat train/train/*/*.png >there.png
-cat back/train/*/*.png >back.png
-run cmp there.png back.png
-exits 0
+for split in train val holdout; do
+    run fvprep export faces.lmdb -o there-$split --split $split -q
+    exits 0
+    find there-$split/$split -name '*.png' | LC_ALL=C sort | xargs cat >there.png
+    find back/$split -name '*.png' | LC_ALL=C sort | xargs cat >back.png
+    run cmp there.png back.png
+    exits 0
+done
 
 run fvprep export photos -o none
 exits 1

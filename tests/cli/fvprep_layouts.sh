@@ -55,3 +55,17 @@ pair00003_a pair00003_b 1'
     run cmp py2.lmdb $form.lmdb
     exits 0
 done
+
+# what export writes as RecordIO is read back, with its splits
+run fvprep pack photos -o faces.lmdb --size 16 --holdout-ids 50% --val 40% --quiet
+exits 0
+run fvprep export faces.lmdb -o rec --format rec --quiet
+exits 0
+run fvprep pack rec -o again.lmdb --size 16
+exits 0
+err_has '(layout recordio)'
+out_has 'refused             0'
+out_has 'identities          2'
+out_has 'train images        2'
+out_has 'val images          1'
+out_has 'holdout images      3'

@@ -252,6 +252,7 @@ static void says_what_is_wrong(void **state)
     refuses("l.txt", "p/0.jpg a\np/with blanks.jpg b\n", "a name with blanks needs quotes");
     refuses("l.csv", "p/0.jpg,a\np/1.jpg,\n", "l.csv:2: no label");
     refuses("l.csv", "p/0.jpg,a\n,a\n", "l.csv:2: no path");
+    refuses("l.csv", "p/0.jpg,a\np/1.jpg,\x1b[2J\n", "l.csv:2: the label holds a control byte");
     refuses("l.txt", "p/0.jpg a\np/0.jpg b\n", "'p/0.jpg' is listed twice");
     refuses("l.csv", "path,label\n", "names no photo");
     settings.layout = NULL;

@@ -284,6 +284,38 @@ static void im2rec_sets_have_no_header(void **state)
     assert_image(1, "00000003", "00000003/0000000000", "first", 5);
 }
 
+static void a_container_may_stand_for_a_split(void **state)
+{
+    (void)state;
+    put(1, 0, 0, NULL, "train 0");
+    put(2, 0, 1, NULL, "train 1");
+    write_set("s", 1);
+    f.n = 0;
+    put(1, 0, 0, NULL, "val 0");
+    scratch_write("s/val.rec", f.p, f.n);
+    f.n = 0;
+    put(1, 0, 7, NULL, "holdout 7");
+    scratch_write("s/holdout.rec", f.p, f.n);
+    scratch_write("s/property", "2,112,112\n", 10);
+    imports("s");
+    assert_string_equal(said, "");
+    assert_int_equal(l.photos, 4);
+    assert_image(0, "00000000", "train/00000000/0000000001", "train 0", 7);
+    assert_image(1, "00000000", "val/00000000/0000000000", "val 0", 5);
+    assert_image(2, "00000001", "train/00000001/0000000002", "train 1", 7);
+    assert_image(3, "00000007", "holdout/00000007/0000000000", "holdout 7", 9);
+    assert_int_equal(l.photo[0].split, FV_SPLIT_TRAIN);
+    assert_int_equal(l.photo[1].split, FV_SPLIT_VAL);
+    assert_int_equal(l.photo[3].split, FV_SPLIT_HOLDOUT);
+    imports("s/val.rec"); /* alone it is a set like any other */
+    assert_image(0, "00000000", "00000000/0000000000", "val 0", 5);
+    assert_int_equal(l.photo[0].split, FV_SPLIT_BY_RULE);
+    remove(scratch_path("s/val.rec"));
+    imports("s");
+    assert_int_equal(l.photo[0].split, FV_SPLIT_BY_RULE);
+    assert_int_equal(l.photo[2].split, FV_SPLIT_HOLDOUT);
+}
+
 static void what_is_announced_is_compared(void **state)
 {
     (void)state;
@@ -413,6 +445,7 @@ int main(void)
         T(insightface_sets),
         T(keys_above_what_a_float_holds),
         T(im2rec_sets_have_no_header),
+        T(a_container_may_stand_for_a_split),
         T(what_is_announced_is_compared),
         T(labels_must_be_labels),
         T(damaged_records_are_passed),
