@@ -12,20 +12,45 @@
 
 #define PNG_END "IEND\xae\x42\x60\x82"
 
+/* From the first block on: blocks of sub-blocks, up to the one that says it is the last. What makes no sense is
+ * damaged, not cut off. */
+static int gif_is_whole(const uint8_t *p, size_t n)
+{
+    size_t at = 13 + (n > 10 && p[10] & 0x80 ? 6u << (p[10] & 7) : 0);
+    while (at < n && (p[at] == 0x21 || p[at] == 0x2c)) {
+        if (p[at] == 0x21)
+            at += 2;
+        else if (at + 9 < n)
+            at += 11 + (p[at + 9] & 0x80 ? 6u << (p[at + 9] & 7) : 0);
+        else
+            return 0;
+        while (at < n && p[at])
+            at += 1 + (size_t)p[at];
+        at++;
+    }
+    return at < n;
+}
+
+static int webp_is_whole(const uint8_t *p, size_t n)
+{
+    const uint32_t said = p[4] | p[5] << 8 | p[6] << 16 | (uint32_t)p[7] << 24;
+    return n - 8 >= said;
+}
+
 /* clang-format off */
 static const struct fv_format formats[] = {
-    {"JPEG", " jpg jpeg jpe jfif ", "jpegload_buffer", {"\xff\xd8\xff"}, 3, "\xff\xd9", 2},
-    {"PNG", " png ", "pngload_buffer", {"\x89PNG\r\n\x1a\n"}, 8, PNG_END, 8},
-    {"PNM", " pgm ppm pnm pbm ", "ppmload_source", {"P1_", "P2_", "P3_", "P4_", "P5_", "P6_"}, 3, NULL, 0},
-    {"WebP", " webp ", "webpload_buffer", {"RIFF????WEBP"}, 12, NULL, 0},
-    {"TIFF", " tif tiff ", "tiffload_buffer", {"II*\0", "MM\0*"}, 4, NULL, 0},
-    {"GIF", " gif ", "gifload_buffer", {"GIF87a", "GIF89a"}, 6, NULL, 0},
+    {"JPEG", " jpg jpeg jpe jfif ", "jpegload_buffer", {"\xff\xd8\xff"}, 3, "\xff\xd9", 2, NULL},
+    {"PNG", " png ", "pngload_buffer", {"\x89PNG\r\n\x1a\n"}, 8, PNG_END, 8, NULL},
+    {"PNM", " pgm ppm pnm pbm ", "ppmload_source", {"P1_", "P2_", "P3_", "P4_", "P5_", "P6_"}, 3, NULL, 0, NULL},
+    {"WebP", " webp ", "webpload_buffer", {"RIFF????WEBP"}, 12, NULL, 0, webp_is_whole},
+    {"TIFF", " tif tiff ", "tiffload_buffer", {"II*\0", "MM\0*"}, 4, NULL, 0, NULL},
+    {"GIF", " gif ", "gifload_buffer", {"GIF87a", "GIF89a"}, 6, NULL, 0, gif_is_whole},
     {"HEIF", " heic heif avif ", "heifload_buffer", {"????ftyphei", "????ftypmif", "????ftypavi", "????ftypmsf"},
-     11, NULL, 0},
-    {"BMP", " bmp dib ", NULL, {"BM??????\0\0"}, 10, NULL, 0},
-    {"JPEG XL", " jxl ", NULL, {"\0\0\0\x0cJXL "}, 8, NULL, 0},
-    {"JPEG 2000", " jp2 j2k ", NULL, {"\0\0\0\x0cjP  "}, 8, NULL, 0},
-    {"Photoshop", " psd ", NULL, {"8BPS"}, 4, NULL, 0},
+     11, NULL, 0, NULL},
+    {"BMP", " bmp dib ", NULL, {"BM??????\0\0"}, 10, NULL, 0, NULL},
+    {"JPEG XL", " jxl ", NULL, {"\0\0\0\x0cJXL "}, 8, NULL, 0, NULL},
+    {"JPEG 2000", " jp2 j2k ", NULL, {"\0\0\0\x0cjP  "}, 8, NULL, 0, NULL},
+    {"Photoshop", " psd ", NULL, {"8BPS"}, 4, NULL, 0, NULL},
 };
 /* clang-format on */
 
@@ -80,6 +105,8 @@ const struct fv_format *fv__format_of_bytes(const uint8_t *p, size_t n)
 
 int fv__format_is_whole(const struct fv_format *f, const uint8_t *p, size_t n)
 {
+    if (f->is_whole)
+        return f->is_whole(p, n);
     /* Some programs append to a finished file (a few bytes of padding, a second picture), so the mark
      * may lie before its very end. */
     enum { LOOK_BACK = 4096 };

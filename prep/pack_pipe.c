@@ -14,6 +14,7 @@
 #include "common/trace.h"
 #include "prep/importer.h"
 #include "prep/photo.h"
+#include "prep/photo_bytes.h"
 #include "prep/prep.h"
 
 #include <pthread.h>
@@ -44,8 +45,7 @@ struct run {
 struct hand {
     struct fv_photo *photo;
     struct fv_encoder *encoder;
-    uint8_t *bytes; /* of the photo as it is stored */
-    size_t n, room;
+    struct fv_photo_bytes bytes;
     uint8_t *rgb;
 };
 
@@ -78,16 +78,15 @@ static int decode_one(struct run *r, struct hand *h, size_t at)
 {
     struct slot *s = slot_of(r, at);
     uint64_t t = fv_trace_begin();
-    int rc =
-        fv__import_read(r->p->listing, r->p->photo[at], &h->bytes, &h->room, &h->n, &s->item.why);
+    int rc = fv__photo_bytes_read(&h->bytes, r->p->listing, r->p->photo[at], &s->item.why);
     fv_trace_end("read", t);
     t = fv_trace_begin();
     if (rc == 0)
-        rc = fv__photo_decode(h->photo, h->bytes, h->n,
+        rc = fv__photo_decode(h->photo, h->bytes.p, h->bytes.n,
                               fv__listing_face(r->p->listing, r->p->photo[at]), h->rgb,
                               &s->item.why);
     fv_trace_end("decode", t);
-    s->item.unlike = rc == 0 ? unlike_its_name(r->p->photo[at], h->bytes, h->n) : NULL;
+    s->item.unlike = rc == 0 ? unlike_its_name(r->p->photo[at], h->bytes.p, h->bytes.n) : NULL;
     s->item.refused = rc == 1;
     return rc < 0 ? rc : 0;
 }
@@ -99,7 +98,7 @@ static int encode_one(struct run *r, struct hand *h, size_t at)
     uint64_t t = fv_trace_begin();
     int rc = 1;
     if (fv_encoder_adopts(h->encoder) && fv__photo_is_finished_jpeg(h->photo))
-        rc = fv_encoder_adopt(h->encoder, h->bytes, h->n, s->record, &s->item.n);
+        rc = fv_encoder_adopt(h->encoder, h->bytes.p, h->bytes.n, s->record, &s->item.n);
     s->item.kept = rc == 0;
     if (rc == 1)
         rc = fv_encoder_write(h->encoder, h->rgb, s->record, &s->item.n);
@@ -121,6 +120,7 @@ static int do_next(struct run *r, struct hand *h)
     int rc = decode_one(r, h, at);
     if (rc == 0 && !slot_of(r, at)->item.refused)
         rc = encode_one(r, h, at);
+    fv__photo_bytes_done(&h->bytes);
     pthread_mutex_lock(&r->lock);
     slot_of(r, at)->done = 1;
     pthread_cond_signal(&r->ready);
@@ -140,7 +140,7 @@ static void close_hand(struct hand *h)
 {
     fv_encoder_close(&h->encoder);
     fv__photo_close(&h->photo);
-    free(h->bytes);
+    fv__photo_bytes_free(&h->bytes);
     free(h->rgb);
 }
 

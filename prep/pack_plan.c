@@ -7,8 +7,8 @@
 #include "prep/pack_plan.h"
 
 #include "common/err.h"
-#include "prep/importer.h"
 #include "prep/photo.h"
+#include "prep/photo_bytes.h"
 #include "prep/split.h"
 
 #include <ctype.h>
@@ -48,23 +48,23 @@ struct probe {
 /* One thread's tools. */
 struct probe_hand {
     struct fv_photo *photo;
-    uint8_t *rgb, *bytes;
-    size_t room;
+    uint8_t *rgb;
+    struct fv_photo_bytes bytes;
 };
 
 static int has_good_photo(const struct probe *p, struct probe_hand *h,
                           const struct fv_listed_identity *id)
 {
     struct fv_refusal why;
-    size_t n;
     for (size_t i = 0; i < id->count; i++) {
         if (fv_prep_stop)
             return fv_err(FV_EINTR, "interrupted");
         const struct fv_listed_photo *photo = &p->listing->photo[id->first + i];
-        int rc = fv__import_read(p->listing, photo, &h->bytes, &h->room, &n, &why);
+        int rc = fv__photo_bytes_read(&h->bytes, p->listing, photo, &why);
         if (rc == 0)
-            rc = fv__photo_decode(h->photo, h->bytes, n, fv__listing_face(p->listing, photo),
-                                  h->rgb, &why);
+            rc = fv__photo_decode(h->photo, h->bytes.p, h->bytes.n,
+                                  fv__listing_face(p->listing, photo), h->rgb, &why);
+        fv__photo_bytes_done(&h->bytes);
         if (rc <= 0)
             return rc < 0 ? rc : 1;
     }
@@ -88,7 +88,7 @@ static int probe_identities(struct probe *p)
     }
     fv__photo_close(&h.photo);
     free(h.rgb);
-    free(h.bytes);
+    fv__photo_bytes_free(&h.bytes);
     return rc;
 }
 

@@ -58,8 +58,11 @@ int fv__photo_check_size(const struct fv_photo_job *job, int w, int h)
 
 int fv__photo_check_whole(const struct fv_photo_job *job, int w, int h, uint64_t bytes)
 {
-    if (bytes <= FV_PHOTO_MAX_WHOLE_BYTES)
+    if (bytes <= FV_PHOTO_MAX_WHOLE_BYTES) {
+        fv__turn_give_back(&job->photo->turn, FV_TURN_PICTURE);
+        fv__turn_take(&job->photo->turn, FV_TURN_PICTURE, bytes);
         return 0;
+    }
     return fv__refuse(job->why, FV_REJECT_TOO_MANY_PIXELS,
                       "%d x %d of a kind that is unpacked whole: %" PRIu64 " MiB, at most %u", w, h,
                       bytes >> 20, FV_PHOTO_MAX_WHOLE_BYTES >> 20);
@@ -82,7 +85,10 @@ int fv__photo_decode(struct fv_photo *p, const uint8_t *bytes, size_t n, const s
     int rc = FV_JPEG_NEEDS_VIPS;
     if (fv__format_is_jpeg(job.format))
         rc = fv__jpeg_decode(&job);
-    return rc == FV_JPEG_NEEDS_VIPS ? fv__vips_decode(&job) : rc;
+    if (rc == FV_JPEG_NEEDS_VIPS)
+        rc = fv__vips_decode(&job);
+    fv__turn_give_back(&p->turn, FV_TURN_PICTURE);
+    return rc;
 }
 
 int fv__photo_is_finished_jpeg(const struct fv_photo *p)

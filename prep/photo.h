@@ -17,7 +17,7 @@
 #define FV_PHOTO_MAX_SIDE 65535
 #define FV_PHOTO_MIN_SIDE 8 /* pixels of the shorter side, also of the part that is used */
 /* Most formats are decoded row by row. Some, or some of their pictures, must be unpacked whole. */
-#define FV_PHOTO_MAX_WHOLE_BYTES (192u << 20)
+#define FV_PHOTO_MAX_WHOLE_BYTES (160u << 20)
 #define FV_PHOTO_MAX_SCANS                                                                         \
     100 /* of a progressive JPEG: a thousand tell the same picture a thousand times */
 

@@ -6,12 +6,14 @@
 
 #include "prep/format.h"
 #include "prep/photo.h"
+#include "prep/turns.h"
 
 struct fv_photo {
     struct fv_framer *framer;
     uint8_t *strip; /* rows on their way from a decoder to the frame */
     size_t strip_room;
     int is_finished_jpeg;
+    struct fv_turn turn; /* of a picture that is unpacked whole */
 };
 
 /* One call of fv__photo_decode. */
@@ -31,7 +33,8 @@ int fv__photo_take_strip(struct fv_photo *p, int width, size_t *stride);
 
 /* The sizes that a header announces. 0, or 1 with the reason. */
 int fv__photo_check_size(const struct fv_photo_job *job, int width, int height);
-/* A picture that needs so many bytes at once. 0, or 1 with the reason. */
+/* A picture that needs so many bytes at once, until the end of this call of fv__photo_decode: waits for other threads'
+ * pictures when they are too many together. 0, or 1 with the reason. */
 int fv__photo_check_whole(const struct fv_photo_job *job, int width, int height, uint64_t bytes);
 /* The reason of a picture that could not be decoded to its end: cut off, or damaged. */
 int fv__photo_refuse_broken(const struct fv_photo_job *job, int width, int height);

@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define FV_PHOTO_MAX_BYTES (256u << 20) /* of a photo as it is stored */
+#define FV_PHOTO_MAX_BYTES (64u << 20) /* of a photo as it is stored */
 
 /* *buf grows by realloc, *room is its size. 0; 1 refused, with *why; or FV_ENOMEM. */
 int fv__photo_file_read(const char *path, uint8_t **buf, size_t *room, size_t *n,

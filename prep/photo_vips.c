@@ -219,6 +219,14 @@ static int decode_rows(const struct fv_photo_job *job, VipsImage **im,
     return 0;
 }
 
+/* Some libraries look for the first picture while they open a file. */
+static int refuse_head(const struct fv_photo_job *job)
+{
+    const struct fv_format *f = job->format;
+    const int cut = f->is_whole && !f->is_whole(job->bytes, job->n);
+    return fv__refuse(job->why, cut ? FV_REJECT_TRUNCATED : FV_REJECT_BAD_HEADER, "%s", f->name);
+}
+
 int fv__vips_decode(const struct fv_photo_job *job)
 {
     const struct fv_format *f = job->format;
@@ -229,7 +237,7 @@ int fv__vips_decode(const struct fv_photo_job *job)
     int sane = !is_pnm(f) || fv__format_pnm_white(job->bytes, job->n) > 0, shrink = 1;
     VipsImage *im = sane ? open_image(job, 1) : NULL;
     if (!im)
-        return fv__refuse(job->why, FV_REJECT_BAD_HEADER, "%s", f->name);
+        return refuse_head(job);
     struct fv_picture picture = {im->Xsize, im->Ysize, vips_image_get_orientation(im)};
     int rc = check_header(job, im);
     if (rc == 0)
