@@ -5,7 +5,7 @@
 
 #include "common/opt.h"
 #include "common/report.h"
-#include "prep/manifest.h"
+#include "prep/pack/manifest.h"
 
 #include <signal.h>
 #include <stdint.h>

@@ -11,9 +11,9 @@
 #include "common/clock.h"
 #include "common/cpu.h"
 #include "common/err.h"
-#include "prep/format.h"
-#include "prep/importer.h"
-#include "prep/photo.h"
+#include "prep/import/importer.h"
+#include "prep/photo/format.h"
+#include "prep/photo/photo.h"
 #include "prep/prep.h"
 #include "store/pixel_filter.h"
 

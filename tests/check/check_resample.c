@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* The kernels of prep/resample_dsp.h. */
-#include "prep/resample_dsp.h"
+/* The kernels of prep/photo/resample_dsp.h. */
+#include "prep/photo/resample_dsp.h"
 
 #include "common/cpu.h"
-#include "prep/resample.h"
+#include "prep/photo/resample.h"
 #include "tests/check/check.h"
 
 #include <string.h>

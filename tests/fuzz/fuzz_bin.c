@@ -7,7 +7,7 @@
  */
 #include "common/err.h"
 #include "common/fs.h"
-#include "prep/bin_pairs.h"
+#include "prep/import/bin_pairs.h"
 #include "tests/fuzz/mutate.h"
 #include "tests/fuzz/seeds.h"
 

@@ -6,7 +6,7 @@
  * manifest by a seeded rule, so that the same few thousand manifests are an ordinary test.
  */
 #include "common/rng.h"
-#include "prep/libraries.h"
+#include "prep/pack/libraries.h"
 #include "prep/prep.h"
 #include "tests/fuzz/seeds.h"
 

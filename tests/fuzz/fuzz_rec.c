@@ -4,7 +4,7 @@
  * Built with -DFV_LIBFUZZER (clang -fsanitize=fuzzer) this is a libFuzzer target; otherwise a main mutates a
  * small container by a seeded rule, so that the same few thousand files are an ordinary test.
  */
-#include "prep/recordio.h"
+#include "prep/import/recordio.h"
 #include "tests/fuzz/mutate.h"
 #include "tests/fuzz/seeds.h"
 #include "tests/prep/rec_bytes.h"

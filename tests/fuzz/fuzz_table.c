@@ -6,8 +6,8 @@
  * valid lists by a seeded rule, so that the same few thousand files are an ordinary test.
  */
 #include "common/err.h"
-#include "prep/list_columns.h"
-#include "prep/rec_index.h"
+#include "prep/import/list_columns.h"
+#include "prep/import/rec_index.h"
 #include "tests/fuzz/mutate.h"
 #include "tests/fuzz/seeds.h"
 

@@ -3,7 +3,7 @@
 """Writes photo.txt: what Pillow makes of JPEGs, shrunk while decoding, cut and resized. Run by hand.
 
 A line is one case: a name, the size of the result, CRC-32 of its bytes, and the JPEG in hexadecimal. The rules of
-prep/framing.h (cover) and prep/photo.h are written down here a second time.
+prep/photo/framing.h (cover) and prep/photo/photo.h are written down here a second time.
 """
 import io
 import zlib

@@ -2,7 +2,7 @@
 #include "tests/prep/scratch.h"
 
 #include "common/fs.h"
-#include "prep/photo_file.h"
+#include "prep/photo/photo_file.h"
 #include "tests/cmocka_all.h"
 
 #include <dirent.h>

@@ -3,7 +3,7 @@
 #ifndef FV_TESTS_PREP_SCRATCH_H
 #define FV_TESTS_PREP_SCRATCH_H
 
-#include "prep/photo.h"
+#include "prep/photo/photo.h"
 
 #include <stddef.h>
 

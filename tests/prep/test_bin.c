@@ -4,12 +4,12 @@
  *
  * usage: test_bin GOLDEN_FOLDER
  */
-#include "prep/bin_pairs.h"
+#include "prep/import/bin_pairs.h"
 
 #include "common/err.h"
 #include "common/fs.h"
-#include "prep/importer.h"
-#include "prep/pickle.h"
+#include "prep/import/importer.h"
+#include "prep/import/pickle.h"
 #include "tests/cmocka_all.h"
 #include "tests/prep/scratch.h"
 

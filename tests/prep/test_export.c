@@ -2,11 +2,11 @@
 /* What export writes, read by readers of this file's own: PNG by libspng, RecordIO and tar by their documented
  * bytes. Threads do not matter, and a run that does not succeed leaves nothing behind.
  */
-#include "prep/export.h"
+#include "prep/export/export.h"
 
 #include "common/err.h"
-#include "prep/new_folder.h"
-#include "prep/tar_file.h"
+#include "prep/export/new_folder.h"
+#include "prep/export/tar_file.h"
 #include "tests/cmocka_all.h"
 #include "tests/prep/scratch.h"
 #include "tests/store/demo_store.h"

@@ -2,12 +2,12 @@
 /* Where the pixels of a photo end up. The photo's colours are its coordinates (red x, green y), so the place
  * that an output pixel shows can be read from it.
  */
-#include "prep/framing.h"
+#include "prep/photo/framing.h"
 
-#include "prep/align.h"
-#include "prep/photo.h"
-#include "prep/resample.h"
-#include "prep/turn.h"
+#include "prep/photo/align.h"
+#include "prep/photo/photo.h"
+#include "prep/photo/resample.h"
+#include "prep/photo/turn.h"
 #include "tests/cmocka_all.h"
 
 #include <math.h>

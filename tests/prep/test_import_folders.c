@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* What the walk finds, in which order, and how it names what it leaves out. */
-#include "prep/importer.h"
+#include "prep/import/importer.h"
 
 #include "common/err.h"
-#include "prep/format.h"
+#include "prep/photo/format.h"
 #include "prep/prep.h"
 #include "tests/cmocka_all.h"
 #include "tests/prep/scratch.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Lists of photos in every form that is documented, and boxes and landmarks beside them. */
 #include "common/err.h"
-#include "prep/importer.h"
+#include "prep/import/importer.h"
 #include "tests/cmocka_all.h"
 #include "tests/prep/scratch.h"
 

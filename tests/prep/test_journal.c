@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* The journal alone: what is written is read back, and a file cut off or changed anywhere is never misread. */
-#include "prep/journal.h"
+#include "prep/pack/journal.h"
 
 #include "common/err.h"
-#include "prep/format.h"
+#include "prep/photo/format.h"
 #include "tests/cmocka_all.h"
 #include "tests/prep/scratch.h"
 

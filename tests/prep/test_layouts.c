@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The layouts of whole sets, made as they are documented: VGGFace2, and HW2P2 of each semester. */
 #include "common/err.h"
-#include "prep/importer.h"
+#include "prep/import/importer.h"
 #include "tests/cmocka_all.h"
 #include "tests/prep/scratch.h"
 

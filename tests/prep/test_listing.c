@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* A listing's promises: order, unique names, and what becomes of given splits. */
-#include "prep/listing.h"
+#include "prep/import/listing.h"
 
 #include "common/err.h"
-#include "prep/importer.h"
+#include "prep/import/importer.h"
 #include "tests/cmocka_all.h"
 
 #include <stdio.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* usage: test_manifest DATA_MANIFEST LIBVIPS_VERSION LIBJPEG_VERSION (of the build; "" is none) */
-#include "prep/manifest.h"
+#include "prep/pack/manifest.h"
 
-#include "prep/importer.h"
-#include "prep/libraries.h"
+#include "prep/import/importer.h"
+#include "prep/pack/libraries.h"
 #include "prep/prep.h"
 #include "tests/cmocka_all.h"
 #include "tests/prep/scratch.h"

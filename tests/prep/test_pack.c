@@ -5,7 +5,7 @@
 #include "prep/prep.h"
 
 #include "common/err.h"
-#include "prep/split.h"
+#include "prep/pack/split.h"
 #include "store/store.h"
 #include "tests/cmocka_all.h"
 #include "tests/prep/scratch.h"

@@ -2,10 +2,10 @@
 /* Every kind of file to upright 8-bit sRGB: pictures are made so that the wanted pixels are known exactly
  * (flat areas, no resampling), and damaged files so that the wanted reason is.
  */
-#include "prep/photo.h"
+#include "prep/photo/photo.h"
 
 #include "common/err.h"
-#include "prep/photo_file.h"
+#include "prep/photo/photo_file.h"
 #include "tests/cmocka_all.h"
 #include "tests/prep/scratch.h"
 

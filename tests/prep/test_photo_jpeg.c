@@ -2,9 +2,9 @@
 /* JPEGs against Pillow over the same libjpeg-turbo, to the bit (tests/golden/make_photo_golden.py), and what is
  * made of those that are damaged or mean harm.
  */
-#include "prep/photo.h"
+#include "prep/photo/photo.h"
 
-#include "prep/icc.h"
+#include "prep/photo/icc.h"
 #include "prep/prep.h"
 #include "store/store.h"
 #include "tests/cmocka_all.h"

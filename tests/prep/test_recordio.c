@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* RecordIO, built byte by byte as MXNet documents it, and the sets that InsightFace and im2rec make of it. */
-#include "prep/recordio.h"
+#include "prep/import/recordio.h"
 
 #include "common/err.h"
-#include "prep/importer.h"
+#include "prep/import/importer.h"
 #include "tests/cmocka_all.h"
 #include "tests/prep/rec_bytes.h"
 #include "tests/prep/scratch.h"

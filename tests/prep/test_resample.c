@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Resizing against Pillow, to the bit (tests/golden/make_resample_golden.py), however the rows come. */
-#include "prep/resample.h"
+#include "prep/photo/resample.h"
 
 #include "common/cpu.h"
 #include "tests/cmocka_all.h"

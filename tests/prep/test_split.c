@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The split rule: exact counts, a function of names and seed alone, and steady when names come or go. */
-#include "prep/split.h"
+#include "prep/pack/split.h"
 
 #include "common/rng.h"
 #include "tests/cmocka_all.h"

@@ -3,10 +3,10 @@
  * begins with the shorter one; a person does not change from shot to shot, nor a shot with the person;
  * nothing foreign is touched; and what is written are pictures of the size asked for.
  */
-#include "prep/synth.h"
+#include "prep/synth/synth.h"
 
 #include "common/err.h"
-#include "prep/photo.h"
+#include "prep/photo/photo.h"
 #include "prep/prep.h"
 #include "tests/cmocka_all.h"
 #include "tests/prep/scratch.h"

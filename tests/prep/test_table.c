@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Rows and fields of text files, their numbers, and what is refused with its line. */
-#include "prep/table.h"
+#include "prep/import/table.h"
 
 #include "common/err.h"
 #include "tests/cmocka_all.h"

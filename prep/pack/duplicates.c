@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+/* A hash table of all contents: 24 bytes an image, at most half full. One person's photo twice is a waste and only
+ * listed; one photo under two names is an error in the labels, and said aloud, until that would drown all else.
+ */
+#include "prep/pack/duplicates.h"
+
+#include "common/err.h"
+#include "prep/import/plain_name.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { NAMED_ON_CONSOLE = 20, SLOTS_MIN = 1024 };
+
+struct fv_seen {
+    uint64_t content;
+    const char *name, *identity; /* NULL: free */
+};
+
+int fv__duplicates_open(struct fv_duplicates *d, const char *path, const struct fv_report *report)
+{
+    *d = (struct fv_duplicates){.report = report};
+    FV_TRY(fv_file_create_part(&d->file, path));
+    fputs("# path\tearlier path\tidentity\n", d->file.f);
+    return 0;
+}
+
+/* Where the content is, or the free slot where it belongs. Contents are hashes already. */
+static struct fv_seen *find(struct fv_seen *slot, size_t slots, uint64_t content)
+{
+    size_t i = content & (slots - 1);
+    while (slot[i].name && slot[i].content != content)
+        i = (i + 1) & (slots - 1);
+    return &slot[i];
+}
+
+static int grow(struct fv_duplicates *d)
+{
+    size_t slots = d->slots ? 2 * d->slots : SLOTS_MIN;
+    struct fv_seen *slot = calloc(slots, sizeof *slot);
+    if (!slot)
+        return fv_err(FV_ENOMEM, "out of memory for the contents of %zu images", d->n);
+    for (size_t i = 0; i < d->slots; i++)
+        if (d->slot[i].name)
+            *find(slot, slots, d->slot[i].content) = d->slot[i];
+    free(d->slot);
+    d->slot = slot;
+    d->slots = slots;
+    return 0;
+}
+
+static int warn(const struct fv_duplicates *d, const char *name, const char *earlier)
+{
+    if (d->other > NAMED_ON_CONSOLE)
+        return 0;
+    if (d->other == NAMED_ON_CONSOLE) {
+        fv_say(d->report, FV_LEVEL_WARN,
+               "further pictures under two identities are only listed in %s", d->file.path);
+        return 0;
+    }
+    char *a = fv__plain_name(name), *b = a ? fv__plain_name(earlier) : NULL;
+    if (b)
+        fv_say(d->report, FV_LEVEL_WARN, "%s: is the same picture as %s, of another identity", a,
+               b);
+    free(a);
+    free(b);
+    return b ? 0 : FV_ENOMEM;
+}
+
+static int list(struct fv_duplicates *d, const struct fv_listed_photo *photo,
+                const struct fv_seen *earlier)
+{
+    int same = strcmp(photo->identity, earlier->identity) == 0;
+    if (!same)
+        FV_TRY(warn(d, photo->name, earlier->name));
+    ++*(same ? &d->same : &d->other);
+    FV_TRY(fv__plain_name_put(d->file.f, photo->name));
+    fputc('\t', d->file.f);
+    FV_TRY(fv__plain_name_put(d->file.f, earlier->name));
+    fprintf(d->file.f, "\t%s\n", same ? "same" : "other");
+    return 0;
+}
+
+/* Where the content is or belongs; NULL when out of memory. */
+static struct fv_seen *look_up(struct fv_duplicates *d, uint64_t content)
+{
+    if (2 * d->n >= d->slots && grow(d) < 0)
+        return NULL;
+    return find(d->slot, d->slots, content);
+}
+
+static void remember(struct fv_duplicates *d, struct fv_seen *free, struct fv_seen image)
+{
+    *free = image;
+    d->n++;
+}
+
+int fv__duplicates_add(struct fv_duplicates *d, uint64_t content,
+                       const struct fv_listed_photo *photo)
+{
+    struct fv_seen *seen = look_up(d, content);
+    if (!seen)
+        return FV_ENOMEM;
+    if (seen->name)
+        return list(d, photo, seen);
+    remember(d, seen, (struct fv_seen){content, photo->name, photo->identity});
+    return 0;
+}
+
+int fv__duplicates_know(struct fv_duplicates *d, uint64_t content, const char *name,
+                        const char *identity)
+{
+    struct fv_seen *seen = look_up(d, content);
+    if (!seen)
+        return FV_ENOMEM;
+    if (!seen->name)
+        remember(d, seen, (struct fv_seen){content, name, identity});
+    return 0;
+}
+
+int fv__duplicates_commit(struct fv_duplicates *d)
+{
+    return fv_file_commit(&d->file);
+}
+
+void fv__duplicates_close(struct fv_duplicates *d)
+{
+    fv_file_discard(&d->file);
+    free(d->slot);
+    *d = (struct fv_duplicates){0};
+}
