@@ -22,7 +22,10 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-enum { COMMIT_BYTES = 16 << 20 };
+enum {
+    COMMIT_BYTES = 16 << 20,
+    MAP_START = 1 << 20,
+};
 
 struct fv_append_file {
     char *path, *part;
@@ -91,8 +94,12 @@ static int start_lmdb(struct fv_append_file *f, size_t bytes)
 {
     MDB_envinfo info;
     MDB_stat stat;
+    struct stat st;
 
-    int rc = mdb_env_create(&f->env);
+    int rc = fstat(f->fd, &st) == 0 ? mdb_env_create(&f->env) : errno;
+    /* Else as large as the file asks for, which may be damaged. */
+    if (rc == 0)
+        rc = mdb_env_set_mapsize(f->env, st.st_size > MAP_START ? (size_t)st.st_size : MAP_START);
     if (rc == 0)
         rc = mdb_env_open(f->env, f->part, MDB_NOSUBDIR | MDB_NOLOCK | MDB_NOSYNC, 0666);
     if (rc == 0)
@@ -315,7 +322,7 @@ static int go_on(struct fv_append_file *f)
         return fv_err_errno(FV_EIO, "%s: cannot stat", f->part);
     if (st.st_size == 0)
         return fv_err(FV_ENOTFOUND, "%s: is empty: there is nothing to go on with", f->part);
-    FV_TRY(fv__pages_check_file(f->part, f->fd, (size_t)st.st_size));
+    FV_TRY(fv__pages_check_file(f->part, f->fd, (size_t)st.st_size, fv__pages_check_writable));
     FV_TRY(begin(f, 0));
     if ((uint64_t)st.st_size > f->file_bytes && ftruncate(f->fd, (off_t)f->file_bytes) != 0)
         return fv_err_errno(FV_EIO, "%s: cannot shorten", f->part);

@@ -69,7 +69,7 @@ int fv__open_file_check(struct fv_open_file *f, const char *path, uint64_t *byte
     if (rc == FV_OK)
         rc = list(f, path, &st);
     if (rc == FV_OK)
-        rc = fv__pages_check_file(path, fd, (size_t)st.st_size);
+        rc = fv__pages_check_file(path, fd, (size_t)st.st_size, fv__pages_check);
     if (rc == FV_OK)
         *bytes = (uint64_t)st.st_size;
     close(fd);

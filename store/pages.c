@@ -6,6 +6,7 @@
  *             16 u16 node offset [(lower - 16) / 2], nodes between upper and the end of the page
  *   meta      16 u32 magic   20 u32 version   40 table of free pages   88 main table   136 u64 last page
  *             144 u64 transaction
+ *   free      key: u64 transaction   value: u64 pages, u64 page [pages]
  *   table     0 u32 page size (of the first table)   4 u16 flags   6 u16 depth   40 u64 root
  *   node      0 u32 bytes of the value   4 u16 flags   6 u16 bytes of the key   8 key, value;
  *             of a branch: 0 u48 page number instead of bytes and flags; of a large value: u64 page number
@@ -14,6 +15,7 @@
 #include "common/err.h"
 #include "store/record.h"
 
+#include <stdlib.h>
 #include <sys/mman.h>
 
 #define MAGIC 0xBEEFC0DEu
@@ -26,6 +28,8 @@ enum {
     P_META = 8,
     F_BIGDATA = 1,
     META_BYTES = 152,
+    FREE_TABLE = 40,
+    MAIN_TABLE = 88,
     DEPTH_MAX = 31, /* LMDB's cursors have room for 32 pages */
 };
 
@@ -34,6 +38,10 @@ struct pages {
     uint64_t size; /* of a page */
     uint64_t n;    /* pages in use */
     uint64_t left; /* a tree has no more pages than the file: ends a walk that goes in circles */
+    /* What a writer needs to know. */
+    uint8_t *used; /* a bit for each page; NULL when nobody asks */
+    int free_list; /* the tree at hand is that of free pages */
+    int listed;    /* of which those are marked that it lists, no longer its own */
 };
 
 static int damaged(uint64_t page)
@@ -51,20 +59,59 @@ static const uint8_t *page_at(const struct pages *f, uint64_t number, unsigned w
     return fv__get64(p) == number && fv__get16(p + 10) == wanted ? p : NULL;
 }
 
+/* 0 when one of them is used already. */
+static int use_pages(struct pages *f, uint64_t first, uint64_t n)
+{
+    for (uint64_t i = first; i < first + n; i++) {
+        if (f->used[i / 8] & 1u << i % 8)
+            return 0;
+        f->used[i / 8] |= (uint8_t)(1u << i % 8);
+    }
+    return 1;
+}
+
+/* The same of pages of the tree at hand. */
+static int use_tree_pages(struct pages *f, uint64_t first, uint64_t n)
+{
+    return !f->used || f->listed || use_pages(f, first, n);
+}
+
+/* What LMDB takes pages from. */
+static int free_value_is_sound(struct pages *f, const uint8_t *value, uint64_t bytes)
+{
+    const uint64_t n = bytes < 8 ? 0 : fv__get64(value);
+
+    if (bytes < 8 || n > bytes / 8 - 1)
+        return 0;
+    for (uint64_t i = 1; i <= n; i++) {
+        const uint64_t page = fv__get64(value + 8 * i);
+        /* From the last to the first: LMDB merges lists by that. */
+        if (page < 2 || page >= f->n || (i > 1 && page >= fv__get64(value + 8 * (i - 1))) ||
+            (f->listed && !use_pages(f, page, 1)))
+            return 0;
+    }
+    return 1;
+}
+
 /* Where a large value lies is enough: LMDB does not look at the header of its first page either, and to read one
  * page a block would make opening slow. */
-static int leaf_value_is_sound(const struct pages *f, const uint8_t *node, uint64_t room)
+static int leaf_value_is_sound(struct pages *f, const uint8_t *node, uint64_t room)
 {
     const uint64_t bytes = fv__get32(node), key = fv__get16(node + 6);
     const unsigned flags = fv__get16(node + 4);
 
+    if (f->free_list && key != 8)
+        return 0;
     if (flags == 0)
-        return bytes <= room - key;
+        return bytes <= room - key &&
+               (!f->free_list || free_value_is_sound(f, node + NODE_HEADER + key, bytes));
     if (flags != F_BIGDATA || room - key < 8)
         return 0;
     const uint64_t number = fv__get64(node + NODE_HEADER + key);
     const uint64_t pages = (PAGE_HEADER - 1 + bytes) / f->size + 1;
-    return number >= 2 && number < f->n && pages <= f->n - number;
+    if (number < 2 || number >= f->n || pages > f->n - number || !use_tree_pages(f, number, pages))
+        return 0;
+    return !f->free_list || free_value_is_sound(f, f->p + number * f->size + PAGE_HEADER, bytes);
 }
 
 /* depth: levels from this page to the leaves, both counted. */
@@ -72,7 +119,7 @@ static int walk(struct pages *f, uint64_t number, unsigned depth)
 {
     const uint8_t *p = page_at(f, number, depth > 1 ? P_BRANCH : P_LEAF);
 
-    if (!p || f->left-- == 0)
+    if (!p || f->left-- == 0 || !use_tree_pages(f, number, 1))
         return damaged(number);
     const uint64_t lower = fv__get16(p + 12), upper = fv__get16(p + 14);
     if (lower < PAGE_HEADER + (depth > 1 ? 4 : 2) || lower % 2 || lower > upper || upper > f->size)
@@ -115,27 +162,65 @@ static int choose_meta(const uint8_t *file, size_t n, const uint8_t **out)
     return FV_OK;
 }
 
-int fv__pages_check(const uint8_t *file, size_t n)
+static int walk_table(struct pages *f, const uint8_t *meta, unsigned table)
 {
-    const uint8_t *meta = NULL;
+    const uint64_t root = fv__get64(meta + table + 40);
+    const unsigned depth = fv__get16(meta + table + 6);
+    const int empty = root == UINT64_MAX;
 
-    FV_TRY(choose_meta(file, n, &meta));
-    const uint64_t size = fv__get32(meta + 40), last = fv__get64(meta + 136);
-    const uint64_t root = fv__get64(meta + 88 + 40);
-    const unsigned depth = fv__get16(meta + 88 + 6);
+    f->free_list = table == FREE_TABLE;
+    f->left = f->n;
+    if (depth > DEPTH_MAX || empty != (depth == 0) ||
+        (!f->free_list && fv__get16(meta + table + 4) != 0))
+        return damaged((uint64_t)(meta - f->p) / f->size);
+    return empty ? FV_OK : walk(f, root, depth);
+}
+
+static int open_pages(struct pages *f, const uint8_t *file, size_t n, const uint8_t **meta)
+{
+    FV_TRY(choose_meta(file, n, meta));
+    const uint64_t size = fv__get32(*meta + 40), last = fv__get64(*meta + 136);
     if (last >= n / size)
         return fv_err(FV_ECORRUPT, "is cut short: %zu bytes of %llu: copy it or pack it again", n,
                       ((unsigned long long)last + 1) * (unsigned long long)size);
-    const int empty = root == UINT64_MAX;
-    if (fv__get16(meta + 88 + 4) != 0 || depth > DEPTH_MAX || empty != (depth == 0))
-        return damaged((uint64_t)(meta - file) / size);
-    if (empty)
-        return FV_OK;
-    struct pages f = {file, size, last + 1, last + 1};
-    return walk(&f, root, depth);
+    *f = (struct pages){.p = file, .size = size, .n = last + 1};
+    return FV_OK;
 }
 
-int fv__pages_check_file(const char *path, int fd, size_t n)
+int fv__pages_check(const uint8_t *file, size_t n)
+{
+    const uint8_t *meta = NULL;
+    struct pages f;
+
+    FV_TRY(open_pages(&f, file, n, &meta));
+    return walk_table(&f, meta, MAIN_TABLE);
+}
+
+/* A page that is listed as free is used by nothing, the list itself included, and listed once. */
+static int check_free_pages(struct pages *f, const uint8_t *meta)
+{
+    FV_TRY(walk_table(f, meta, MAIN_TABLE));
+    FV_TRY(walk_table(f, meta, FREE_TABLE));
+    f->listed = 1;
+    return walk_table(f, meta, FREE_TABLE);
+}
+
+int fv__pages_check_writable(const uint8_t *file, size_t n)
+{
+    const uint8_t *meta = NULL;
+    struct pages f;
+
+    FV_TRY(open_pages(&f, file, n, &meta));
+    f.used = calloc(1, (size_t)f.n / 8 + 1);
+    if (!f.used)
+        return fv_err(FV_ENOMEM, "cannot be checked: out of memory");
+    const int rc = check_free_pages(&f, meta);
+    free(f.used);
+    return rc;
+}
+
+int fv__pages_check_file(const char *path, int fd, size_t n,
+                         int (*check)(const uint8_t *file, size_t n))
 {
     const uint8_t *file = n ? mmap(NULL, n, PROT_READ, MAP_SHARED, fd, 0) : NULL;
 
@@ -143,7 +228,7 @@ int fv__pages_check_file(const char *path, int fd, size_t n)
         return fv_err_errno(FV_EIO, "%s: cannot map", path);
     if (n) /* the pages of the tree lie far apart: what is read around them is not needed */
         madvise((void *)file, n, MADV_RANDOM);
-    const int rc = fv__pages_check(file, n);
+    const int rc = check(file, n);
     if (n)
         munmap((void *)file, n);
     return rc < 0 ? fv_err(rc, "%s: %s", path, fv_err_text()) : FV_OK;

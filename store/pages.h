@@ -12,7 +12,11 @@
  * and there is nothing in it that fv does not write (nested tables, duplicates). Reads the pages of the tree,
  * not those of large values. FV_ECORRUPT or FV_EVERSION; the sentence does not name the file. */
 int fv__pages_check(const uint8_t *file, size_t n);
-/* The same of n bytes of an open file, which the sentence names. */
-int fv__pages_check_file(const char *path, int fd, size_t n);
+/* The same, and of the list of free pages, which LMDB takes pages from when it writes: that it is sound, and that
+ * nothing uses a page that it lists. */
+int fv__pages_check_writable(const uint8_t *file, size_t n);
+/* check: one of the two above, of n bytes of an open file, which the sentence names. */
+int fv__pages_check_file(const char *path, int fd, size_t n,
+                         int (*check)(const uint8_t *file, size_t n));
 
 #endif

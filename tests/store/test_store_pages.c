@@ -232,12 +232,80 @@ static void damaged_pages_of_the_tree_are_refused(void **state)
     assert_int_equal(fv__pages_check(file, bytes), FV_OK);
 }
 
+/* A file of many transactions has free pages: the bytes of one that is made of small values. */
+static uint8_t *file_with_free_pages(size_t *n)
+{
+    struct fv_append_file *f;
+    uint8_t value[1000] = {0};
+    char *data;
+
+    unlink(path);
+    assert_int_equal(fv__append_file_create(&f, path, 0), FV_OK);
+    fv__append_file_set_grain(f, 20000);
+    for (uint32_t i = 0; i < 200; i++) {
+        const uint8_t key[5] = {'B', 0, 0, 0, (uint8_t)i};
+        const struct fv_span v = {value, sizeof value};
+        assert_int_equal(fv__append_file_put(f, (struct fv_span){key, 5}, v), FV_OK);
+        assert_int_equal(fv__append_file_cut(f), FV_OK);
+    }
+    assert_int_equal(fv__append_file_finish(f), FV_OK);
+    fv__append_file_close(&f);
+    assert_int_equal(fv_file_read(path, 1 << 30, &data, n), FV_OK);
+    return (uint8_t *)data;
+}
+
+static void free_pages_are_proved_for_a_writer(void **state)
+{
+    size_t n;
+    uint8_t *p = file_with_free_pages(&n);
+    const uint8_t *meta = fv__get64(p + 144) < fv__get64(p + page + 144) ? p + page : p;
+    const uint64_t root = fv__get64(meta + 128), list = fv__get64(meta + 80);
+    uint8_t *leaf = p + list * page, *node = NULL, *ids = NULL;
+
+    (void)state;
+    assert_int_equal(fv__get16(leaf + 10), LEAF);
+    for (size_t at = 16; at < fv__get16(leaf + 12); at += 2) {
+        node = leaf + fv__get16(leaf + at);
+        ids = node + 16;
+        if (fv__get64(ids) >= 2)
+            break;
+    }
+    assert_true(fv__get64(ids) >= 2);
+    assert_int_equal(fv__pages_check_writable(p, n), FV_OK);
+    const struct {
+        uint8_t *at;
+        uint64_t value;
+    } wrong[] = {
+        {ids, fv__get32(node) / 8}, /* more than there are */
+        {ids, UINT64_MAX},
+        {ids + 8, root},
+        {ids + 8, list},
+        {ids + 8, 1},
+        {ids + 8, n / page},
+        {ids + 8, UINT64_MAX},
+        {ids + 16, fv__get64(ids + 8)}, /* twice */
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        const uint64_t saved = fv__get64(wrong[i].at);
+        fv__put64(wrong[i].at, wrong[i].value);
+        if (fv__pages_check_writable(p, n) != FV_ECORRUPT)
+            print_error("case %zu\n", i);
+        assert_int_equal(fv__pages_check_writable(p, n), FV_ECORRUPT);
+        assert_int_equal(fv__pages_check(p, n), FV_OK); /* nothing to a reader */
+        fv__put64(wrong[i].at, saved);
+    }
+    node[6] = 4; /* bytes of the key */
+    assert_int_equal(fv__pages_check_writable(p, n), FV_ECORRUPT);
+    free(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_lmdb_writes_passes),
         cmocka_unit_test(the_pages_of_large_values_are_not_read),
         cmocka_unit_test(a_file_cut_anywhere_is_refused),
+        cmocka_unit_test(free_pages_are_proved_for_a_writer),
         cmocka_unit_test(damaged_metas_are_refused),
         cmocka_unit_test(damaged_pages_of_the_tree_are_refused),
     };
