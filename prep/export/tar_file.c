@@ -70,7 +70,7 @@ static int put(struct fv_tar *t, const void *p, size_t n)
     static const char zero[FV_TAR_BLOCK];
     const size_t pad = -n % FV_TAR_BLOCK;
     t->bytes += n + pad;
-    return fwrite(p, 1, n, t->f) == n && fwrite(zero, 1, pad, t->f) == pad
+    return (n == 0 || fwrite(p, 1, n, t->f) == n) && fwrite(zero, 1, pad, t->f) == pad
                ? 0
                : fv_err_errno(FV_EIO, "%s: cannot write", t->path);
 }
