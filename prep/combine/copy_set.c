@@ -7,7 +7,7 @@
 
 #include "common/cpu.h"
 #include "common/err.h"
-#include "prep/export/ordered.h"
+#include "prep/pack/ordered.h"
 #include "prep/pack/packed_with.h"
 #include "store/buffer.h"
 #include "store/reader.h"

@@ -9,7 +9,7 @@
 #include "common/err.h"
 #include "common/rng.h"
 #include "prep/export/new_folder.h"
-#include "prep/export/ordered.h"
+#include "prep/pack/ordered.h"
 #include "store/coder.h"
 
 #include <stdlib.h>

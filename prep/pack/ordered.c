@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* A ring of slots: job t lives in slot t mod SLOTS, written <= next <= written + SLOTS. One lock guards the
- * cursors: it is taken twice a job, and a job is an image's decoding or encoding. Memory is bounded by the
- * slots, however slow one job is.
+/* A ring of slots. Job t lives in slot t mod SLOTS from the moment a thread takes it until its result is taken; the
+ * threads take jobs in order and finish them in any order, the caller waits for the next one. Two cursors say how
+ * far both are: written <= next <= written + SLOTS. One lock guards them: it is taken three times a job, and a job
+ * is an image's decoding or encoding, which takes a millisecond. Memory is bounded by the slots, however slow one
+ * job is.
  */
-#include "prep/export/ordered.h"
+#include "prep/pack/ordered.h"
 
 #include "common/err.h"
 #include "prep/prep.h"
