@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* A hash table of all contents: 24 bytes an image, at most half full. One person's photo twice is a waste and only
- * listed; one photo under two names is an error in the labels, and said aloud, until that would drown all else.
+/* Images in the order of their arrival, and a hash table of their numbers, at most half full. One person's photo twice
+ * is a waste and only listed; one photo under two names is an error in the labels, and said aloud, until that would
+ * drown all else.
  */
 #include "prep/pack/duplicates.h"
 
@@ -14,7 +15,7 @@ enum { NAMED_ON_CONSOLE = 20, SLOTS_MIN = 1024 };
 
 struct fv_seen {
     uint64_t content;
-    const char *name, *identity; /* NULL: free */
+    const char *name, *identity;
 };
 
 int fv__duplicates_open(struct fv_duplicates *d, const char *path, const struct fv_report *report)
@@ -25,27 +26,29 @@ int fv__duplicates_open(struct fv_duplicates *d, const char *path, const struct 
     return 0;
 }
 
-/* Where the content is, or the free slot where it belongs. Contents are hashes already. */
-static struct fv_seen *find(struct fv_seen *slot, size_t slots, uint64_t content)
+/* Where the content's number is, or the free slot where it belongs. Contents are hashes already. */
+static uint32_t *find(const struct fv_duplicates *d, uint64_t content)
 {
-    size_t i = content & (slots - 1);
-    while (slot[i].name && slot[i].content != content)
-        i = (i + 1) & (slots - 1);
-    return &slot[i];
+    size_t i = content & (d->slots - 1);
+    while (d->slot[i] && d->seen[d->slot[i] - 1].content != content)
+        i = (i + 1) & (d->slots - 1);
+    return &d->slot[i];
 }
 
 static int grow(struct fv_duplicates *d)
 {
-    size_t slots = d->slots ? 2 * d->slots : SLOTS_MIN;
-    struct fv_seen *slot = calloc(slots, sizeof *slot);
+    const size_t slots = d->slots ? 2 * d->slots : SLOTS_MIN;
+    struct fv_seen *seen = realloc(d->seen, slots / 2 * sizeof *seen);
+    uint32_t *slot = seen ? calloc(slots, sizeof *slot) : NULL;
+    if (seen)
+        d->seen = seen;
     if (!slot)
         return fv_err(FV_ENOMEM, "out of memory for the contents of %zu images", d->n);
-    for (size_t i = 0; i < d->slots; i++)
-        if (d->slot[i].name)
-            *find(slot, slots, d->slot[i].content) = d->slot[i];
     free(d->slot);
     d->slot = slot;
     d->slots = slots;
+    for (size_t i = 0; i < d->n; i++)
+        *find(d, d->seen[i].content) = (uint32_t)i + 1;
     return 0;
 }
 
@@ -81,41 +84,36 @@ static int list(struct fv_duplicates *d, const struct fv_listed_photo *photo,
     return 0;
 }
 
-/* Where the content is or belongs; NULL when out of memory. */
-static struct fv_seen *look_up(struct fv_duplicates *d, uint64_t content)
+/* The image of this content that was there before. Where there is none, NULL, and `image` is remembered. */
+static int look_up(struct fv_duplicates *d, const struct fv_seen *image,
+                   const struct fv_seen **earlier)
 {
-    if (2 * d->n >= d->slots && grow(d) < 0)
-        return NULL;
-    return find(d->slot, d->slots, content);
-}
-
-static void remember(struct fv_duplicates *d, struct fv_seen *free, struct fv_seen image)
-{
-    *free = image;
-    d->n++;
+    *earlier = NULL;
+    if (2 * d->n >= d->slots)
+        FV_TRY(grow(d));
+    uint32_t *slot = find(d, image->content);
+    if (*slot) {
+        *earlier = &d->seen[*slot - 1];
+        return 0;
+    }
+    d->seen[d->n++] = *image;
+    *slot = (uint32_t)d->n;
+    return 0;
 }
 
 int fv__duplicates_add(struct fv_duplicates *d, uint64_t content,
                        const struct fv_listed_photo *photo)
 {
-    struct fv_seen *seen = look_up(d, content);
-    if (!seen)
-        return FV_ENOMEM;
-    if (seen->name)
-        return list(d, photo, seen);
-    remember(d, seen, (struct fv_seen){content, photo->name, photo->identity});
-    return 0;
+    const struct fv_seen *earlier;
+    FV_TRY(look_up(d, &(struct fv_seen){content, photo->name, photo->identity}, &earlier));
+    return earlier ? list(d, photo, earlier) : 0;
 }
 
 int fv__duplicates_know(struct fv_duplicates *d, uint64_t content, const char *name,
                         const char *identity)
 {
-    struct fv_seen *seen = look_up(d, content);
-    if (!seen)
-        return FV_ENOMEM;
-    if (!seen->name)
-        remember(d, seen, (struct fv_seen){content, name, identity});
-    return 0;
+    const struct fv_seen *earlier;
+    return look_up(d, &(struct fv_seen){content, name, identity}, &earlier);
 }
 
 int fv__duplicates_commit(struct fv_duplicates *d)
@@ -127,5 +125,6 @@ void fv__duplicates_close(struct fv_duplicates *d)
 {
     fv_file_discard(&d->file);
     free(d->slot);
+    free(d->seen);
     *d = (struct fv_duplicates){0};
 }

@@ -17,7 +17,8 @@ struct fv_duplicates {
     struct fv_file file;
     const struct fv_report *report;
     uint64_t same, other; /* later copies, by identity */
-    struct fv_seen *slot;
+    struct fv_seen *seen; /* n of them, room for slots / 2 */
+    uint32_t *slot;       /* one more than the place in `seen`; 0: free */
     size_t slots, n;
 };
 

@@ -44,6 +44,8 @@ static int begin_anew(struct fv_packing *p)
 static int open_earlier(struct fv_packing *p)
 {
     int rc = fv__earlier_read(&p->earlier, p->journal_path);
+    if (rc == FV_ENOTFOUND && access(p->journal_path, F_OK) != 0)
+        fv_err(rc, "it has no journal, so it had kept nothing yet");
     if (rc < 0)
         return rc == FV_ENOMEM ? rc : 0;
     if (!fv__earlier_has_settings(&p->earlier, p->store.packed_with))

@@ -24,7 +24,7 @@
 #include <linux/capability.h>
 #include <vips/vips.h>
 
-enum { SIDE = 64, HANG_S = 120, RSS_MAX_KB = 300 * 1024 };
+enum { SIDE = 64, HANG_S = 240, RSS_MAX_KB = 300 * 1024 };
 
 static const char *fvprep;
 
@@ -49,7 +49,7 @@ static void put_file(const char *name, const char *fate, struct bytes *b, size_t
 {
     char path[512];
     snprintf(path, sizeof path, "in/%s", name);
-    scratch_write(path, b->p, n);
+    scratch_write(path, b->p ? (char *)b->p : "", n);
     free(b->p);
     *b = (struct bytes){0};
     expect(name, fate);
