@@ -127,7 +127,7 @@ int fv__ordered_run(const struct fv_ordered *o)
         pthread_cond_destroy(&r.room);
         pthread_mutex_destroy(&r.lock);
     }
-    for (uint64_t i = 0; r.slot && i < r.slots; i++)
+    for (uint64_t i = 0; o->close_slot && r.slot && i < r.slots; i++)
         o->close_slot(slot_of(&r, i));
     free(r.slot);
     free(r.done);

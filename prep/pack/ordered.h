@@ -17,7 +17,7 @@ struct fv_ordered {
     int (*work)(void *ctx, void *hand, uint64_t job, void *slot);
     /* Takes it, in order, on the calling thread. */
     int (*sink)(void *ctx, uint64_t job, void *slot);
-    void (*close_slot)(void *slot);
+    void (*close_slot)(void *slot); /* NULL: slots own nothing */
     size_t slot_bytes;
 };
 

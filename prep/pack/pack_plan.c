@@ -7,13 +7,12 @@
 #include "prep/pack/pack_plan.h"
 
 #include "common/err.h"
+#include "prep/pack/ordered.h"
 #include "prep/pack/split.h"
 #include "prep/photo/photo.h"
 #include "prep/photo/photo_bytes.h"
 
 #include <ctype.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 
 /* Whether the rule decides about an identity: not when any of its photos is given a split, or it has a place. */
@@ -40,9 +39,6 @@ struct probe {
     const struct fv_listing *listing;
     const struct fv_framing *framing;
     uint8_t *alive; /* an identity; 0 too for those that are not open */
-    atomic_size_t next;
-    atomic_int rc;
-    char text[FV_ERR_TEXT_MAX];
 };
 
 /* One thread's tools. */
@@ -51,6 +47,27 @@ struct probe_hand {
     uint8_t *rgb;
     struct fv_photo_bytes bytes;
 };
+
+static int open_hand(void *ctx, void **hand)
+{
+    const struct probe *p = ctx;
+    const size_t size = (size_t)p->framing->size;
+    struct probe_hand *h = calloc(1, sizeof *h);
+    if (!(*hand = h) || !(h->rgb = malloc(size * size * 3)))
+        return fv_err(FV_ENOMEM, "out of memory for a photo");
+    return fv__photo_open(&h->photo, p->framing);
+}
+
+static void close_hand(void *hand)
+{
+    struct probe_hand *h = hand;
+    if (!h)
+        return;
+    fv__photo_close(&h->photo);
+    fv__photo_bytes_free(&h->bytes);
+    free(h->rgb);
+    free(h);
+}
 
 static int has_good_photo(const struct probe *p, struct probe_hand *h,
                           const struct fv_listed_identity *id)
@@ -71,52 +88,33 @@ static int has_good_photo(const struct probe *p, struct probe_hand *h,
     return 0;
 }
 
-static int probe_identities(struct probe *p)
+static int probe_identity(void *ctx, void *hand, uint64_t identity, void *slot)
 {
-    size_t size = (size_t)p->framing->size;
-    struct probe_hand h = {.rgb = malloc(size * size * 3)};
-    int rc = h.rgb ? fv__photo_open(&h.photo, p->framing)
-                   : fv_err(FV_ENOMEM, "out of memory for a photo");
-    while (rc >= 0 && p->rc == 0) {
-        size_t i = atomic_fetch_add(&p->next, 1);
-        if (i >= p->listing->identities)
-            break;
-        if (!is_open(p->listing, &p->listing->identity[i]))
-            continue;
-        rc = has_good_photo(p, &h, &p->listing->identity[i]);
-        p->alive[i] = rc == 1;
-    }
-    fv__photo_close(&h.photo);
-    free(h.rgb);
-    fv__photo_bytes_free(&h.bytes);
-    return rc;
+    const struct probe *p = ctx;
+    const struct fv_listed_identity *id = &p->listing->identity[identity];
+    int rc = is_open(p->listing, id) ? has_good_photo(p, hand, id) : 0;
+    *(uint8_t *)slot = rc == 1;
+    return rc < 0 ? rc : 0;
 }
 
-static void *probe_thread(void *arg)
+static int note_alive(void *ctx, uint64_t identity, void *slot)
 {
-    struct probe *p = arg;
-    int none = 0, rc = probe_identities(p);
-    if (rc < 0 && atomic_compare_exchange_strong(&p->rc, &none, rc))
-        fv_err_save(p->text); /* read after the join */
-    return NULL;
+    ((const struct probe *)ctx)->alive[identity] = *(uint8_t *)slot;
+    return 0;
 }
 
 static int find_alive(const struct fv_listing *listing, const struct fv_framing *framing,
                       int threads, uint8_t *alive)
 {
-    struct probe p = {.listing = listing, .framing = framing, .alive = alive};
-    pthread_t *thread = calloc((size_t)threads, sizeof *thread);
-    int started = 0;
-    if (!thread)
-        return fv_err(FV_ENOMEM, "out of memory for %d threads", threads);
-    while (started < threads && pthread_create(&thread[started], NULL, probe_thread, &p) == 0)
-        started++;
-    for (int i = 0; i < started; i++)
-        pthread_join(thread[i], NULL);
-    free(thread);
-    if (!started)
-        return fv_err(FV_EIO, "the system starts no thread for packing");
-    return p.rc < 0 ? fv_err_restore(p.rc, p.text) : 0;
+    struct probe p = {listing, framing, alive};
+    return fv__ordered_run(&(struct fv_ordered){.jobs = listing->identities,
+                                                .threads = threads,
+                                                .ctx = &p,
+                                                .open_hand = open_hand,
+                                                .close_hand = close_hand,
+                                                .work = probe_identity,
+                                                .sink = note_alive,
+                                                .slot_bytes = sizeof *alive});
 }
 
 /* So many of n new identities that all together have the share, or as near to it as that gets. */
