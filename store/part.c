@@ -163,21 +163,27 @@ static int read_labels(struct fv_part *p)
     return first == p->info.images && at == t.n ? FV_OK : corrupt(p, "its table of identities");
 }
 
-/* No name is both a training identity's and a held-out one's. */
+int fv__labels_in_both(const struct fv_part_label *label, uint64_t train_labels, uint64_t labels,
+                       uint64_t *trained, uint64_t *held)
+{
+    *trained = 0;
+    *held = train_labels;
+    while (*trained < train_labels && *held < labels) {
+        const int order = strcmp(label[*trained].name, label[*held].name);
+        if (order == 0)
+            return 1;
+        ++*(order < 0 ? trained : held);
+    }
+    return 0;
+}
+
 static int check_apart(struct fv_part *p)
 {
-    uint64_t held = p->info.train_labels;
+    uint64_t trained, held;
 
-    for (uint64_t i = 0; i < p->info.train_labels && held < p->info.labels;) {
-        const int order = strcmp(p->label[i].name, p->label[held].name);
-        if (order == 0)
-            return corrupt(p, "its table of identities");
-        if (order < 0)
-            i++;
-        else
-            held++;
-    }
-    return FV_OK;
+    return fv__labels_in_both(p->label, p->info.train_labels, p->info.labels, &trained, &held)
+               ? corrupt(p, "its table of identities")
+               : FV_OK;
 }
 
 static int read_names(struct fv_part *p)

@@ -32,6 +32,10 @@ struct fv_part {
     struct fv_open_file file;
 };
 
+/* A name among both groups of labels, each of them in order: its places in *trained and *held. 0 when there is none. */
+int fv__labels_in_both(const struct fv_part_label *label, uint64_t train_labels, uint64_t labels,
+                       uint64_t *trained, uint64_t *held);
+
 int fv__part_open(struct fv_part **out, const char *path); /* as fv_store_open, of one file */
 void fv__part_close(struct fv_part **p);                   /* accepts NULL */
 /* Of an image below info.images. */

@@ -124,25 +124,16 @@ static const char *owner(const struct merge *m, const struct fv_part_label *l)
     return "";
 }
 
-/* Both groups are in order: their common names are found in one pass. */
 static int check_apart(const struct merge *m)
 {
     const struct fv_union *u = m->u;
-    uint64_t held = u->train_labels;
+    uint64_t trained, held;
 
-    for (uint64_t i = 0; i < u->train_labels && held < u->labels;) {
-        const int order = strcmp(u->label[i].name, u->label[held].name);
-        if (order == 0)
-            return fv_err(
-                FV_EINVAL,
-                "identity %s is trained on in %s and held out in %s: pack both by one rule",
-                u->label[i].name, owner(m, &u->label[i]), owner(m, &u->label[held]));
-        if (order < 0)
-            i++;
-        else
-            held++;
-    }
-    return FV_OK;
+    if (!fv__labels_in_both(u->label, u->train_labels, u->labels, &trained, &held))
+        return FV_OK;
+    return fv_err(FV_EINVAL,
+                  "identity %s is trained on in %s and held out in %s: pack both by one rule",
+                  u->label[held].name, owner(m, &u->label[trained]), owner(m, &u->label[held]));
 }
 
 static int merge(struct merge *m, uint64_t *end)
