@@ -8,6 +8,7 @@
 #include "common/rng.h"
 #include "prep/pack/libraries.h"
 #include "prep/prep.h"
+#include "tests/fuzz/mutate.h"
 #include "tests/fuzz/seeds.h"
 
 #include <stdio.h>
@@ -86,30 +87,6 @@ static const char *const tokens[] = {
     "size",    "digest", "0",         "-1",    "18446744073709551616",
     "\n[c]\n", "\r\n",   "%",         "#"};
 
-static size_t mutate(struct fv_rng *r, uint8_t *text, size_t n, size_t room)
-{
-    const char *token = tokens[fv_rng_below(r, sizeof tokens / sizeof *tokens)];
-    const size_t length = strlen(token), at = fv_rng_below(r, (uint32_t)n + 1);
-
-    switch (fv_rng_below(r, 4)) {
-    case 0: /* one bit */
-        text[at ? at - 1 : 0] ^= (uint8_t)(1u << fv_rng_below(r, 8));
-        return n;
-    case 1: /* cut short, now and then: what is cut is lost to the other mutations */
-        return fv_rng_below(r, 4) ? n : at;
-    case 2: /* a token put in */
-        if (n + length > room)
-            return n;
-        memmove(text + at + length, text + at, n - at);
-        memcpy(text + at, token, length);
-        return n + length;
-    default: /* a byte taken out */
-        if (at < n)
-            memmove(text + at, text + at + 1, n - at - 1);
-        return at < n ? n - 1 : n;
-    }
-}
-
 int main(int argc, char **argv)
 {
     enum { ROUNDS = 20000 };
@@ -121,7 +98,7 @@ int main(int argc, char **argv)
         size_t n = sizeof manifest - 1;
         memcpy(text, manifest, n);
         for (uint32_t k = fv_rng_below(&r, 4); k > 0; k--)
-            n = mutate(&r, text, n, sizeof text);
+            n = mutate_text(&r, text, n, sizeof text, tokens, sizeof tokens / sizeof *tokens);
         LLVMFuzzerTestOneInput(text, n);
     }
     printf("fuzz_manifest: seed %llu, %d manifests, %lu times accepted, %lu refused\n",

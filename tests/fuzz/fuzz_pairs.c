@@ -7,6 +7,7 @@
  */
 #include "common/rng.h"
 #include "store/pair_format.h"
+#include "tests/fuzz/mutate.h"
 #include "tests/fuzz/seeds.h"
 #include "tests/store/demo_store.h"
 
@@ -131,30 +132,6 @@ static const char *const tokens[] = {"\n",
                                      "img1,img2,match\n",
                                      "10\t300\n"};
 
-static size_t mutate(struct fv_rng *r, uint8_t *text, size_t n, size_t room)
-{
-    const char *token = tokens[fv_rng_below(r, sizeof tokens / sizeof *tokens)];
-    const size_t length = strlen(token), at = fv_rng_below(r, (uint32_t)n + 1);
-
-    switch (fv_rng_below(r, 4)) {
-    case 0: /* one bit */
-        text[at ? at - 1 : 0] ^= (uint8_t)(1u << fv_rng_below(r, 8));
-        return n;
-    case 1: /* cut short */
-        return at;
-    case 2: /* a token put in */
-        if (n + length > room)
-            return n;
-        memmove(text + at + length, text + at, n - at);
-        memcpy(text + at, token, length);
-        return n + length;
-    default: /* a byte taken out */
-        if (at < n)
-            memmove(text + at, text + at + 1, n - at - 1);
-        return at < n ? n - 1 : n;
-    }
-}
-
 int main(int argc, char **argv)
 {
     enum { ROUNDS = 20000 };
@@ -167,7 +144,7 @@ int main(int argc, char **argv)
         size_t n = strlen(list);
         memcpy(text, list, n);
         for (uint32_t k = fv_rng_below(&r, 4); k > 0; k--)
-            n = mutate(&r, text, n, sizeof text);
+            n = mutate_text(&r, text, n, sizeof text, tokens, sizeof tokens / sizeof *tokens);
         LLVMFuzzerTestOneInput(text, n);
     }
     printf("fuzz_pairs: seed %llu, %d lists, %lu times accepted, %lu refused\n",

@@ -51,4 +51,31 @@ static inline size_t mutate_bytes(struct fv_rng *r, uint8_t *p, size_t n, size_t
     return n;
 }
 
+/* One change to n bytes of text with room for `room`: a bit, a cut, a token put in, a byte taken out. Gentler than
+ * mutate_bytes, for parsers that refuse at the first fault. Returns the new length. */
+static inline size_t mutate_text(struct fv_rng *r, uint8_t *text, size_t n, size_t room,
+                                 const char *const *tokens, uint32_t count)
+{
+    const char *token = tokens[fv_rng_below(r, count)];
+    const size_t length = strlen(token), at = fv_rng_below(r, (uint32_t)n + 1);
+
+    switch (fv_rng_below(r, 4)) {
+    case 0: /* one bit */
+        text[at ? at - 1 : 0] ^= (uint8_t)(1u << fv_rng_below(r, 8));
+        return n;
+    case 1: /* cut short, now and then: what is cut is lost to the other mutations */
+        return fv_rng_below(r, 4) ? n : at;
+    case 2: /* a token put in */
+        if (n + length > room)
+            return n;
+        memmove(text + at + length, text + at, n - at);
+        memcpy(text + at, token, length);
+        return n + length;
+    default: /* a byte taken out */
+        if (at < n)
+            memmove(text + at, text + at + 1, n - at - 1);
+        return at < n ? n - 1 : n;
+    }
+}
+
 #endif

@@ -8,6 +8,7 @@
 #include "prep/prep.h"
 #include "store/store.h"
 #include "tests/cmocka_all.h"
+#include "tests/prep/crc32.h"
 #include "tests/prep/scratch.h"
 
 #include <stdio.h>
@@ -68,17 +69,6 @@ static struct file *file_of(const char *name)
             return &files[i];
     fail_msg("no case %s", name);
     return NULL;
-}
-
-static unsigned crc32_of(const uint8_t *p, size_t n)
-{
-    unsigned crc = ~0u;
-    for (size_t i = 0; i < n; i++) {
-        crc ^= p[i];
-        for (int bit = 0; bit < 8; bit++)
-            crc = crc >> 1 ^ (crc & 1 ? 0xedb88320u : 0);
-    }
-    return ~crc;
 }
 
 static int decode(struct fv_photo *p, const uint8_t *bytes, size_t n)

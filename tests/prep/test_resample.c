@@ -4,6 +4,7 @@
 
 #include "common/cpu.h"
 #include "tests/cmocka_all.h"
+#include "tests/prep/crc32.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,17 +34,6 @@ static uint8_t *draw(const struct golden *g, size_t *stride)
                 p[3 * x + c] = (uint8_t)((x / 7 + y / 5) % 3 == 0 ? (x / 7) % 2 * 255 : v >> 24);
             }
     return pixels;
-}
-
-static unsigned crc32_of(const uint8_t *p, size_t n)
-{
-    unsigned crc = ~0u;
-    for (size_t i = 0; i < n; i++) {
-        crc ^= p[i];
-        for (int bit = 0; bit < 8; bit++)
-            crc = crc >> 1 ^ (crc & 1 ? 0xedb88320u : 0);
-    }
-    return ~crc;
 }
 
 /* Resizes, `batch` rows at a time, and checks that nothing is written around the output. */

@@ -2,6 +2,7 @@
 #include "tests/prep/torture_files.h"
 
 #include "tests/cmocka_all.h"
+#include "tests/prep/crc32.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,20 +45,6 @@ static int gradient(uint32_t x, uint32_t y)
 }
 
 /* --- PNG ------------------------------------------------------------------------------------------ */
-
-static uint32_t crc32_of(const uint8_t *p, size_t n)
-{
-    static uint32_t table[256];
-    uint32_t crc = 0xffffffffu;
-    for (uint32_t i = 0; table[255] == 0 && i < 256; i++) {
-        table[i] = i;
-        for (int k = 0; k < 8; k++)
-            table[i] = table[i] & 1 ? 0xedb88320u ^ table[i] >> 1 : table[i] >> 1;
-    }
-    for (size_t i = 0; i < n; i++)
-        crc = table[(crc ^ p[i]) & 255] ^ crc >> 8;
-    return ~crc;
-}
 
 static void put_chunk(struct bytes *b, const char *type, const struct bytes *data)
 {
