@@ -46,14 +46,33 @@ extern const struct fv_aug_op *const fv_aug_ops[];
 /* FV_EUSAGE unless lo <= hi. */
 int fv__aug_check_range(const char *op, const char *what, double lo, double hi);
 
-/* Geometry: each makes the frame one step longer. Coordinates are those of the frame. */
-/* step: new point -> old point. */
-void fv__aug_compose(struct fv_aug_frame *f, const double step[9]);
+/* Adds a step to the plan: behind those of its own sort (geometry, colour, erase), before those of a later one.
+ * The step is zero but for its kind. */
+struct fv_step *fv__aug_step(struct fv_plan *plan, enum fv_step_kind kind);
+
+/* Geometry: each adds its step and composes it into the frame's matrix. Coordinates are those of the frame. */
 void fv__aug_mirror(struct fv_aug_frame *f);
-/* Counter-clockwise, about the centre. */
+/* Clockwise about the centre, then shifted, as torchvision's affine. */
+struct fv_aug_affine {
+    double degrees;
+    double shift_x, shift_y; /* pixels */
+    double scale;
+    double shear_x, shear_y; /* degrees */
+};
+void fv__aug_affine(struct fv_aug_frame *f, const struct fv_aug_affine *a);
+/* Counter-clockwise, about the centre, as torchvision's rotate. */
 void fv__aug_rotate(struct fv_aug_frame *f, double degrees);
+/* What was at the corners (0, 0), (w - 1, 0), (w - 1, h - 1), (0, h - 1) comes to the four given points (x, y).
+ * Three points on a line, a horizon through (0, 0) or a picture one pixel wide or high leave all as it is. */
+void fv__aug_perspective(struct fv_aug_frame *f, const double corner[4][2]);
 /* The box becomes the whole picture, resized to the result. */
 void fv__aug_crop(struct fv_aug_frame *f, int y, int x, int h, int w);
+
+/* Colour: brightness, contrast, saturation, hue, gray (amount is not used). */
+void fv__aug_colour(struct fv_plan *plan, enum fv_step_kind kind, double amount);
+void fv__aug_blur(struct fv_plan *plan, double sigma, int kernel);
+/* e->box lies in the result. At most FV_PLAN_ERASES. */
+void fv__aug_erase(struct fv_plan *plan, const struct fv_erase *e);
 
 /* torchvision's search for a box of random area and shape. scale: share of the picture's area; ratio:
  * bounds of the side ratio, drawn uniformly in its logarithm. Ten tries; 0 when none fits. `tall` makes the

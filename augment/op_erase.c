@@ -20,13 +20,13 @@ static void decide(const double *value, struct fv_rng *r, struct fv_aug_frame *f
                                     .ratio = {value[RATIO_MIN], value[RATIO_MAX]},
                                     .tall = 1,
                                     .strict = 1};
-    struct fv_plan *plan = f->plan;
+    struct fv_erase e;
 
     if (fv_rng_unit(r) >= value[P])
         return;
-    if (fv__aug_draw_box(&rule, r, f->out_h, f->out_w, &plan->erase[plan->erases])) {
-        memset(plan->erase_rgb[plan->erases], (int)value[LEVEL], 3);
-        plan->erases++;
+    if (fv__aug_draw_box(&rule, r, f->out_h, f->out_w, &e.box)) {
+        memset(e.rgb, (int)value[LEVEL], 3);
+        fv__aug_erase(f->plan, &e);
     }
 }
 

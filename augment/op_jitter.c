@@ -14,26 +14,24 @@ static int check(const double *value)
                              "saturation, for example jitter(.2,.2,.2)");
 }
 
-static float factor(double value, struct fv_rng *r)
-{
-    if (value <= 0)
-        return 1.0f;
-    return (float)fv_rng_uniform(r, value < 1 ? 1 - value : 0, 1 + value);
-}
-
 static void decide(const double *value, struct fv_rng *r, struct fv_aug_frame *f)
 {
-    struct fv_plan *plan = f->plan;
+    static const enum fv_step_kind kind[] = {FV_STEP_BRIGHTNESS, FV_STEP_CONTRAST,
+                                             FV_STEP_SATURATION};
+    int order[] = {BRIGHTNESS, CONTRAST, SATURATION};
+    double factor[3] = {1, 1, 1};
 
     for (int i = 2; i > 0; i--) {
-        const int j = (int)fv_rng_below(r, (uint32_t)i + 1);
-        const uint8_t swap = plan->colour_order[i];
-        plan->colour_order[i] = plan->colour_order[j];
-        plan->colour_order[j] = swap;
+        const int j = (int)fv_rng_below(r, (uint32_t)i + 1), swap = order[i];
+        order[i] = order[j];
+        order[j] = swap;
     }
-    plan->brightness = factor(value[BRIGHTNESS], r);
-    plan->contrast = factor(value[CONTRAST], r);
-    plan->saturation = factor(value[SATURATION], r);
+    for (int i = 0; i < 3; i++)
+        if (value[i] > 0)
+            factor[i] = fv_rng_uniform(r, value[i] < 1 ? 1 - value[i] : 0, 1 + value[i]);
+    for (int i = 0; i < 3; i++)
+        if (value[order[i]] > 0)
+            fv__aug_colour(f->plan, kind[order[i]], factor[order[i]]);
 }
 
 const struct fv_aug_op fv_aug_op_jitter = {

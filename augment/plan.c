@@ -9,6 +9,9 @@
 /* Composed in double precision; nearer than this to a copy is a copy. */
 #define COPY_TOLERANCE 1e-9
 
+/* An op adds one step, jitter (once in a policy) four, the last resize one. */
+_Static_assert(FV_POLICY_STEPS + 4 <= FV_PLAN_STEPS, "a plan holds the steps of every policy");
+
 static int is_near(const double m[9], const double copy[9])
 {
     for (int i = 0; i < 9; i++)
@@ -38,8 +41,7 @@ void fv_policy_plan(const struct fv_policy *p, uint64_t seed, uint32_t epoch, ui
                              .inverse = {1, 0, 0, 0, 1, 0, 0, 0, 1},
                              .plan = plan};
 
-    *plan = (struct fv_plan){
-        .brightness = 1, .contrast = 1, .saturation = 1, .colour_order = {0, 1, 2}};
+    plan->steps = plan->erases = plan->identity = plan->mirror = 0;
     for (int i = 0; i < p->steps; i++) {
         const struct fv_policy_step *step = &p->step[i];
         if (!step->op->decide)

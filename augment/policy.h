@@ -21,21 +21,52 @@
 struct fv_dsp;    /* kernels: augment/dsp.h */
 struct fv_policy; /* immutable after parsing: shared by all threads */
 
-enum { FV_PLAN_ERASES = 4 };
+enum { FV_PLAN_ERASES = 4, FV_PLAN_STEPS = 24 };
 
-/* What is to be done to one sample. Sources and results are (h, w, 3) u8 RGB, sides up to 16384. */
+struct fv_rect {
+    int x, y, w, h;
+};
+
+enum fv_step_kind {
+    /* geometry; points are (x + 0.5, y + 0.5) for the pixel in column x and row y */
+    FV_STEP_FLIP,        /* left to right */
+    FV_STEP_CROP,        /* box is cut out and resized to the result's size */
+    FV_STEP_AFFINE,      /* v[0..5]: new -> old point, both relative to the picture's centre */
+    FV_STEP_PERSPECTIVE, /* v[0..7] and a 1: the homogeneous 3x3, new -> old point */
+    /* colour */
+    FV_STEP_BRIGHTNESS, /* v[0]: factor; so for the next two */
+    FV_STEP_CONTRAST,
+    FV_STEP_SATURATION,
+    FV_STEP_HUE, /* v[0]: part of a turn, -0.5 to 0.5 */
+    FV_STEP_GRAY,
+    FV_STEP_BLUR,  /* v[0]: sigma in pixels, v[1]: side of the kernel, odd */
+    FV_STEP_ERASE, /* v[0]: which of the plan's erases */
+};
+
+/* One thing that an op decided, in torchvision's terms. */
+struct fv_step {
+    enum fv_step_kind kind;
+    struct fv_rect box;
+    double v[8];
+};
+
+struct fv_erase {
+    struct fv_rect box; /* in the result */
+    uint8_t rgb[3];
+};
+
+/* What is to be done to one sample. Sources and results are (h, w, 3) u8 RGB, sides up to 16384.
+ *
+ * The steps are everything, one by one: geometry, then colour, then erases, each in the order of the
+ * policy. The composed form says the same of geometry and erases at once. */
 struct fv_plan {
     float inverse
         [9]; /* result -> source, homogeneous, in pixel-centre coordinates (x + 0.5, y + 0.5) */
     int identity; /* geometry is a copy (possibly mirrored): exact, no resampling */
     int mirror;   /* only meaningful with identity */
-    float brightness, contrast, saturation; /* factors; 1: leave */
-    uint8_t colour_order[3]; /* permutation of 0 brightness, 1 contrast, 2 saturation */
-    int erases;
-    struct fv_rect {
-        int x, y, w, h;
-    } erase[FV_PLAN_ERASES];
-    uint8_t erase_rgb[FV_PLAN_ERASES][3];
+    int erases, steps;
+    struct fv_erase erase[FV_PLAN_ERASES];
+    struct fv_step step[FV_PLAN_STEPS]; /* those from `steps` on are not set */
 };
 
 /* What is to be done to a whole batch after its samples are finished. */

@@ -5,7 +5,7 @@
  * direction, the source is first halved in that direction by a box, as often as needed: that leaves a
  * factor between 0.75 and 1.5.
  *
- * Brightness, contrast and saturation are affine maps of RGB that share one form, scale * c + grey * luma
+ * Brightness, contrast, saturation and grey are affine maps of RGB that share one form, scale * c + grey * luma
  * + offset, and that form is closed under composition. Contrast pulls towards the mean luma of the
  * picture as it is when contrast's turn comes: the same map applied to the mean colour of the warped picture.
  */
@@ -129,6 +129,13 @@ static void warp(const struct fv_dsp *dsp, const struct fv_plan *plan, const uin
     }
 }
 
+/* Of the form scale * c + grey * luma + offset. */
+static int is_affine_colour(enum fv_step_kind kind)
+{
+    return kind == FV_STEP_BRIGHTNESS || kind == FV_STEP_CONTRAST || kind == FV_STEP_SATURATION ||
+           kind == FV_STEP_GRAY;
+}
+
 /* The composed colour map, given the mean luma of the picture that it will be applied to. */
 static struct fv_colour compose_colour(const struct fv_plan *plan, double mean_luma)
 {
@@ -136,19 +143,19 @@ static struct fv_colour compose_colour(const struct fv_plan *plan, double mean_l
         (double)FV_LUMA_R + FV_LUMA_G + FV_LUMA_B; /* luma of (1, 1, 1): just below 1 */
     double scale = 1, grey = 0, offset = 0;
 
-    for (int i = 0; i < 3; i++) {
-        const int which = plan->colour_order[i];
-        const double f = which == 0   ? plan->brightness
-                         : which == 1 ? plan->contrast
-                                      : plan->saturation;
+    for (int i = 0; i < plan->steps; i++) {
+        const struct fv_step *step = &plan->step[i];
+        if (!is_affine_colour(step->kind))
+            continue;
+        const double f = step->kind == FV_STEP_GRAY ? 0 : step->v[0];
         /* luma after the map so far = luma_scale * luma + luma_offset */
         const double luma_scale = scale + grey * white, luma_offset = offset * white;
         scale *= f;
         grey *= f;
         offset *= f;
-        if (which == 1) {
+        if (step->kind == FV_STEP_CONTRAST) {
             offset += (1 - f) * (luma_scale * mean_luma + luma_offset);
-        } else if (which == 2) {
+        } else if (step->kind != FV_STEP_BRIGHTNESS) {
             grey += (1 - f) * luma_scale;
             offset += (1 - f) * luma_offset;
         }
@@ -156,35 +163,42 @@ static struct fv_colour compose_colour(const struct fv_plan *plan, double mean_l
     return (struct fv_colour){(float)scale, (float)grey, (float)offset};
 }
 
+static double mean_luma_of(const struct fv_dsp *dsp, const uint8_t *px, int n)
+{
+    double sums[3] = {0, 0, 0};
+
+    for (int at = 0; at < n; at += 1 << 20) {
+        uint32_t part[3];
+        dsp->sum(px + (size_t)at * 3, n - at < 1 << 20 ? n - at : 1 << 20, part);
+        for (int c = 0; c < 3; c++)
+            sums[c] += part[c];
+    }
+    return (FV_LUMA_R * sums[0] + FV_LUMA_G * sums[1] + FV_LUMA_B * sums[2]) / n;
+}
+
 static void colour(const struct fv_dsp *dsp, const struct fv_plan *plan, uint8_t *px, int n)
 {
-    double mean_luma = 0;
+    int maps = 0, contrasts = 0;
 
-    if (plan->brightness == 1 && plan->contrast == 1 && plan->saturation == 1)
-        return;
-    if (plan->contrast != 1) {
-        double sums[3] = {0, 0, 0};
-        for (int at = 0; at < n; at += 1 << 20) {
-            uint32_t part[3];
-            dsp->sum(px + (size_t)at * 3, n - at < 1 << 20 ? n - at : 1 << 20, part);
-            for (int c = 0; c < 3; c++)
-                sums[c] += part[c];
-        }
-        mean_luma = (FV_LUMA_R * sums[0] + FV_LUMA_G * sums[1] + FV_LUMA_B * sums[2]) / n;
+    for (int i = 0; i < plan->steps; i++) {
+        maps += is_affine_colour(plan->step[i].kind);
+        contrasts += plan->step[i].kind == FV_STEP_CONTRAST;
     }
-    const struct fv_colour k = compose_colour(plan, mean_luma);
+    if (maps == 0)
+        return;
+    const struct fv_colour k = compose_colour(plan, contrasts ? mean_luma_of(dsp, px, n) : 0);
     dsp->colour(px, n, &k);
 }
 
-static void erase(const struct fv_rect *box, const uint8_t rgb[3], uint8_t *px, int w)
+static void erase(const struct fv_erase *e, uint8_t *px, int w)
 {
-    for (int y = box->y; y < box->y + box->h; y++) {
-        uint8_t *p = px + ((size_t)y * (size_t)w + (size_t)box->x) * 3;
-        if (rgb[0] == rgb[1] && rgb[1] == rgb[2])
-            memset(p, rgb[0], (size_t)box->w * 3);
+    for (int y = e->box.y; y < e->box.y + e->box.h; y++) {
+        uint8_t *p = px + ((size_t)y * (size_t)w + (size_t)e->box.x) * 3;
+        if (e->rgb[0] == e->rgb[1] && e->rgb[1] == e->rgb[2])
+            memset(p, e->rgb[0], (size_t)e->box.w * 3);
         else
-            for (int x = 0; x < box->w; x++)
-                memcpy(p + 3 * (size_t)x, rgb, 3);
+            for (int x = 0; x < e->box.w; x++)
+                memcpy(p + 3 * (size_t)x, e->rgb, 3);
     }
 }
 
@@ -202,7 +216,7 @@ void fv_render(const struct fv_dsp *dsp, const struct fv_plan *plan, const uint8
     colour(dsp, plan, dst, out_h * out_w);
     const uint64_t coloured = fv_now_ns();
     for (int i = 0; i < plan->erases; i++)
-        erase(&plan->erase[i], plan->erase_rgb[i], dst, out_w);
+        erase(&plan->erase[i], dst, out_w);
     if (times) {
         times->warp_ns += warped - start;
         times->colour_ns += coloured - warped;

@@ -146,15 +146,25 @@ static void erasures(void **state)
     for (int i = 0; i < N; i++)
         assert_int_equal(plans[i].erases, 1);
     CHECK_PLANS("erase: area", uniform, 0.02, 0.2,
-                (double)p->erase[0].w * (double)p->erase[0].h / area);
+                (double)p->erase[0].box.w * (double)p->erase[0].box.h / area);
     CHECK_PLANS("erase: height : width", log_uniform, 0.3, 3.3,
-                (double)p->erase[0].h / (double)p->erase[0].w);
-    CHECK_PLANS("erase: x", uniform, 0, 1, (p->erase[0].x + 0.5) / (SIDE - p->erase[0].w + 1));
-    CHECK_PLANS("erase: y", uniform, 0, 1, (p->erase[0].y + 0.5) / (SIDE - p->erase[0].h + 1));
+                (double)p->erase[0].box.h / (double)p->erase[0].box.w);
+    CHECK_PLANS("erase: x", uniform, 0, 1,
+                (p->erase[0].box.x + 0.5) / (SIDE - p->erase[0].box.w + 1));
+    CHECK_PLANS("erase: y", uniform, 0, 1,
+                (p->erase[0].box.y + 0.5) / (SIDE - p->erase[0].box.h + 1));
     plan_all("erase(.25)");
     for (int i = 0; i < N; i++)
         count[plans[i].erases]++;
     check_counts("erase(.25)", count, (const double[]){0.75, 0.25}, 2, 10.828);
+}
+
+static double amount(const struct fv_plan *p, enum fv_step_kind kind)
+{
+    for (int i = 0; i < p->steps; i++)
+        if (p->step[i].kind == kind)
+            return p->step[i].v[0];
+    return NAN;
 }
 
 static void colours(void **state)
@@ -164,12 +174,12 @@ static void colours(void **state)
 
     (void)state;
     plan_all("jitter(.2,.4,1.5)");
-    CHECK_PLANS("jitter: brightness", uniform, 0.8, 1.2, p->brightness);
-    CHECK_PLANS("jitter: contrast", uniform, 0.6, 1.4, p->contrast);
-    CHECK_PLANS("jitter: saturation", uniform, 0, 2.5, p->saturation);
+    CHECK_PLANS("jitter: brightness", uniform, 0.8, 1.2, amount(p, FV_STEP_BRIGHTNESS));
+    CHECK_PLANS("jitter: contrast", uniform, 0.6, 1.4, amount(p, FV_STEP_CONTRAST));
+    CHECK_PLANS("jitter: saturation", uniform, 0, 2.5, amount(p, FV_STEP_SATURATION));
     for (int i = 0; i < N; i++) {
-        const uint8_t *o = plans[i].colour_order;
-        count[2 * o[0] + (o[1] > o[2])]++;
+        const struct fv_step *s = plans[i].step;
+        count[2 * (s[0].kind - FV_STEP_BRIGHTNESS) + (s[1].kind > s[2].kind)]++;
     }
     check_counts("jitter: order", count, (const double[]){sixth, sixth, sixth, sixth, sixth, sixth},
                  6, 20.515);

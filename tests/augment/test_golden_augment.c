@@ -30,6 +30,9 @@ static int read_pixels(FILE *f, uint8_t *px, int n)
 
 static void decide(const char *kind, const double *p, struct fv_aug_frame *f)
 {
+    static const enum fv_step_kind factors[] = {FV_STEP_BRIGHTNESS, FV_STEP_CONTRAST,
+                                                FV_STEP_SATURATION};
+
     if (strcmp(kind, "flip") == 0)
         fv__aug_mirror(f);
     else if (strcmp(kind, "rotate") == 0)
@@ -37,17 +40,14 @@ static void decide(const char *kind, const double *p, struct fv_aug_frame *f)
     else if (strcmp(kind, "crop") == 0)
         fv__aug_crop(f, (int)p[0], (int)p[1], (int)p[2], (int)p[3]);
     else if (strcmp(kind, "brightness") == 0)
-        f->plan->brightness = (float)p[0];
+        fv__aug_colour(f->plan, FV_STEP_BRIGHTNESS, p[0]);
     else if (strcmp(kind, "contrast") == 0)
-        f->plan->contrast = (float)p[0];
+        fv__aug_colour(f->plan, FV_STEP_CONTRAST, p[0]);
     else if (strcmp(kind, "saturation") == 0)
-        f->plan->saturation = (float)p[0];
+        fv__aug_colour(f->plan, FV_STEP_SATURATION, p[0]);
     else if (strcmp(kind, "jitter") == 0) {
         for (int i = 0; i < 3; i++)
-            f->plan->colour_order[i] = (uint8_t)p[i];
-        f->plan->brightness = (float)p[3];
-        f->plan->contrast = (float)p[4];
-        f->plan->saturation = (float)p[5];
+            fv__aug_colour(f->plan, factors[(int)p[i]], p[3 + (int)p[i]]);
     } else
         fail_msg("unknown case '%s'", kind);
 }
@@ -72,8 +72,7 @@ static int tolerance(const char *kind)
 
 static void compare(const char *kind, int h, int w, const double *p, const uint8_t *expected)
 {
-    struct fv_plan plan = {
-        .brightness = 1, .contrast = 1, .saturation = 1, .colour_order = {0, 1, 2}};
+    struct fv_plan plan = {0};
     struct fv_aug_frame f = {.h = source_h,
                              .w = source_w,
                              .out_h = h,

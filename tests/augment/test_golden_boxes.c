@@ -45,7 +45,7 @@ static void check_erase(const struct box_case *c, const struct fv_policy *p)
     fv_policy_plan(p, SEED, EPOCH, c->sample, c->h, c->w, c->h, c->w, &plan);
     assert_int_equal(plan.erases, c->found);
     if (c->found)
-        assert_memory_equal(&plan.erase[0], &c->box, sizeof c->box);
+        assert_memory_equal(&plan.erase[0].box, &c->box, sizeof c->box);
 }
 
 static void check_cutmix(const struct box_case *c, const struct fv_policy *p)

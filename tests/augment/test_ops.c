@@ -24,10 +24,34 @@ static void ops_do_not_disturb_each_other(void **state)
         const struct fv_plan a = plan("rrc,jitter(.2,.2,.2)", i);
         const struct fv_plan b = plan("rrc,jitter(.2,.2,.2),erase(1)", i);
         assert_memory_equal(a.inverse, b.inverse, sizeof a.inverse);
-        assert_true(a.contrast == b.contrast && b.erases == 1);
-        assert_true(a.contrast >= 0.8f && a.contrast <= 1.2f);
-        assert_true(b.erase[0].x >= 0 && b.erase[0].x + b.erase[0].w <= 112 && b.erase[0].w < 112);
-        assert_true(b.erase[0].y >= 0 && b.erase[0].y + b.erase[0].h <= 112 && b.erase[0].h < 112);
+        const struct fv_rect e = b.erase[0].box;
+        assert_int_equal(a.steps, 4);
+        assert_int_equal(b.steps, 5);
+        assert_int_equal(b.erases, 1);
+        for (int k = 0; k < 4; k++) {
+            assert_int_equal(a.step[k].kind, b.step[k].kind);
+            assert_memory_equal(a.step[k].v, b.step[k].v, sizeof a.step[k].v);
+            assert_true(k == 0 || (a.step[k].v[0] >= 0.8 && a.step[k].v[0] <= 1.2));
+        }
+        assert_true(e.x >= 0 && e.x + e.w <= 112 && e.w < 112);
+        assert_true(e.y >= 0 && e.y + e.h <= 112 && e.h < 112);
+    }
+}
+
+static void steps_stand_in_the_order_of_their_carrying_out(void **state)
+{
+    static const enum fv_step_kind order[] = {FV_STEP_FLIP,     FV_STEP_AFFINE, FV_STEP_CROP,
+                                              FV_STEP_CONTRAST, FV_STEP_ERASE,  FV_STEP_ERASE};
+    const struct fv_plan a = plan("erase(1),flip(1),jitter(0,.2),rotate(5),erase(1),rrc", 3);
+
+    (void)state;
+    assert_int_equal(a.steps, 6);
+    assert_int_equal(a.erases, 2);
+    for (int i = 0; i < a.steps; i++)
+        assert_int_equal(a.step[i].kind, order[i]);
+    for (int i = 0; i < a.erases; i++) {
+        assert_true(a.step[4 + i].v[0] == i);
+        assert_memory_equal(&a.step[4 + i].box, &a.erase[i].box, sizeof a.erase[i].box);
     }
 }
 
@@ -79,6 +103,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ops_do_not_disturb_each_other),
+        cmocka_unit_test(steps_stand_in_the_order_of_their_carrying_out),
         cmocka_unit_test(flips_come_as_often_as_asked),
         cmocka_unit_test(mixing_takes_the_box_from_the_item_before),
     };
