@@ -12,7 +12,7 @@ import re
 import subprocess
 import sys
 
-ROOT, CC = sys.argv[1], sys.argv[2]
+ROOT, CC = sys.argv[1], sys.argv[2:]
 MODULES = ["common", "store", "prep", "augment", "trainer", "tools"]
 MAY = {
     "common": {"common"},
@@ -101,7 +101,7 @@ for name, paths in names.items():
 
 for path in headers:
     unit = f'#include "{path}"\n#include "{path}"\nextern int nothing;\n'
-    r = subprocess.run([CC, "-std=c11", "-D_GNU_SOURCE", "-fsyntax-only", "-I", ROOT, "-x", "c", "-"],
+    r = subprocess.run([*CC, "-std=c11", "-D_GNU_SOURCE", "-fsyntax-only", "-I", ROOT, "-x", "c", "-"],
                        input=unit, capture_output=True, text=True, cwd=ROOT)
     if r.returncode:
         faults.append(f"{path}: does not stand alone:\n{r.stderr.strip()}")
