@@ -15,7 +15,8 @@
 
 #include "augment/batch.h"
 #include "common/opt.h"
-#include "store/store.h"
+#include "common/report.h"
+#include "store/dataset.h"
 
 struct fv_loader;
 

@@ -9,6 +9,8 @@
 #ifndef FV_COMMON_ERR_H
 #define FV_COMMON_ERR_H
 
+#include "common/api.h"
+
 enum fv_errcode {
     FV_OK = 0,
     FV_EINVAL = -1,       /* a caller gave an argument outside its documented range */
@@ -32,10 +34,10 @@ int fv_err(int code, const char *fmt, ...) __attribute__((format(printf, 2, 3), 
 int fv_err_errno(int code, const char *fmt, ...) __attribute__((format(printf, 2, 3), cold));
 
 /* The last sentence recorded by this thread, "" if none. Valid until the thread's next fv_err. */
-const char *fv_err_text(void);
+FV_API const char *fv_err_text(void);
 
 /* "corrupt data" for FV_ECORRUPT and so on; never NULL. */
-const char *fv_err_name(int code);
+FV_API const char *fv_err_name(int code);
 
 /* Carries an error from one thread to another: copies the sentence out, and records it here. */
 #define FV_ERR_TEXT_MAX 512

@@ -4,6 +4,7 @@
 #define FV_TOOLS_TRAIN_SOURCES_H
 
 #include "augment/augment.h"
+#include "store/store.h"
 #include "trainer/trainer.h"
 
 struct train_sources {

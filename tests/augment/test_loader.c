@@ -3,6 +3,7 @@
  * bad records, and a steady state without allocation. */
 #include "augment/augment.h"
 #include "common/err.h"
+#include "store/store.h"
 #include "tests/cmocka_all.h"
 
 #include <stdatomic.h>
