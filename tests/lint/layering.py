@@ -4,7 +4,7 @@
 names are unique, libraries neither print nor exit nor ask what was found, and every header stands alone. Prints each
 violation; the exit status says whether there was one.
 
-usage: layering.py SOURCE_ROOT CC
+usage: layering.py SOURCE_ROOT CC...
 """
 import collections
 import os
