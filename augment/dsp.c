@@ -3,6 +3,7 @@
 #include "augment/dsp.h"
 #include "common/cpu.h"
 
+#include <math.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -92,13 +93,81 @@ static void sum(const uint8_t *src, int n, uint32_t sums[3])
     sums[2] = b;
 }
 
+static void map_colour(float rgb[3], const struct fv_colour *k)
+{
+    const float luma = rgb[0] * FV_LUMA_R + rgb[1] * FV_LUMA_G + rgb[2] * FV_LUMA_B;
+    const float common = luma * k->grey + k->offset;
+
+    for (int c = 0; c < 3; c++)
+        rgb[c] = clamp(rgb[c] * k->scale + common, 0.0f, 255.0f);
+}
+
 static void colour(uint8_t *px, int n, const struct fv_colour *k)
 {
     for (int i = 0; i < n; i++, px += 3) {
-        const float luma = px[0] * FV_LUMA_R + px[1] * FV_LUMA_G + px[2] * FV_LUMA_B;
-        const float common = luma * k->grey + k->offset;
+        float rgb[3] = {px[0], px[1], px[2]};
+        map_colour(rgb, k);
         for (int c = 0; c < 3; c++)
-            px[c] = (uint8_t)(clamp(px[c] * k->scale + common, 0.0f, 255.0f) + 0.5f);
+            px[c] = (uint8_t)(rgb[c] + 0.5f);
+    }
+}
+
+/* HSV without S: what the colour has above grey is `range`, and each channel takes the part of it that its
+ * distance on the circle of hues gives. */
+static void turn_hue(float rgb[3], float sixths)
+{
+    const float r = rgb[0], g = rgb[1], b = rgb[2];
+    const float gb_most = g > b ? g : b, gb_least = g < b ? g : b;
+    const float most = r > gb_most ? r : gb_most, least = r < gb_least ? r : gb_least;
+    const float range = most - least;
+    const float over = range > 0.0f ? range : 1.0f;
+    float h = most == r   ? (g - b) / over
+              : most == g ? (b - r) / over + 2.0f
+                          : (r - g) / over + 4.0f;
+
+    h += sixths; /* from -1 to 11 */
+    h = h >= 6.0f ? h - 6.0f : h;
+    h = h < 0.0f ? h + 6.0f : h;
+    rgb[0] = least + range * clamp(fabsf(h - 3.0f) - 1.0f, 0.0f, 1.0f);
+    rgb[1] = least + range * clamp(2.0f - fabsf(h - 2.0f), 0.0f, 1.0f);
+    rgb[2] = least + range * clamp(2.0f - fabsf(h - 4.0f), 0.0f, 1.0f);
+}
+
+static void hue(uint8_t *px, int n, const struct fv_colour *before, float sixths,
+                const struct fv_colour *after)
+{
+    for (int i = 0; i < n; i++, px += 3) {
+        float rgb[3] = {px[0], px[1], px[2]};
+        map_colour(rgb, before);
+        turn_hue(rgb, sixths);
+        map_colour(rgb, after);
+        for (int c = 0; c < 3; c++)
+            px[c] = (uint8_t)(rgb[c] + 0.5f);
+    }
+}
+
+static void blur_down(int16_t *dst, const uint8_t *const *row, const int16_t *weight, int taps,
+                      int n)
+{
+    enum { SHIFT = FV_DSP_BLUR_BITS - FV_DSP_BLUR_KEPT };
+
+    for (int i = 0; i < n; i++) {
+        int32_t sum = 1 << (SHIFT - 1);
+        for (int k = 0; k < taps; k++)
+            sum += weight[k] * row[k][i];
+        dst[i] = (int16_t)(sum >> SHIFT);
+    }
+}
+
+static void blur_along(uint8_t *dst, const int16_t *src, const int16_t *weight, int taps, int n)
+{
+    enum { SHIFT = FV_DSP_BLUR_BITS + FV_DSP_BLUR_KEPT };
+
+    for (int i = 0; i < n; i++) {
+        int32_t sum = 1 << (SHIFT - 1);
+        for (int k = 0; k < taps; k++)
+            sum += weight[k] * src[i + 3 * k];
+        dst[i] = (uint8_t)(sum >> SHIFT);
     }
 }
 
@@ -112,6 +181,9 @@ void fv_dsp_init(struct fv_dsp *dsp)
         .average = average,
         .sum = sum,
         .colour = colour,
+        .hue = hue,
+        .blur_down = blur_down,
+        .blur_along = blur_along,
     };
 #if defined(FV_AUGMENT_AVX2)
     if (fv_cpu_flags() & FV_CPU_AVX2)

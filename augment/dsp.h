@@ -29,6 +29,10 @@ struct fv_warp_row {
 struct fv_colour {
     float scale, grey, offset;
 };
+/* Gaussian and other symmetric filters: an odd number of weights that add up to 1 << FV_DSP_BLUR_BITS. Between the
+ * two passes a value has FV_DSP_BLUR_KEPT bits behind the point. */
+enum { FV_DSP_BLUR_BITS = 14, FV_DSP_BLUR_KEPT = 7, FV_DSP_BLUR_TAPS = 63 };
+
 /* ITU-R 601 luma with torchvision's digits. */
 #define FV_LUMA_R 0.2989f
 #define FV_LUMA_G 0.587f
@@ -51,6 +55,15 @@ struct fv_dsp {
     void (*sum)(const uint8_t *src, int n, uint32_t sums[3]);
     /* n pixels in place */
     void (*colour)(uint8_t *px, int n, const struct fv_colour *c);
+    /* n pixels in place: the map `before`, clipped to 0..255; then the hue of HSV further by `sixths` of a turn,
+     * from 0 to 6, with saturation and value kept; then the map `after`. Rounded once, to the nearest. */
+    void (*hue)(uint8_t *px, int n, const struct fv_colour *before, float sixths,
+                const struct fv_colour *after);
+    /* The two passes of a blur. Down: n bytes of each of `taps` rows, weighted. */
+    void (*blur_down)(int16_t *dst, const uint8_t *const *row, const int16_t *weight, int taps,
+                      int n);
+    /* Along: byte i is made of src[i], src[i + 3], ... src[i + 3 (taps - 1)]. */
+    void (*blur_along)(uint8_t *dst, const int16_t *src, const int16_t *weight, int taps, int n);
 };
 
 /* Fills in the best kernels that fv_cpu_flags() permits. */

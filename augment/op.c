@@ -16,18 +16,13 @@ int fv__aug_check_range(const char *op, const char *what, double lo, double hi)
                   op, what, lo, hi);
 }
 
-/* Steps of a lower rank come first. */
-static int step_rank(enum fv_step_kind kind)
-{
-    return (kind > FV_STEP_PERSPECTIVE) + (kind > FV_STEP_BLUR);
-}
-
 struct fv_step *fv__aug_step(struct fv_plan *plan, enum fv_step_kind kind)
 {
     int at = plan->steps++;
 
-    for (; at > 0 && step_rank(plan->step[at - 1].kind) > step_rank(kind); at--)
-        plan->step[at] = plan->step[at - 1];
+    if (kind != FV_STEP_ERASE)
+        for (; at > 0 && plan->step[at - 1].kind == FV_STEP_ERASE; at--)
+            plan->step[at] = plan->step[at - 1];
     plan->step[at] = (struct fv_step){.kind = kind};
     return &plan->step[at];
 }

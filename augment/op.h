@@ -46,8 +46,7 @@ extern const struct fv_aug_op *const fv_aug_ops[];
 /* FV_EUSAGE unless lo <= hi. */
 int fv__aug_check_range(const char *op, const char *what, double lo, double hi);
 
-/* Adds a step to the plan: behind those of its own sort (geometry, colour, erase), before those of a later one.
- * The step is zero but for its kind. */
+/* Adds a step to the plan: at the end, but before all erases unless it is one. The step is zero but for its kind. */
 struct fv_step *fv__aug_step(struct fv_plan *plan, enum fv_step_kind kind);
 
 /* Geometry: each adds its step and composes it into the frame's matrix. Coordinates are those of the frame. */

@@ -7,8 +7,9 @@
  * writes its decision into the plan. Deciding is apart from doing, so decisions are tested without
  * pixels, and all geometry ends as one 3x3 matrix, all colour as one affine map of RGB.
  *
- * Whatever the order of the text, a sample is warped, then coloured, then erased. Among geometric ops the
- * order counts; erased boxes are in the pixels of the result.
+ * Fused, a sample is warped, then coloured, then erased, whatever the order of the text: that counts among
+ * geometric ops and among colour ops. Exact, geometry and colour come as the text has them, and erasing last: erased
+ * boxes are in the pixels of the result.
  */
 #ifndef FV_AUGMENT_POLICY_H
 #define FV_AUGMENT_POLICY_H
@@ -57,8 +58,8 @@ struct fv_erase {
 
 /* What is to be done to one sample. Sources and results are (h, w, 3) u8 RGB, sides up to 16384.
  *
- * The steps are everything, one by one: geometry, then colour, then erases, each in the order of the
- * policy. The composed form says the same of geometry and erases at once. */
+ * The steps are everything, one by one: geometry and colour in the order of the policy, then the erases. The
+ * composed form says the same of geometry and erases at once. */
 struct fv_plan {
     float inverse
         [9]; /* result -> source, homogeneous, in pixel-centre coordinates (x + 0.5, y + 0.5) */
@@ -102,6 +103,11 @@ struct fv_render_times {
 void fv_render(const struct fv_dsp *dsp, const struct fv_plan *plan, const uint8_t *src, int src_h,
                int src_w, uint8_t *dst, int out_h, int out_w, void *scratch,
                struct fv_render_times *times);
+/* The same without fusing: the plan's steps one by one, with torchvision's formulas and roundings. */
+size_t fv_render_exact_scratch(int src_h, int src_w, int out_h, int out_w);
+void fv_render_exact(const struct fv_plan *plan, const uint8_t *src, int src_h, int src_w,
+                     uint8_t *dst, int out_h, int out_w, void *scratch,
+                     struct fv_render_times *times);
 /* Applies the mix in place to b->n finished items, and sets label_mix and lambda of those; without a mix
  * label_mix is label and lambda 1. scratch: one image. */
 void fv_mix_apply(const struct fv_mix *mix, struct fv_batch *b, void *scratch);

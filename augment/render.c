@@ -4,13 +4,10 @@
  * A bilinear sample looks at 2 x 2 pixels of the source, so where the map shrinks by more than 1.5 times in a
  * direction, the source is first halved in that direction by a box, as often as needed: that leaves a
  * factor between 0.75 and 1.5.
- *
- * Brightness, contrast, saturation and grey are affine maps of RGB that share one form, scale * c + grey * luma
- * + offset, and that form is closed under composition. Contrast pulls towards the mean luma of the
- * picture as it is when contrast's turn comes: the same map applied to the mean colour of the warped picture.
  */
 #include "augment/dsp.h"
 #include "augment/policy.h"
+#include "augment/render_parts.h"
 #include "common/clock.h"
 
 #include <math.h>
@@ -33,10 +30,10 @@ size_t fv_render_scratch(int src_h, int src_w, int out_h, int out_w)
 {
     /* Two buffers in turn: the larger one takes the first halving, in one direction if need be. */
     const size_t half = (size_t)(src_h + 1) * (size_t)(src_w + 1) / 2 + (size_t)(src_h + src_w);
+    const size_t warp = 2 * align_up(half * 3 + FV_DSP_PADDING);
+    const size_t blur = align_up(fv__render_blur_scratch(out_h, out_w));
 
-    (void)out_h;
-    (void)out_w;
-    return 2 * align_up(half * 3 + FV_DSP_PADDING);
+    return warp > blur ? warp : blur;
 }
 
 /* How many pixels of the picture one step in the result crosses at most, along x (row 0) or y (row 1);
@@ -129,76 +126,18 @@ static void warp(const struct fv_dsp *dsp, const struct fv_plan *plan, const uin
     }
 }
 
-/* Of the form scale * c + grey * luma + offset. */
-static int is_affine_colour(enum fv_step_kind kind)
+void fv__render_erase(const struct fv_erase *e, uint8_t *px, int h, int w)
 {
-    return kind == FV_STEP_BRIGHTNESS || kind == FV_STEP_CONTRAST || kind == FV_STEP_SATURATION ||
-           kind == FV_STEP_GRAY;
-}
+    const int bottom = e->box.y + e->box.h < h ? e->box.y + e->box.h : h;
+    const int right = e->box.x + e->box.w < w ? e->box.x + e->box.w : w;
 
-/* The composed colour map, given the mean luma of the picture that it will be applied to. */
-static struct fv_colour compose_colour(const struct fv_plan *plan, double mean_luma)
-{
-    const double white =
-        (double)FV_LUMA_R + FV_LUMA_G + FV_LUMA_B; /* luma of (1, 1, 1): just below 1 */
-    double scale = 1, grey = 0, offset = 0;
-
-    for (int i = 0; i < plan->steps; i++) {
-        const struct fv_step *step = &plan->step[i];
-        if (!is_affine_colour(step->kind))
-            continue;
-        const double f = step->kind == FV_STEP_GRAY ? 0 : step->v[0];
-        /* luma after the map so far = luma_scale * luma + luma_offset */
-        const double luma_scale = scale + grey * white, luma_offset = offset * white;
-        scale *= f;
-        grey *= f;
-        offset *= f;
-        if (step->kind == FV_STEP_CONTRAST) {
-            offset += (1 - f) * (luma_scale * mean_luma + luma_offset);
-        } else if (step->kind != FV_STEP_BRIGHTNESS) {
-            grey += (1 - f) * luma_scale;
-            offset += (1 - f) * luma_offset;
-        }
-    }
-    return (struct fv_colour){(float)scale, (float)grey, (float)offset};
-}
-
-static double mean_luma_of(const struct fv_dsp *dsp, const uint8_t *px, int n)
-{
-    double sums[3] = {0, 0, 0};
-
-    for (int at = 0; at < n; at += 1 << 20) {
-        uint32_t part[3];
-        dsp->sum(px + (size_t)at * 3, n - at < 1 << 20 ? n - at : 1 << 20, part);
-        for (int c = 0; c < 3; c++)
-            sums[c] += part[c];
-    }
-    return (FV_LUMA_R * sums[0] + FV_LUMA_G * sums[1] + FV_LUMA_B * sums[2]) / n;
-}
-
-static void colour(const struct fv_dsp *dsp, const struct fv_plan *plan, uint8_t *px, int n)
-{
-    int maps = 0, contrasts = 0;
-
-    for (int i = 0; i < plan->steps; i++) {
-        maps += is_affine_colour(plan->step[i].kind);
-        contrasts += plan->step[i].kind == FV_STEP_CONTRAST;
-    }
-    if (maps == 0)
-        return;
-    const struct fv_colour k = compose_colour(plan, contrasts ? mean_luma_of(dsp, px, n) : 0);
-    dsp->colour(px, n, &k);
-}
-
-static void erase(const struct fv_erase *e, uint8_t *px, int w)
-{
-    for (int y = e->box.y; y < e->box.y + e->box.h; y++) {
+    for (int y = e->box.y; y < bottom; y++) {
         uint8_t *p = px + ((size_t)y * (size_t)w + (size_t)e->box.x) * 3;
-        if (e->rgb[0] == e->rgb[1] && e->rgb[1] == e->rgb[2])
-            memset(p, e->rgb[0], (size_t)e->box.w * 3);
+        if (e->rgb[0] == e->rgb[1] && e->rgb[1] == e->rgb[2] && right > e->box.x)
+            memset(p, e->rgb[0], (size_t)(right - e->box.x) * 3);
         else
-            for (int x = 0; x < e->box.w; x++)
-                memcpy(p + 3 * (size_t)x, e->rgb, 3);
+            for (int x = e->box.x; x < right; x++, p += 3)
+                memcpy(p, e->rgb, 3);
     }
 }
 
@@ -213,10 +152,10 @@ void fv_render(const struct fv_dsp *dsp, const struct fv_plan *plan, const uint8
     else
         warp(dsp, plan, src, src_h, src_w, dst, out_h, out_w, scratch);
     const uint64_t warped = fv_now_ns();
-    colour(dsp, plan, dst, out_h * out_w);
+    fv__render_colour(dsp, plan, dst, out_h, out_w, scratch);
     const uint64_t coloured = fv_now_ns();
     for (int i = 0; i < plan->erases; i++)
-        erase(&plan->erase[i], dst, out_w);
+        fv__render_erase(&plan->erase[i], dst, out_h, out_w);
     if (times) {
         times->warp_ns += warped - start;
         times->colour_ns += coloured - warped;

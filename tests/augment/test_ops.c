@@ -40,8 +40,8 @@ static void ops_do_not_disturb_each_other(void **state)
 
 static void steps_stand_in_the_order_of_their_carrying_out(void **state)
 {
-    static const enum fv_step_kind order[] = {FV_STEP_FLIP,     FV_STEP_AFFINE, FV_STEP_CROP,
-                                              FV_STEP_CONTRAST, FV_STEP_ERASE,  FV_STEP_ERASE};
+    static const enum fv_step_kind order[] = {FV_STEP_FLIP, FV_STEP_CONTRAST, FV_STEP_AFFINE,
+                                              FV_STEP_CROP, FV_STEP_ERASE,    FV_STEP_ERASE};
     const struct fv_plan a = plan("erase(1),flip(1),jitter(0,.2),rotate(5),erase(1),rrc", 3);
 
     (void)state;

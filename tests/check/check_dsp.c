@@ -176,6 +176,85 @@ static void check_colour(void)
     check_result("colour", ok);
 }
 
+static void check_hue(void)
+{
+    int ok = 1;
+
+    for (int round = 0; round < 4 * ROUNDS && ok; round++) {
+        const int n = 1 + below(300);
+        uint8_t *px = check_guarded((size_t)n * 3), *a, *b;
+        const struct fv_colour same_colour = {1, 0, 0};
+        const struct fv_colour before = below(2) ? same_colour : draw_colour(px, n);
+        const struct fv_colour after = below(2) ? same_colour : draw_colour(px, n);
+        const float sixths = below(4) ? real(0, 6) : (float)below(7);
+        if (below(4) == 0) /* greys and pairs of equal channels: every branch of the circle */
+            for (int i = 0; i < n; i++)
+                px[3 * i + below(3)] = px[3 * i + below(3)];
+        prepare((size_t)n * 3, &a, &b);
+        memcpy(a, px, (size_t)n * 3);
+        memcpy(b, px, (size_t)n * 3);
+        c.hue(a, n, &before, sixths, &after);
+        now.hue(b, n, &before, sixths, &after);
+        now.hue(px, n, &before, sixths, &after);
+        ok = same() && memcmp(px, b, (size_t)n * 3) == 0;
+    }
+    check_result("hue", ok);
+}
+
+/* Weights that add up to 1, none below 0. */
+static int draw_weights(int16_t weight[FV_DSP_BLUR_TAPS])
+{
+    const int taps = 1 + 2 * below(below(4) ? 6 : FV_DSP_BLUR_TAPS / 2 + 1);
+    int rest = 1 << FV_DSP_BLUR_BITS;
+
+    for (int k = 0; k < taps; k++) {
+        weight[k] = (int16_t)(k + 1 < taps ? below(rest / 2 + 1) : rest);
+        rest -= weight[k];
+    }
+    return taps;
+}
+
+static void check_blur_down(void)
+{
+    int ok = 1;
+
+    for (int round = 0; round < ROUNDS && ok; round++) {
+        const int n = 1 + below(900);
+        const uint8_t *row[FV_DSP_BLUR_TAPS];
+        int16_t weight[FV_DSP_BLUR_TAPS];
+        const int taps = draw_weights(weight);
+        uint8_t *src = check_guarded((size_t)n), *a, *b;
+        check_randomise(other, sizeof other);
+        for (int k = 0; k < taps; k++)
+            row[k] = below(2) ? src : other + below((int)sizeof other - n);
+        prepare((size_t)n * 2, &a, &b);
+        c.blur_down((int16_t *)(void *)a, row, weight, taps, n);
+        now.blur_down((int16_t *)(void *)b, row, weight, taps, n);
+        ok = same();
+    }
+    check_result("blur_down", ok);
+}
+
+static void check_blur_along(void)
+{
+    int ok = 1;
+
+    for (int round = 0; round < ROUNDS && ok; round++) {
+        const int n = 1 + below(900);
+        int16_t weight[FV_DSP_BLUR_TAPS];
+        const int taps = draw_weights(weight), values = n + 3 * (taps - 1);
+        int16_t *src = (int16_t *)(void *)check_guarded((size_t)values * sizeof *src);
+        uint8_t *a, *b;
+        for (int i = 0; i < values; i++)
+            src[i] = (int16_t)below((255 << FV_DSP_BLUR_KEPT) + 1);
+        prepare((size_t)n, &a, &b);
+        c.blur_along(a, src, weight, taps, n);
+        now.blur_along(b, src, weight, taps, n);
+        ok = same();
+    }
+    check_result("blur_along", ok);
+}
+
 /* One 112 x 112 image a call. */
 enum { IMAGE = 112 };
 static uint8_t src[IMAGE * IMAGE * 3 + FV_DSP_PADDING];
@@ -239,6 +318,38 @@ static void bench_colour(void *arg, int reference)
     pick(reference)->colour(actual.bytes, IMAGE * IMAGE, &k);
 }
 
+static void bench_hue(void *arg, int reference)
+{
+    const struct fv_colour k = {0.9f, 0.1f, 3};
+
+    (void)arg;
+    pick(reference)->hue(actual.bytes, IMAGE * IMAGE, &k, 0.3f, &k);
+}
+
+/* Five taps, as for sigma 0.5 to 1. */
+static const int16_t bench_weight[5] = {1024, 4096, 6144, 4096, 1024};
+
+static void bench_blur_down(void *arg, int reference)
+{
+    const uint8_t *row[5];
+
+    (void)arg;
+    for (int y = 0; y < IMAGE; y++) {
+        for (int k = 0; k < 5; k++)
+            row[k] = src + (y + k) % IMAGE * IMAGE * 3;
+        pick(reference)->blur_down((int16_t *)(void *)actual.bytes, row, bench_weight, 5,
+                                   IMAGE * 3);
+    }
+}
+
+static void bench_blur_along(void *arg, int reference)
+{
+    (void)arg;
+    for (int y = 0; y < IMAGE; y++)
+        pick(reference)->blur_along(actual.bytes + y * IMAGE * 3,
+                                    (const int16_t *)(const void *)src, bench_weight, 5, IMAGE * 3);
+}
+
 static void check_affine(void)
 {
     check_warp("warp_affine", 0);
@@ -263,6 +374,9 @@ static const struct {
     {"average", KERNEL(average), check_average, bench_average},
     {"sum", KERNEL(sum), check_sum, bench_sum},
     {"colour", KERNEL(colour), check_colour, bench_colour},
+    {"hue", KERNEL(hue), check_hue, bench_hue},
+    {"blur_down", KERNEL(blur_down), check_blur_down, bench_blur_down},
+    {"blur_along", KERNEL(blur_along), check_blur_along, bench_blur_along},
 };
 
 /* The first call is the one without any instruction set: it checks the bounds of the C versions. After that a
