@@ -35,9 +35,14 @@ struct fv_loader_settings {
     int64_t seed;    /* (default 1) */
     /* augmentation, "" for none: "rrc(0.8,1),flip,rotate(10),jitter(.2,.2,.2),..." */
     const char *policy;
+    /* augment/sampler.h says which image comes when */
+    const char *order;     /* one of fv_sampler_orders (default "shuffle") */
+    int64_t images_per_id; /* of "pk": a batch has batch / images_per_id identities (default 4) */
+    int64_t window;        /* of "blocks": images shuffled among each other (default 16384) */
+    int64_t rank,
+        world; /* this process has part `rank` of every batch of `world` (default 0 of 1) */
     /* not options: set by the program */
     unsigned splits; /* bit set of 1 << enum fv_split (default TRAIN) */
-    int shuffle;     /* order is a permutation per epoch (default 1), else by image id */
     int endless; /* epochs without end, whole batches only (default 1); 0: one pass, last one short
                   */
     /* "fail": a bad record ends the run; "replace": another image of the same label stands in (the

@@ -15,8 +15,8 @@ struct fv_batch {
     uint64_t ticket;
     uint32_t epoch;
     uint32_t step; /* within the epoch */
-    int n;         /* items that count; the last batch of an evaluation pass may be short */
-    int capacity;  /* items that the arrays hold; those from n on are zero pixels, label -1 */
+    int n; /* items that count; the last batch of an evaluation pass may be short (of a rank: 0) */
+    int capacity; /* items that the arrays hold; those from n on are zero pixels, label -1 */
     int height, width;
     uint8_t *pixels;    /* (capacity, height, width, 3) */
     int32_t *label;     /* (capacity) */
@@ -36,7 +36,7 @@ struct fv_batch_source {
     /* Restarts so that the next batch is number `ticket`; costs nothing that grows with `ticket`. */
     int (*seek)(void *ctx, uint64_t ticket);
     uint64_t batches_per_epoch;
-    uint64_t images_per_epoch;
+    uint64_t images_per_epoch; /* in those batches */
     int batch, height, width, classes;
     /* Nanoseconds that `next` has spent waiting so far. */
     uint64_t (*waited_ns)(void *ctx);

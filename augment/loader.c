@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* Worker threads between a data set and the ring. This file decides which image is item i of batch
- * t, where a slot's arrays lie, and what becomes of an image that cannot be read; how batches
- * travel is augment/ring.c's matter and what happens to pixels augment/policy.h's.
+/* Worker threads between a data set and the ring. This file decides where a slot's arrays lie and
+ * what becomes of an image that cannot be read. Which image is due is augment/sampler.h's matter, how
+ * batches travel augment/ring.h's, and what happens to pixels augment/policy.h's.
  *
- * Item i of ticket t is image ids[permute(seed, epoch, step * batch + i)] with epoch = t / batches
- * an epoch. A bad image is replaced by the next readable one of its label in the same splits, in
- * image order and wrapping; the decisions stay those of the image that was due. Replacements are
- * noted in the slot and told by the consumer's thread when it reaches that batch, so even the
- * messages come in a fixed order. */
+ * A bad image is replaced by the next readable one of its label in the same splits; the decisions
+ * stay those of the image that was due. Replacements are noted in the slot and told by the consumer's
+ * thread when it reaches that batch, so even the messages come in a fixed order. */
 #include "augment/augment.h"
 #include "augment/dsp.h"
 #include "augment/policy.h"
 #include "augment/ring.h"
+#include "augment/sampler.h"
 #include "common/clock.h"
 #include "common/cpu.h"
 #include "common/err.h"
@@ -53,8 +52,7 @@ struct fv_loader {
     struct fv_ring *ring;
     struct fv_batch_source source;
     int src_h, src_w, out_h, out_w, replace;
-    uint64_t images;
-    uint32_t *ids; /* (images) of the chosen splits, in image order */
+    struct fv_sampler *sampler;
     struct slot *slot;
     size_t slot_bytes;
     struct worker *worker;
@@ -82,6 +80,19 @@ const struct fv_opt fv_loader_opts[] = {
      NULL},
     {"seed", 0, FV_OPT_INT, 0, FIELD(seed), "N", "what all random decisions follow from", 0,
      9007199254740992.0, NULL},
+    {"order", 0, FV_OPT_CHOICE, 0, FIELD(order), "HOW",
+     "what makes a batch: any images, images as they lie, identities equally often, K images of "
+     "each of a few identities, or any images of a part of the file (for data larger than memory)",
+     0, 0, fv_sampler_orders},
+    {"images-per-id", 0, FV_OPT_INT, 0, FIELD(images_per_id), "K",
+     "order pk: images of an identity, so that a batch has batch / K identities", 1, 1 << 16, NULL},
+    {"window", 0, FV_OPT_INT, 0, FIELD(window), "N",
+     "order blocks: images shuffled among each other; two windows should fit in memory", 64,
+     1 << 30, NULL},
+    {"rank", 0, FV_OPT_INT, 0, FIELD(rank), "N",
+     "which part of every batch this process has, among those of --world", 0, 65535, NULL},
+    {"world", 0, FV_OPT_INT, 0, FIELD(world), "N", "processes that share every batch", 1, 65536,
+     NULL},
     {"aug", 0, FV_OPT_STRING, 0, FIELD(policy), "POLICY", "augmentation; none: leave images alone",
      0, 0, NULL},
     {"on-error", 0, FV_OPT_CHOICE, 0, FIELD(on_error), "WHAT",
@@ -98,30 +109,17 @@ void fv_loader_defaults(struct fv_loader_settings *s)
         .seed = 1,
         .policy = "none",
         .splits = 1u << FV_SPLIT_TRAIN,
-        .shuffle = 1,
         .endless = 1,
+        .order = "shuffle",
+        .images_per_id = 4,
+        .window = 16384,
+        .world = 1,
         .on_error = "replace",
     };
 }
 
-/* --- which image
- * ----------------------------------------------------------------------------------- */
-
-static uint32_t image_at(const struct fv_loader *l, uint64_t ticket, uint32_t item)
-{
-    const uint64_t per_epoch = l->source.batches_per_epoch;
-    const uint64_t at = ticket % per_epoch * (uint64_t)l->set.batch + item;
-
-    if (!l->set.shuffle)
-        return l->ids[at];
-    return l
-        ->ids[fv_rng_permute((uint64_t)l->set.seed, (uint32_t)(ticket / per_epoch), l->images, at)];
-}
-
-static int in_splits(const struct fv_loader *l, const struct fv_store_image *image)
-{
-    return l->set.splits >> image->split & 1;
-}
+/* --- a worker
+ * -------------------------------------------------------------------------------------- */
 
 /* Decodes the stand-in for a bad image: the next readable one of its label. */
 static int read_replacement(const struct fv_loader *l, struct worker *w, uint32_t bad,
@@ -129,22 +127,13 @@ static int read_replacement(const struct fv_loader *l, struct worker *w, uint32_
 {
     struct fv_store_label label;
 
-    FV_TRY(fv_store_label(l->store, wanted->label, &label));
-    for (uint64_t k = 1; k < label.count; k++) {
-        const uint64_t candidate = label.first + (bad - label.first + k) % label.count;
-        struct fv_store_image other;
-        FV_TRY(fv_store_image(l->store, candidate, &other));
-        if (in_splits(l, &other) && fv_decoder_read(w->decoder, candidate, w->source) == FV_OK) {
-            *image = (uint32_t)candidate;
+    for (uint32_t k = 0; fv_sampler_sibling(l->sampler, bad, k, image); k++)
+        if (fv_decoder_read(w->decoder, *image, w->source) == FV_OK)
             return FV_OK;
-        }
-    }
+    FV_TRY(fv_store_label(l->store, wanted->label, &label));
     return fv_err(FV_ECORRUPT, "%s: no image of '%s' can be read: pack the data set again",
                   fv_store_path(l->store), label.name);
 }
-
-/* --- a worker
- * -------------------------------------------------------------------------------------- */
 
 static void count(struct worker *w, enum counter which, uint64_t ns)
 {
@@ -176,19 +165,30 @@ static int decode(struct fv_loader *l, struct worker *w, struct slot *s, uint32_
     return rc;
 }
 
+static void read_ahead(const struct fv_loader *l, const struct fv_ring_claim *c)
+{
+    uint32_t first, last;
+
+    for (uint32_t n = 0; fv_sampler_ahead(l->sampler, c->ticket, c->item, n, &first, &last); n++)
+        fv_store_will_need(l->store, first, last);
+}
+
 static int make_item(struct fv_loader *l, struct worker *w, const struct fv_ring_claim *c)
 {
     struct slot *s = &l->slot[c->slot];
-    const uint32_t due = image_at(l, c->ticket, c->item);
+    const struct fv_draw due = fv_sampler_draw(l->sampler, c->ticket, c->item);
     const uint32_t epoch = (uint32_t)(c->ticket / l->source.batches_per_epoch);
     const size_t bytes = (size_t)l->out_h * (size_t)l->out_w * 3;
     struct fv_render_times times = {0};
     struct fv_plan plan;
 
-    FV_TRY(decode(l, w, s, c->item, due));
+    if (c->item >= fv_sampler_items(l->sampler, c->ticket))
+        return FV_OK;
+    read_ahead(l, c);
+    FV_TRY(decode(l, w, s, c->item, due.image));
     const uint64_t span = fv_trace_begin();
-    fv_policy_plan(l->policy, (uint64_t)l->set.seed, epoch, due, l->src_h, l->src_w, l->out_h,
-                   l->out_w, &plan);
+    fv_policy_plan(l->policy, (uint64_t)l->set.seed, epoch, due.sample, l->src_h, l->src_w,
+                   l->out_h, l->out_w, &plan);
     fv_render(&l->dsp, &plan, w->source, l->src_h, l->src_w, s->batch.pixels + c->item * bytes,
               l->out_h, l->out_w, w->scratch, &times);
     count(w, WARP_NS, times.warp_ns);
@@ -209,7 +209,7 @@ static void finish_batch(struct fv_loader *l, struct worker *w, const struct fv_
     b->ticket = c->ticket;
     b->epoch = (uint32_t)(c->ticket / l->source.batches_per_epoch);
     b->step = (uint32_t)(c->ticket % l->source.batches_per_epoch);
-    b->n = (int)fv_ring_items(l->ring, c->ticket);
+    b->n = (int)fv_sampler_items(l->sampler, c->ticket);
     memset(b->pixels + (size_t)b->n * bytes, 0, (size_t)(b->capacity - b->n) * bytes);
     for (int i = b->n; i < b->capacity; i++) {
         b->label[i] = b->label_mix[i] = -1;
@@ -302,11 +302,11 @@ static int next_batch(void *ctx, const struct fv_batch **out)
     if (rc <= 0)
         return rc;
     const struct slot *s = &l->slot[v.slot];
-    for (uint32_t i = 0; i < v.items; i++)
+    for (int i = 0; i < s->batch.n; i++)
         if (s->replaced[i] != NOT_REPLACED)
             tell_replaced(l, (uint32_t)s->replaced[i], s->batch.image[i]);
     add(&l->waited_ns, v.waited_ns);
-    add(&l->delivered_images, v.items);
+    add(&l->delivered_images, (uint64_t)s->batch.n);
     add(&l->delivered_batches, 1);
     *out = &s->batch;
     return 1;
@@ -380,44 +380,44 @@ static int no_memory(const char *what)
     return fv_err(FV_ENOMEM, "out of memory for the loader's %s", what);
 }
 
-static int choose_images(struct fv_loader *l)
+static int open_sampler(struct fv_loader *l)
 {
-    const uint64_t all = fv_store_info(l->store)->images;
-    const uint64_t batch = (uint64_t)l->set.batch;
+    const struct fv_sampler_settings set = {
+        .order = l->set.order,
+        .seed = (uint64_t)l->set.seed,
+        .splits = l->set.splits,
+        .endless = l->set.endless,
+        .batch = (uint32_t)l->set.batch,
+        .rank = (uint32_t)l->set.rank,
+        .world = (uint32_t)l->set.world,
+        .images_per_id = (uint32_t)l->set.images_per_id,
+        .window = (uint32_t)l->set.window,
+    };
 
-    l->ids = malloc((all ? all : 1) * sizeof *l->ids);
-    l->told = calloc(all / 8 + 1, 1);
-    if (!l->ids || !l->told)
-        return no_memory("image list");
-    for (uint64_t i = 0; i < all; i++) {
-        struct fv_store_image image;
-        FV_TRY(fv_store_image(l->store, i, &image));
-        if (in_splits(l, &image))
-            l->ids[l->images++] = (uint32_t)i;
-    }
-    if (l->images == 0)
-        return fv_err(FV_ENOTFOUND, "%s: has no image of the kind asked for",
-                      fv_store_path(l->store));
-    if (l->set.endless && l->images < batch)
-        return fv_err(FV_EINVAL,
-                      "%s: has %" PRIu64 " images, fewer than a batch: use --batch %" PRIu64,
-                      fv_store_path(l->store), l->images, l->images);
-    l->source.images_per_epoch = l->images;
-    l->source.batches_per_epoch = l->images / batch + (!l->set.endless && l->images % batch);
+    FV_TRY(fv_sampler_open(&l->sampler, l->store, &set));
+    l->told = calloc(fv_store_info(l->store)->images / 8 + 1, 1);
+    if (!l->told)
+        return no_memory("list of bad images");
+    const uint64_t batches = fv_sampler_batches(l->sampler);
+    l->source.batches_per_epoch = batches;
+    l->source.images_per_epoch =
+        (batches - 1) * set.batch + fv_sampler_items(l->sampler, batches - 1);
     return FV_OK;
 }
 
 static int open_ring(struct fv_loader *l)
 {
-    const uint64_t per_epoch = l->source.batches_per_epoch, batch = (uint64_t)l->set.batch;
-    struct fv_ring_shape shape = {.slots = (uint32_t)l->set.slots, .items = (uint32_t)batch};
+    const uint64_t per_epoch = l->source.batches_per_epoch;
+    struct fv_ring_shape shape = {.slots = (uint32_t)l->set.slots,
+                                  .items = (uint32_t)l->set.batch,
+                                  .last_items = (uint32_t)l->set.batch};
 
     if (l->set.endless) { /* as far as an epoch's number has 32 bits */
         shape.end = per_epoch > FV_RING_TICKETS >> 32 ? FV_RING_TICKETS : per_epoch << 32;
-        shape.last_items = shape.items;
     } else {
+        const uint32_t last = fv_sampler_items(l->sampler, per_epoch - 1);
         shape.end = per_epoch;
-        shape.last_items = (uint32_t)(l->images - (per_epoch - 1) * batch);
+        shape.last_items = last ? last : 1; /* an empty batch has somebody to finish it */
     }
     return fv_ring_open(&l->ring, &shape);
 }
@@ -506,7 +506,7 @@ static int open_all(struct fv_loader *l)
     };
     fv_dsp_init(&l->dsp);
     FV_TRY(fv_policy_parse(&l->policy, l->set.policy ? l->set.policy : ""));
-    FV_TRY(choose_images(l));
+    FV_TRY(open_sampler(l));
     FV_TRY(open_ring(l));
     FV_TRY(open_slots(l));
     return open_workers(l);
@@ -516,7 +516,8 @@ int fv_loader_open(struct fv_loader **out, struct fv_store *store,
                    const struct fv_loader_settings *s)
 {
     *out = NULL;
-    if (s->batch < 1 || s->batch > 1 << 16 || s->threads < 0 || s->size < 0 || s->slots < 1)
+    if (s->batch < 1 || s->batch > 1 << 16 || s->threads < 0 || s->size < 0 || s->slots < 1 ||
+        s->images_per_id < 1 || s->window < 1 || s->rank < 0 || s->world < 1)
         return fv_err(FV_EINVAL, "a loader of %" PRId64 " slots of %" PRId64 " images cannot be",
                       s->slots, s->batch);
     struct fv_loader *l = calloc(1, sizeof *l);
@@ -552,12 +553,12 @@ void fv_loader_close(struct fv_loader **loader)
     }
     fv_decoder_close(&l->decoder);
     fv_ring_close(&l->ring);
+    fv_sampler_close(&l->sampler);
     fv_policy_free(&l->policy);
     free(l->scratch);
     free(l->worker);
     free(l->slot);
     free(l->told);
-    free(l->ids);
     free(l);
     *loader = NULL;
 }

@@ -23,7 +23,13 @@ enum fv_rng_op {
     FV_RNG_SYNTH_ID = 4,  /* demo faces; sample = identity */
     FV_RNG_SYNTH_IMG = 5, /* sample = identity << 32 | image */
     FV_RNG_BOOTSTRAP = 6,
-    FV_RNG_AUG = 16,   /* 16 + position of the op in the policy */
+    /* orders of images (augment/sampler.c) */
+    FV_RNG_IDENTITIES = 7,      /* sample = round */
+    FV_RNG_IDENTITY_IMAGES = 8, /* epoch = identity, sample = turn */
+    FV_RNG_BLOCKS = 9,
+    FV_RNG_WINDOWS = 10,  /* sample = window */
+    FV_RNG_STAND_IN = 11, /* for a bad image; sample = position in the epoch and try */
+    FV_RNG_AUG = 16,      /* 16 + position of the op in the policy */
     FV_RNG_BATCH = 64, /* 64 + position: decisions for a whole batch; sample = step in the epoch */
     FV_RNG_TEST = 255,
 };

@@ -70,8 +70,8 @@ FV_API int fv_store_image(const struct fv_store *s, uint64_t image, struct fv_st
 FV_API int fv_store_label(const struct fv_store *s, uint64_t label, struct fv_store_label *out);
 /* Image id by source name: FV_ENOTFOUND names it. The first call builds a hash table of all names. */
 FV_API int fv_store_find(struct fv_store *s, const char *name, uint64_t *image);
-/* Hints the kernel that this image will be read soon. */
-void fv_store_will_need(const struct fv_store *s, uint64_t image);
+/* Hints the kernel that these images will be read soon. */
+void fv_store_will_need(const struct fv_store *s, uint64_t first, uint64_t last);
 
 /* Decoding: one decoder per thread; decoding allocates nothing. */
 struct fv_decoder;

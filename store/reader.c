@@ -288,13 +288,28 @@ int fv_store_find(struct fv_store *s, const char *name, uint64_t *image)
     return rc;
 }
 
-void fv_store_will_need(const struct fv_store *s, uint64_t image)
+static void hint(uintptr_t from, uintptr_t to)
 {
+    const uintptr_t at = from & ~((uintptr_t)sysconf(_SC_PAGESIZE) - 1);
+
+    if (from)
+        madvise((void *)at, to - at, MADV_WILLNEED);
+}
+
+/* One hint for records that lie side by side, as those of a block do. */
+void fv_store_will_need(const struct fv_store *s, uint64_t first, uint64_t last)
+{
+    enum { GAP = 4096 }; /* what lies between blocks */
+    uintptr_t from = 0, to = 0;
     struct fv_stored r;
 
-    if (fv__store_record(s, image, &r) < 0)
-        return;
-    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), at = (uintptr_t)r.record.p;
-    const uintptr_t from = at & ~(page - 1);
-    madvise((void *)from, at + r.record.n - from, MADV_WILLNEED);
+    for (uint64_t i = first; i <= last && fv__store_record(s, i, &r) == FV_OK; i++) {
+        const uintptr_t at = (uintptr_t)r.record.p;
+        if (!from || at < to || at - to > GAP) {
+            hint(from, to);
+            from = at;
+        }
+        to = at + r.record.n;
+    }
+    hint(from, to);
 }

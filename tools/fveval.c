@@ -202,7 +202,7 @@ static int score_with(struct eval *e, struct fv_model *model)
     ls.size = net->size;
     ls.policy = "none";
     ls.splits = e->splits;
-    ls.shuffle = 0;
+    ls.order = "sequential";
     ls.endless = 0;
     ls.on_error = "fail";
     int rc = fv_loader_open(&loader, e->store, &ls);

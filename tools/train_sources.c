@@ -34,7 +34,9 @@ static int open_loader(struct fv_loader **out, struct fv_store *store,
     struct fv_loader_settings s = *train;
     s.policy = "";
     s.splits = splits;
-    s.shuffle = 0;
+    s.order = "sequential";
+    s.rank = 0;
+    s.world = 1;
     s.endless = 0;
     return fv_loader_open(out, store, &s);
 }

@@ -265,7 +265,8 @@ static void one_pass_gives_every_image_once(void **state)
     (void)state;
     s.endless = 0;
     assert_int_equal(fv_store_open(&store, whole), FV_OK);
-    for (s.shuffle = 0; s.shuffle < 2; s.shuffle++) {
+    for (int shuffle = 0; shuffle < 2; shuffle++) {
+        s.order = shuffle ? "shuffle" : "sequential";
         assert_int_equal(fv_loader_open(&l, store, &s), FV_OK);
         const struct fv_batch_source *src = fv_loader_source(l);
         assert_int_equal(src->images_per_epoch, IMAGES - LABELS);
@@ -337,7 +338,8 @@ static void a_bad_record_is_replaced_and_told_once(void **state)
     const struct fv_batch *b;
 
     (void)state;
-    s.endless = s.shuffle = 0;
+    s.endless = 0;
+    s.order = "sequential";
     s.report = &report;
     messages = 0;
     assert_int_equal(fv_store_open(&store, damaged), FV_OK);
@@ -374,7 +376,7 @@ static void a_bad_record_may_be_fatal(void **state)
     int rc, batches = 0;
 
     (void)state;
-    s.shuffle = 0;
+    s.order = "sequential";
     s.on_error = "fail";
     assert_int_equal(fv_store_open(&store, damaged), FV_OK);
     assert_int_equal(fv_loader_open(&l, store, &s), FV_OK);

@@ -89,7 +89,7 @@ static void read_store(struct fv_store *s)
         sink += (unsigned)strlen(image.name);
         if (fv_store_find(s, image.name, &at) >= 0 && at != i)
             abort();
-        fv_store_will_need(s, i);
+        fv_store_will_need(s, i, i);
     }
     sink += (unsigned)strlen(info->packed_with);
     if (info->width <= 64 &&

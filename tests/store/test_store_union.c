@@ -76,7 +76,7 @@ static void check_same(struct fv_store *a, struct fv_store *b)
         assert_int_equal(fv_decoder_read(da, i, pa), FV_OK);
         assert_int_equal(fv_decoder_read(db, i, pb), FV_OK);
         assert_memory_equal(pa, pb, SIDE * SIDE * 3);
-        fv_store_will_need(b, i);
+        fv_store_will_need(b, i, i + 1);
     }
     struct fv_store_image none;
     assert_int_equal(fv_store_image(b, ia->images, &none), FV_EINVAL);
