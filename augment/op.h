@@ -11,13 +11,14 @@
 #include "augment/policy.h"
 #include "common/rng.h"
 
-enum { FV_AUG_PARAMS = 8 };
+enum { FV_AUG_PARAMS = 9 };
 
 struct fv_aug_param {
     const char *name;
     double def; /* NAN: must be given */
     double min, max;
     const char *help;
+    int whole; /* only integers are valid */
 };
 
 /* The picture as it stands between two geometric ops. */
@@ -31,11 +32,14 @@ struct fv_aug_frame {
 struct fv_aug_op {
     const char *name;
     const char *help;
-    int most; /* how often a policy may name it; 0: any number of times */
+    const char *example; /* given where a parameter has no default */
+    int most;            /* how often a policy may name it; 0: any number of times */
     struct fv_aug_param param[FV_AUG_PARAMS + 1]; /* in positional order; ends with name == NULL */
     /* Whether the values go together; sets the error. NULL: any do. */
     int (*check)(const double *value);
-    /* One of the two: decides for a sample, or for a batch. */
+    /* One of the two: decides for a sample, or for a batch. The policy gives a batch to one op at most: `share`
+     * tells which value is the op's share of the batches. */
+    int share;
     void (*decide)(const double *value, struct fv_rng *r, struct fv_aug_frame *f);
     void (*decide_batch)(const double *value, struct fv_rng *r, int h, int w, struct fv_mix *mix);
 };

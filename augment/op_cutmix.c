@@ -5,12 +5,14 @@
 
 #include <math.h>
 
+enum { ALPHA, P };
+
 void fv__cutmix_box(double lambda, int centre_x, int centre_y, int h, int w, struct fv_mix *mix)
 {
     const double r = 0.5 * sqrt(1.0 - lambda);
     const int half_w = (int)(r * w), half_h = (int)(r * h);
 
-    mix->on = 1;
+    mix->kind = FV_MIX_CUTMIX;
     mix->x1 = centre_x > half_w ? centre_x - half_w : 0;
     mix->y1 = centre_y > half_h ? centre_y - half_h : 0;
     mix->x2 = centre_x + half_w < w ? centre_x + half_w : w;
@@ -21,10 +23,9 @@ void fv__cutmix_box(double lambda, int centre_x, int centre_y, int h, int w, str
 
 static void decide_batch(const double *value, struct fv_rng *r, int h, int w, struct fv_mix *mix)
 {
-    if (fv_rng_unit(r) >= value[1])
-        return;
-    const double lambda = fv_rng_beta(r, value[0], value[0]);
+    const double lambda = fv_rng_beta(r, value[ALPHA], value[ALPHA]);
     const int x = (int)fv_rng_below(r, (uint32_t)w), y = (int)fv_rng_below(r, (uint32_t)h);
+
     fv__cutmix_box(lambda, x, y, h, w, mix);
 }
 
@@ -34,5 +35,6 @@ const struct fv_aug_op fv_aug_op_cutmix = {
     .most = 1,
     .param = {{"alpha", 1, 0.01, 100, "the box's share is drawn from Beta(alpha, alpha)"},
               {"p", 1, 0, 1, "share of the batches"}},
+    .share = P,
     .decide_batch = decide_batch,
 };

@@ -13,6 +13,7 @@ static void decide(const double *value, struct fv_rng *r, struct fv_aug_frame *f
 const struct fv_aug_op fv_aug_op_rotate = {
     .name = "rotate",
     .help = "turn about the centre by an angle from -degrees to degrees",
+    .example = "rotate(10)",
     .param = {{"degrees", NAN, 0, 180, "largest angle, either way"}},
     .decide = decide,
 };

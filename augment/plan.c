@@ -56,17 +56,32 @@ void fv_policy_plan(const struct fv_policy *p, uint64_t seed, uint32_t epoch, ui
         plan->inverse[i] = (float)f.inverse[i];
 }
 
+/* Shares that together exceed the whole are scaled down to it. The choice is the first draw of the first such op. */
 void fv_policy_plan_batch(const struct fv_policy *p, uint64_t seed, uint32_t epoch, uint64_t step,
                           int n, int h, int w, struct fv_mix *mix)
 {
+    struct fv_rng r = {0};
+    double whole = 0, left = -1;
+
     *mix = (struct fv_mix){.lambda = 1};
     if (n < 2)
         return;
+    for (int i = 0; i < p->steps; i++)
+        if (p->step[i].op->decide_batch)
+            whole += p->step[i].value[p->step[i].op->share];
     for (int i = 0; i < p->steps; i++) {
-        if (!p->step[i].op->decide_batch)
+        const struct fv_policy_step *s = &p->step[i];
+        if (!s->op->decide_batch)
             continue;
-        struct fv_rng r = fv_rng_at(seed, epoch, step, FV_RNG_BATCH + (unsigned)i);
-        p->step[i].op->decide_batch(p->step[i].value, &r, h, w, mix);
+        r = fv_rng_at(seed, epoch, step, FV_RNG_BATCH + (unsigned)i);
+        const double first = fv_rng_unit(&r);
+        if (left < 0)
+            left = first * (whole > 1 ? whole : 1);
+        if (left < s->value[s->op->share]) {
+            s->op->decide_batch(s->value, &r, h, w, mix);
+            return;
+        }
+        left -= s->value[s->op->share];
     }
 }
 

@@ -117,6 +117,9 @@ static int parse_number(const struct fv_aug_op *op, const struct fv_aug_param *p
     if (!isfinite(v) || v < param->min || v > param->max)
         return fv_err(FV_EUSAGE, "augmentation '%s': %s is %.*s: valid are %g to %g", op->name,
                       param->name, (int)(end - *text), *text, param->min, param->max);
+    if (param->whole && v != floor(v))
+        return fv_err(FV_EUSAGE, "augmentation '%s': %s is %.*s: it must be a whole number",
+                      op->name, param->name, (int)(end - *text), *text);
     *value = v;
     *text = end;
     return FV_OK;
@@ -156,8 +159,8 @@ static int check_step(const struct fv_policy *p, const struct fv_policy_step *st
 
     for (int i = 0; op->param[i].name; i++)
         if (isnan(step->value[i]))
-            return fv_err(FV_EUSAGE, "augmentation '%s' needs %s (%s), for example %s(10)",
-                          op->name, op->param[i].name, op->param[i].help, op->name);
+            return fv_err(FV_EUSAGE, "augmentation '%s' needs %s (%s), for example %s", op->name,
+                          op->param[i].name, op->param[i].help, op->example);
     for (int i = 0; i < p->steps; i++)
         uses += p->step[i].op == op;
     if (op->most && uses > op->most)

@@ -23,6 +23,7 @@ struct fv_dsp;    /* kernels: augment/dsp.h */
 struct fv_policy; /* immutable after parsing: shared by all threads */
 
 enum { FV_PLAN_ERASES = 4, FV_PLAN_STEPS = 24 };
+enum { FV_BLUR_MOST = 63 }; /* side of a blur's kernel in pixels */
 
 struct fv_rect {
     int x, y, w, h;
@@ -54,6 +55,8 @@ struct fv_step {
 struct fv_erase {
     struct fv_rect box; /* in the result */
     uint8_t rgb[3];
+    int noise; /* instead of rgb, drawn under key */
+    uint64_t key;
 };
 
 /* What is to be done to one sample. Sources and results are (h, w, 3) u8 RGB, sides up to 16384.
@@ -70,11 +73,14 @@ struct fv_plan {
     struct fv_step step[FV_PLAN_STEPS]; /* those from `steps` on are not set */
 };
 
-/* What is to be done to a whole batch after its samples are finished. */
+enum fv_mix_kind { FV_MIX_NONE, FV_MIX_CUTMIX, FV_MIX_MIXUP };
+
+/* What is to be done to a whole batch after its samples are finished: item k takes from its partner, item
+ * k-1 mod n. */
 struct fv_mix {
-    int on;
-    int x1, y1, x2, y2; /* the box that comes from the partner: item k from item k-1 mod n */
-    float lambda;       /* share that stays the item's own: 1 - box area / image area */
+    enum fv_mix_kind kind;
+    float lambda;       /* share that stays the item's own; CutMix: 1 - box area / image area */
+    int x1, y1, x2, y2; /* CutMix: the box that comes from the partner */
 };
 
 /* "" and "none" are the policy that leaves everything as it is. FV_EUSAGE names the op or the parameter
@@ -88,7 +94,8 @@ const char *fv_policy_text(const struct fv_policy *p);
  * another size is resized as a whole. */
 void fv_policy_plan(const struct fv_policy *p, uint64_t seed, uint32_t epoch, uint64_t image,
                     int src_h, int src_w, int out_h, int out_w, struct fv_plan *plan);
-/* The same for a batch of n items of (h, w); mix->on is 0 when n < 2. */
+/* The same for a batch of n items of (h, w); mix->kind is FV_MIX_NONE when
+ * n < 2. */
 void fv_policy_plan_batch(const struct fv_policy *p, uint64_t seed, uint32_t epoch, uint64_t step,
                           int n, int h, int w, struct fv_mix *mix);
 int fv_policy_mixes(const struct fv_policy *p); /* whether any op works on whole batches */

@@ -36,6 +36,15 @@ size_t fv_render_scratch(int src_h, int src_w, int out_h, int out_w)
     return warp > blur ? warp : blur;
 }
 
+/* Whether the result shows points at infinity: such a map shrinks without end, and no one filter fits it. */
+static int shows_horizon(const double m[9], int out_h, int out_w)
+{
+    const double low = fmin(m[6] * out_w, 0) + fmin(m[7] * out_h, 0) + m[8];
+    const double high = fmax(m[6] * out_w, 0) + fmax(m[7] * out_h, 0) + m[8];
+
+    return low <= 0 && high >= 0;
+}
+
 /* How many pixels of the picture one step in the result crosses at most, along x (row 0) or y (row 1);
  * taken at the centre of the result. */
 static double shrink(const struct picture *p, int row, int out_h, int out_w)
@@ -76,6 +85,8 @@ static void prefilter(const struct fv_dsp *dsp, struct picture *p, int out_h, in
 {
     uint8_t *buffer[2] = {scratch, scratch + scratch_bytes / 2};
 
+    if (shows_horizon(p->inverse, out_h, out_w))
+        return;
     for (int turn = 0;; turn ^= 1) {
         const int in_x = p->w > 1 && shrink(p, 0, out_h, out_w) > SHRINK_LIMIT;
         const int in_y = p->h > 1 && shrink(p, 1, out_h, out_w) > SHRINK_LIMIT;
@@ -123,21 +134,6 @@ static void warp(const struct fv_dsp *dsp, const struct fv_plan *plan, const uin
         };
         (affine ? dsp->warp_affine : dsp->warp_projective)(dst + (size_t)y * (size_t)out_w * 3,
                                                            out_w, p.px, p.h, p.w, &row);
-    }
-}
-
-void fv__render_erase(const struct fv_erase *e, uint8_t *px, int h, int w)
-{
-    const int bottom = e->box.y + e->box.h < h ? e->box.y + e->box.h : h;
-    const int right = e->box.x + e->box.w < w ? e->box.x + e->box.w : w;
-
-    for (int y = e->box.y; y < bottom; y++) {
-        uint8_t *p = px + ((size_t)y * (size_t)w + (size_t)e->box.x) * 3;
-        if (e->rgb[0] == e->rgb[1] && e->rgb[1] == e->rgb[2] && right > e->box.x)
-            memset(p, e->rgb[0], (size_t)(right - e->box.x) * 3);
-        else
-            for (int x = e->box.x; x < right; x++, p += 3)
-                memcpy(p, e->rgb, 3);
     }
 }
 

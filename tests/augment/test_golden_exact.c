@@ -107,8 +107,9 @@ static void decide(struct fv_aug_frame *f, const char *kind, const double *p)
     } else if (strcmp(kind, "blur") == 0)
         fv__aug_blur(f->plan, p[1], (int)p[0]);
     else if (strcmp(kind, "erase") == 0)
-        fv__aug_erase(f->plan, &(struct fv_erase){{(int)p[1], (int)p[0], (int)p[3], (int)p[2]},
-                                                  {(uint8_t)p[4], (uint8_t)p[5], (uint8_t)p[6]}});
+        fv__aug_erase(f->plan,
+                      &(struct fv_erase){.box = {(int)p[1], (int)p[0], (int)p[3], (int)p[2]},
+                                         .rgb = {(uint8_t)p[4], (uint8_t)p[5], (uint8_t)p[6]}});
     else {
         for (size_t i = 0; i < sizeof colours / sizeof colours[0]; i++)
             if (strcmp(kind, colours[i].name) == 0) {

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Decisions: in bounds, a function of their key, undisturbed by later ops; and the mix done by them. */
+/* Decisions: in bounds, a function of their key, undisturbed by later ops; and what mixing and erasing do by them. */
 #include "augment/policy.h"
+#include "augment/render_parts.h"
 #include "tests/cmocka_all.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -68,21 +70,23 @@ static void flips_come_as_often_as_asked(void **state)
     assert_true(abs(flips - 3000) < 5 * 46); /* five standard deviations */
 }
 
-static void mixing_takes_the_box_from_the_item_before(void **state)
+enum { N = 3, H = 5, W = 4, BYTES = H * W * 3 };
+static uint8_t px[N * BYTES], scratch[BYTES];
+static int32_t label[N] = {10, 11, 12}, label_mix[N];
+static float lambda[N];
+static struct fv_batch b = {.n = N,
+                            .capacity = N,
+                            .height = H,
+                            .width = W,
+                            .pixels = px,
+                            .label = label,
+                            .label_mix = label_mix,
+                            .lambda = lambda};
+
+static void cutmix_takes_the_box_from_the_item_before(void **state)
 {
-    enum { N = 3, H = 5, W = 4, BYTES = H * W * 3 };
-    uint8_t px[N * BYTES], scratch[BYTES];
-    int32_t label[N] = {10, 11, 12}, label_mix[N];
-    float lambda[N];
-    struct fv_batch b = {.n = N,
-                         .capacity = N,
-                         .height = H,
-                         .width = W,
-                         .pixels = px,
-                         .label = label,
-                         .label_mix = label_mix,
-                         .lambda = lambda};
-    const struct fv_mix mix = {.on = 1, .x1 = 1, .y1 = 2, .x2 = 3, .y2 = 5, .lambda = 0.7f};
+    const struct fv_mix mix = {
+        .kind = FV_MIX_CUTMIX, .x1 = 1, .y1 = 2, .x2 = 3, .y2 = 5, .lambda = 0.7f};
 
     (void)state;
     for (int k = 0; k < N; k++)
@@ -99,13 +103,94 @@ static void mixing_takes_the_box_from_the_item_before(void **state)
     }
 }
 
+static void mixup_blends_with_the_item_before(void **state)
+{
+    static const float shares[] = {0, 1, 0.5f, 0.3f, 0.98765f};
+    uint8_t before[N * BYTES];
+
+    (void)state;
+    for (int i = 0; i < N * BYTES; i++)
+        before[i] = (uint8_t)(i * 2654435761u >> 24);
+    for (size_t s = 0; s < sizeof shares / sizeof shares[0]; s++) {
+        const struct fv_mix mix = {.kind = FV_MIX_MIXUP, .lambda = shares[s]};
+        memcpy(px, before, sizeof before);
+        fv_mix_apply(&mix, &b, scratch);
+        for (int k = 0; k < N; k++) {
+            const int from = (k + N - 1) % N;
+            assert_int_equal(label_mix[k], 10 + from);
+            assert_true(lambda[k] == shares[s]);
+            for (int i = 0; i < BYTES; i++) {
+                const double own = before[k * BYTES + i], other = before[from * BYTES + i];
+                const double exact = (double)shares[s] * own + (1 - (double)shares[s]) * other;
+                assert_true(fabs(px[k * BYTES + i] - exact) <= 0.51);
+                if (shares[s] == 0 || shares[s] == 1)
+                    assert_true(px[k * BYTES + i] == exact);
+            }
+        }
+    }
+}
+
+static void one_item_alone_is_not_mixed(void **state)
+{
+    struct fv_batch alone = b;
+    struct fv_policy *p;
+    struct fv_mix mix;
+
+    (void)state;
+    alone.n = 1;
+    assert_int_equal(fv_policy_parse(&p, "mixup"), 0);
+    fv_policy_plan_batch(p, 7, 2, 0, 1, H, W, &mix);
+    fv_policy_free(&p);
+    assert_int_equal(mix.kind, FV_MIX_NONE);
+    memset(px, 9, BYTES);
+    fv_mix_apply(&mix, &alone, scratch);
+    assert_true(lambda[0] == 1 && label_mix[0] == 10);
+    for (int i = 0; i < BYTES; i++)
+        assert_int_equal(px[i], 9);
+}
+
+static void erases_fill_their_box_and_nothing_else(void **state)
+{
+    enum { SIDE = 9 };
+    struct fv_erase e = {.box = {2, 3, 4, 5}, .rgb = {1, 2, 3}};
+    uint8_t first[SIDE * SIDE * 3], again[SIDE * SIDE * 3];
+
+    (void)state;
+    for (int noise = 0; noise < 2; noise++) {
+        e.noise = noise;
+        e.key = 77;
+        memset(first, 200, sizeof first);
+        memset(again, 200, sizeof again);
+        fv__render_erase(&e, first, SIDE, SIDE);
+        fv__render_erase(&e, again, SIDE, SIDE);
+        assert_memory_equal(first, again, sizeof first);
+        int other = 0;
+        for (int i = 0; i < SIDE * SIDE * 3; i++) {
+            const int x = i / 3 % SIDE, y = i / 3 / SIDE;
+            if (x < 2 || x >= 6 || y < 3 || y >= 8)
+                assert_int_equal(first[i], 200);
+            else if (!noise)
+                assert_int_equal(first[i], 1 + i % 3);
+            other += first[i] != 200;
+        }
+        assert_true(other > 50);
+    }
+    /* A box that is cut off at the border has the noise of the whole box. */
+    memset(again, 200, sizeof again);
+    fv__render_erase(&e, again, 6, SIDE);
+    assert_memory_equal(again, first, 6 * SIDE * 3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ops_do_not_disturb_each_other),
         cmocka_unit_test(steps_stand_in_the_order_of_their_carrying_out),
         cmocka_unit_test(flips_come_as_often_as_asked),
-        cmocka_unit_test(mixing_takes_the_box_from_the_item_before),
+        cmocka_unit_test(cutmix_takes_the_box_from_the_item_before),
+        cmocka_unit_test(mixup_blends_with_the_item_before),
+        cmocka_unit_test(one_item_alone_is_not_mixed),
+        cmocka_unit_test(erases_fill_their_box_and_nothing_else),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

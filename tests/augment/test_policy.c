@@ -45,6 +45,12 @@ static void texts_have_one_canonical_spelling(void **state)
                "rrc(0.8),flip,rotate(10),jitter(0.2,0.2,0.2),erase(0.25),cutmix(1,0.5)");
     check_text("rotate(0.1000000000000001)", "rotate(0.1000000000000001)");
     check_text("erase,erase,erase,erase", "erase,erase,erase,erase");
+    check_text("erase(.25,r=1,b=3)", "erase(0.25,0.02,0.33,0.3,3.3,1,0,3)");
+    check_text("erase(noise=1)", "erase(0.5,0.02,0.33,0.3,3.3,0,0,0,1)");
+    check_text("affine(10,.1,.1,.9,1.1,5)", "affine(10,0.1,0.1,0.9,1.1,5)");
+    check_text("perspective(.2,p=.5),gray,blur(5,p=.5)", "perspective(0.2),gray,blur(5,0.1,2,0.5)");
+    check_text("jitter(hue=.1)", "jitter(0,0,0,0.1)");
+    check_text("mixup(.2),cutmix", "mixup(0.2),cutmix");
 }
 
 static void long_policies_have_room(void **state)
@@ -86,7 +92,9 @@ static void check_refused(const char *text, const char *part, const char *other_
 static void refusals_name_the_fault_and_what_is_valid(void **state)
 {
     (void)state;
-    check_refused("blur", "'blur'", "rrc, flip, rotate, jitter, erase, cutmix");
+    check_refused(
+        "blurred", "'blurred'",
+        "rrc, flip, rotate, affine, perspective, jitter, gray, blur, erase, cutmix, mixup");
     check_refused("Flip", "'Flip'", "flip");
     check_refused("flip,", "expected an op", "rrc");
     check_refused(",flip", "expected an op", "rrc");
@@ -109,7 +117,19 @@ static void refusals_name_the_fault_and_what_is_valid(void **state)
     check_refused("rrc(.9,.8)", "0.9 to 0.8", "must not exceed");
     check_refused("erase(ratio_min=2,ratio_max=1)", "2 to 1", "ratio");
     check_refused("rotate", "needs degrees", "rotate(10)");
-    check_refused("jitter", "changes nothing", "jitter(.2,.2,.2)");
+    check_refused("jitter", "changes nothing", "jitter(.2,.2,.2,.05)");
+    check_refused("jitter(0,0,0,.6)", "hue is .6", "0 to 0.5");
+    check_refused("affine", "needs degrees", "affine(10,.1,.1)");
+    check_refused("affine(0)", "changes nothing", "affine(10,.1,.1)");
+    check_refused("affine(1,0,0,1.2,1.1)", "scale goes from 1.2 to 1.1", "must not exceed");
+    check_refused("blur", "needs kernel", "blur(5)");
+    check_refused("blur(4)", "kernel is 4", "odd");
+    check_refused("blur(4.5)", "kernel is 4.5", "whole number");
+    check_refused("blur(65)", "kernel is 65", "3 to 63");
+    check_refused("blur(5,2,1)", "sigma goes from 2 to 1", "must not exceed");
+    check_refused("erase(1,noise=1,r=3)", "'erase'", "not both");
+    check_refused("erase(r=1.5)", "r is 1.5", "whole number");
+    check_refused("mixup,mixup", "'mixup'", "at most 1 time");
     check_refused("jitter(1),jitter(1)", "'jitter'", "at most 1 time");
     check_refused("cutmix,cutmix", "'cutmix'", "at most 1 time");
     check_refused("erase,erase,erase,erase,erase", "'erase'", "at most 4 times");
@@ -119,7 +139,7 @@ static void help_lists_every_op_and_parameter(void **state)
 {
     static const char *const words[] = {
         "rrc",       "flip",       "rotate",          "jitter",       "erase",
-        "cutmix",    "degrees",    "alpha",           "level",        "area_min",
+        "cutmix",    "degrees",    "alpha",           "noise",        "area_min",
         "ratio_max", "saturation", "(must be given)", "(default 0.5)"};
     char *text = NULL;
     size_t n = 0;
