@@ -6,63 +6,13 @@
  * A bad image is replaced by the next readable one of its label in the same splits; the decisions
  * stay those of the image that was due. Replacements are noted in the slot and told by the consumer's
  * thread when it reaches that batch, so even the messages come in a fixed order. */
-#include "augment/augment.h"
-#include "augment/dsp.h"
-#include "augment/policy.h"
-#include "augment/ring.h"
-#include "augment/sampler.h"
-#include "common/clock.h"
+#include "augment/loader_impl.h"
 #include "common/cpu.h"
 #include "common/err.h"
-#include "common/rng.h"
-#include "common/trace.h"
 
 #include <inttypes.h>
-#include <pthread.h>
-#include <signal.h>
-#include <stdalign.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { CACHE_LINE = 64, NOT_REPLACED = -1 };
-
-enum counter { DECODE_NS, WARP_NS, COLOUR_NS, ERASE_NS, MIX_NS, WAIT_NS, COUNTERS };
-
-struct worker {
-    alignas(CACHE_LINE) _Atomic uint64_t counter[COUNTERS]; /* written by the worker alone */
-    struct fv_loader *loader;
-    struct fv_decoder *decoder;
-    uint8_t *source, *scratch; /* a decoded image; what rendering and mixing need */
-    pthread_t thread;
-    int number;
-};
-
-struct slot {
-    struct fv_batch batch;
-    void *memory;
-    int64_t *replaced; /* (batch) the image that should have been there, or NOT_REPLACED */
-};
-
-struct fv_loader {
-    struct fv_loader_settings set;
-    struct fv_store *store;
-    struct fv_policy *policy;
-    struct fv_dsp dsp;
-    struct fv_ring *ring;
-    struct fv_batch_source source;
-    int src_h, src_w, out_h, out_w, replace;
-    struct fv_sampler *sampler;
-    struct slot *slot;
-    size_t slot_bytes;
-    struct worker *worker;
-    int workers, started;
-    /* the consumer's own */
-    struct fv_decoder *decoder;
-    uint8_t *scratch;
-    uint8_t *told; /* one bit an image: its replacement was reported */
-    _Atomic uint64_t delivered_images, delivered_batches, replaced_images, waited_ns;
-};
 
 /* --- settings
  * -------------------------------------------------------------------------------------- */
@@ -118,154 +68,6 @@ void fv_loader_defaults(struct fv_loader_settings *s)
     };
 }
 
-/* --- a worker
- * -------------------------------------------------------------------------------------- */
-
-/* Decodes the stand-in for a bad image: the next readable one of its label. */
-static int read_replacement(const struct fv_loader *l, struct worker *w, uint32_t bad,
-                            const struct fv_store_image *wanted, uint32_t *image)
-{
-    struct fv_store_label label;
-
-    for (uint32_t k = 0; fv_sampler_sibling(l->sampler, bad, k, image); k++)
-        if (fv_decoder_read(w->decoder, *image, w->source) == FV_OK)
-            return FV_OK;
-    FV_TRY(fv_store_label(l->store, wanted->label, &label));
-    return fv_err(FV_ECORRUPT, "%s: no image of '%s' can be read: pack the data set again",
-                  fv_store_path(l->store), label.name);
-}
-
-static void count(struct worker *w, enum counter which, uint64_t ns)
-{
-    /* Relaxed: a single writer, and readers want no more than a recent figure. */
-    atomic_store_explicit(&w->counter[which],
-                          atomic_load_explicit(&w->counter[which], memory_order_relaxed) + ns,
-                          memory_order_relaxed);
-}
-
-static int decode(struct fv_loader *l, struct worker *w, struct slot *s, uint32_t item,
-                  uint32_t due)
-{
-    const uint64_t span = fv_trace_begin(), begin = fv_now_ns();
-    struct fv_store_image about;
-    uint32_t image = due;
-
-    FV_TRY(fv_store_image(l->store, due, &about));
-    int rc = fv_decoder_read(w->decoder, due, w->source);
-    s->replaced[item] = NOT_REPLACED;
-    if (rc < 0 && l->replace) {
-        rc = read_replacement(l, w, due, &about, &image);
-        s->replaced[item] = due;
-    }
-    s->batch.image[item] = image;
-    s->batch.label[item] = s->batch.label_mix[item] = (int32_t)about.label;
-    s->batch.lambda[item] = 1;
-    count(w, DECODE_NS, fv_now_ns() - begin);
-    fv_trace_end("decode", span);
-    return rc;
-}
-
-static void read_ahead(const struct fv_loader *l, const struct fv_ring_claim *c)
-{
-    uint32_t first, last;
-
-    for (uint32_t n = 0; fv_sampler_ahead(l->sampler, c->ticket, c->item, n, &first, &last); n++)
-        fv_store_will_need(l->store, first, last);
-}
-
-static int make_item(struct fv_loader *l, struct worker *w, const struct fv_ring_claim *c)
-{
-    struct slot *s = &l->slot[c->slot];
-    const struct fv_draw due = fv_sampler_draw(l->sampler, c->ticket, c->item);
-    const uint32_t epoch = (uint32_t)(c->ticket / l->source.batches_per_epoch);
-    const size_t bytes = (size_t)l->out_h * (size_t)l->out_w * 3;
-    struct fv_render_times times = {0};
-    struct fv_plan plan;
-
-    if (c->item >= fv_sampler_items(l->sampler, c->ticket))
-        return FV_OK;
-    read_ahead(l, c);
-    FV_TRY(decode(l, w, s, c->item, due.image));
-    const uint64_t span = fv_trace_begin();
-    fv_policy_plan(l->policy, (uint64_t)l->set.seed, epoch, due.sample, l->src_h, l->src_w,
-                   l->out_h, l->out_w, &plan);
-    fv_render(&l->dsp, &plan, w->source, l->src_h, l->src_w, s->batch.pixels + c->item * bytes,
-              l->out_h, l->out_w, w->scratch, &times);
-    count(w, WARP_NS, times.warp_ns);
-    count(w, COLOUR_NS, times.colour_ns);
-    count(w, ERASE_NS, times.erase_ns);
-    fv_trace_end("render", span);
-    return FV_OK;
-}
-
-/* What concerns the batch as a whole, once its items are there. */
-static void finish_batch(struct fv_loader *l, struct worker *w, const struct fv_ring_claim *c)
-{
-    struct fv_batch *b = &l->slot[c->slot].batch;
-    const size_t bytes = (size_t)l->out_h * (size_t)l->out_w * 3;
-    const uint64_t span = fv_trace_begin(), begin = fv_now_ns();
-    struct fv_mix mix;
-
-    b->ticket = c->ticket;
-    b->epoch = (uint32_t)(c->ticket / l->source.batches_per_epoch);
-    b->step = (uint32_t)(c->ticket % l->source.batches_per_epoch);
-    b->n = (int)fv_sampler_items(l->sampler, c->ticket);
-    memset(b->pixels + (size_t)b->n * bytes, 0, (size_t)(b->capacity - b->n) * bytes);
-    for (int i = b->n; i < b->capacity; i++) {
-        b->label[i] = b->label_mix[i] = -1;
-        b->lambda[i] = 1;
-        b->image[i] = UINT32_MAX;
-    }
-    fv_policy_plan_batch(l->policy, (uint64_t)l->set.seed, b->epoch, b->step, b->n, b->height,
-                         b->width, &mix);
-    fv_mix_apply(&mix, b, w->scratch);
-    count(w, MIX_NS, fv_now_ns() - begin);
-    fv_trace_end("mix", span);
-}
-
-static void *work(void *arg)
-{
-    struct worker *w = arg;
-    struct fv_loader *l = w->loader;
-    struct fv_ring_claim c;
-    char name[32];
-
-    snprintf(name, sizeof name, "loader %d", w->number);
-    pthread_setname_np(pthread_self(), name);
-    fv_trace_thread(name);
-    while (fv_ring_claim(l->ring, &c)) {
-        count(w, WAIT_NS, c.waited_ns);
-        if (fv_ring_complete(l->ring, &c, make_item(l, w, &c))) {
-            finish_batch(l, w, &c);
-            fv_ring_publish(l->ring, &c);
-        }
-    }
-    return NULL;
-}
-
-/* Signals are for the program's own thread. */
-static int start_workers(struct fv_loader *l)
-{
-    sigset_t all, before;
-    int rc = FV_OK;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    while (rc == FV_OK && l->started < l->workers) {
-        struct worker *w = &l->worker[l->started];
-        rc = fv_ring_attach(l->ring);
-        if (rc == FV_OK && pthread_create(&w->thread, NULL, work, w) != 0)
-            rc = fv_err(FV_EIO, "cannot start loader thread %d of %d: use fewer --loader-threads",
-                        l->started + 1, l->workers);
-        if (rc == FV_OK)
-            l->started++;
-    }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (rc < 0)
-        fv_ring_stop(l->ring); /* the one that was announced and did not come would be waited for */
-    return rc;
-}
-
 /* --- the consumer
  * ---------------------------------------------------------------------------------- */
 
@@ -297,13 +99,13 @@ static int next_batch(void *ctx, const struct fv_batch **out)
 
     *out = NULL;
     if (!l->started)
-        FV_TRY(start_workers(l));
+        FV_TRY(fv__loader_start(l));
     const int rc = fv_ring_take(l->ring, &v);
     if (rc <= 0)
         return rc;
-    const struct slot *s = &l->slot[v.slot];
+    const struct fv_loader_slot *s = &l->slot[v.slot];
     for (int i = 0; i < s->batch.n; i++)
-        if (s->replaced[i] != NOT_REPLACED)
+        if (s->replaced[i] != FV_NOT_REPLACED)
             tell_replaced(l, (uint32_t)s->replaced[i], s->batch.image[i]);
     add(&l->waited_ns, v.waited_ns);
     add(&l->delivered_images, (uint64_t)s->batch.n);
@@ -334,21 +136,21 @@ const struct fv_batch_source *fv_loader_source(struct fv_loader *l)
 
 void fv_loader_stats(const struct fv_loader *l, struct fv_loader_stats *out)
 {
-    uint64_t sum[COUNTERS] = {0};
+    uint64_t sum[FV_LOADER_COUNTERS] = {0};
 
     for (int i = 0; i < l->workers; i++)
-        for (int k = 0; k < COUNTERS; k++)
+        for (int k = 0; k < FV_LOADER_COUNTERS; k++)
             sum[k] += atomic_load_explicit(&l->worker[i].counter[k], memory_order_relaxed);
     *out = (struct fv_loader_stats){
         .images = atomic_load_explicit(&l->delivered_images, memory_order_relaxed),
         .batches = atomic_load_explicit(&l->delivered_batches, memory_order_relaxed),
         .replaced = atomic_load_explicit(&l->replaced_images, memory_order_relaxed),
-        .decode_ns = sum[DECODE_NS],
-        .warp_ns = sum[WARP_NS],
-        .colour_ns = sum[COLOUR_NS],
-        .erase_ns = sum[ERASE_NS],
-        .mix_ns = sum[MIX_NS],
-        .producer_wait_ns = sum[WAIT_NS],
+        .decode_ns = sum[FV_DECODE_NS],
+        .warp_ns = sum[FV_WARP_NS],
+        .colour_ns = sum[FV_COLOUR_NS],
+        .erase_ns = sum[FV_ERASE_NS],
+        .mix_ns = sum[FV_MIX_NS],
+        .producer_wait_ns = sum[FV_WAIT_NS],
         .consumer_wait_ns = atomic_load_explicit(&l->waited_ns, memory_order_relaxed),
     };
 }
@@ -359,7 +161,7 @@ void fv_loader_stats(const struct fv_loader *l, struct fv_loader_stats *out)
 static void *ordinary_alloc(void *ctx, size_t bytes)
 {
     (void)ctx;
-    return aligned_alloc(CACHE_LINE, bytes);
+    return aligned_alloc(FV_CACHE_LINE, bytes);
 }
 
 static void ordinary_free(void *ctx, void *p, size_t bytes)
@@ -372,7 +174,7 @@ static const struct fv_allocator ordinary_memory = {.alloc = ordinary_alloc, .fr
 
 static size_t round_up(size_t n)
 {
-    return (n + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
+    return (n + FV_CACHE_LINE - 1) / FV_CACHE_LINE * FV_CACHE_LINE;
 }
 
 static int no_memory(const char *what)
@@ -434,7 +236,7 @@ static int open_slots(struct fv_loader *l)
     if (!l->slot)
         return no_memory("slots");
     for (int64_t i = 0; i < l->set.slots; i++) {
-        struct slot *s = &l->slot[i];
+        struct fv_loader_slot *s = &l->slot[i];
         uint8_t *p = l->set.allocator->alloc(l->set.allocator->ctx, l->slot_bytes);
         s->memory = p;
         s->replaced = malloc(n * sizeof *s->replaced);
@@ -463,16 +265,16 @@ static int open_workers(struct fv_loader *l)
     const int spare = fv_cpu_count() - 1;
 
     l->workers = l->set.threads ? (int)l->set.threads : spare > 1 ? spare : 1;
-    l->worker = aligned_alloc(CACHE_LINE, (size_t)l->workers * sizeof *l->worker);
-    l->scratch = aligned_alloc(CACHE_LINE, source);
+    l->worker = aligned_alloc(FV_CACHE_LINE, (size_t)l->workers * sizeof *l->worker);
+    l->scratch = aligned_alloc(FV_CACHE_LINE, source);
     if (!l->worker || !l->scratch)
         return no_memory("threads");
     memset(l->worker, 0, (size_t)l->workers * sizeof *l->worker);
     for (int i = 0; i < l->workers; i++) {
-        struct worker *w = &l->worker[i];
+        struct fv_loader_worker *w = &l->worker[i];
         w->loader = l;
         w->number = i;
-        w->source = aligned_alloc(CACHE_LINE, source + scratch);
+        w->source = aligned_alloc(FV_CACHE_LINE, source + scratch);
         if (!w->source)
             return no_memory("threads");
         memset(w->source, 0, source);
