@@ -186,7 +186,9 @@ void fv_dsp_init(struct fv_dsp *dsp)
         .blur_along = blur_along,
     };
 #if defined(FV_AUGMENT_AVX2)
-    if (fv_cpu_flags() & FV_CPU_AVX2)
+    if (fv_cpu_flags() & FV_CPU_AVX2) {
         fv__dsp_init_avx2(dsp);
+        fv__dsp_init_blur_avx2(dsp);
+    }
 #endif
 }

@@ -71,5 +71,6 @@ void fv_dsp_init(struct fv_dsp *dsp);
 
 /* Internal: overwrite what the instruction set does better. */
 void fv__dsp_init_avx2(struct fv_dsp *dsp);
+void fv__dsp_init_blur_avx2(struct fv_dsp *dsp);
 
 #endif

@@ -172,28 +172,97 @@ static __m256 channel(__m256i rgb0, int shift)
         _mm256_and_si256(_mm256_srl_epi32(rgb0, _mm_cvtsi32_si128(shift)), _mm256_set1_epi32(255)));
 }
 
-static __m256i colour_channel(__m256 c, __m256 scale, __m256 common)
-{
-    const __m256 v = _mm256_add_ps(_mm256_mul_ps(c, scale), common);
-    const __m256 in = _mm256_min_ps(_mm256_max_ps(v, _mm256_setzero_ps()), _mm256_set1_ps(255.0f));
+struct rgb {
+    __m256 c[3];
+};
 
-    return _mm256_cvttps_epi32(_mm256_add_ps(in, _mm256_set1_ps(0.5f)));
+static struct rgb split(__m256i rgb0)
+{
+    return (struct rgb){{channel(rgb0, 0), channel(rgb0, 8), channel(rgb0, 16)}};
+}
+
+/* Rounds values from 0 to 255. */
+static __m256i join(const struct rgb *v)
+{
+    const __m256 half = _mm256_set1_ps(0.5f);
+    const __m256i r = _mm256_cvttps_epi32(_mm256_add_ps(v->c[0], half));
+    const __m256i g = _mm256_cvttps_epi32(_mm256_add_ps(v->c[1], half));
+    const __m256i b = _mm256_cvttps_epi32(_mm256_add_ps(v->c[2], half));
+
+    return _mm256_or_si256(r, _mm256_or_si256(_mm256_slli_epi32(g, 8), _mm256_slli_epi32(b, 16)));
+}
+
+static __m256 clip(__m256 v, float most)
+{
+    return _mm256_min_ps(_mm256_max_ps(v, _mm256_setzero_ps()), _mm256_set1_ps(most));
+}
+
+static struct rgb map_colour(const struct rgb *v, const struct fv_colour *k)
+{
+    const __m256 luma =
+        _mm256_add_ps(_mm256_add_ps(_mm256_mul_ps(v->c[0], _mm256_set1_ps(FV_LUMA_R)),
+                                    _mm256_mul_ps(v->c[1], _mm256_set1_ps(FV_LUMA_G))),
+                      _mm256_mul_ps(v->c[2], _mm256_set1_ps(FV_LUMA_B)));
+    const __m256 common =
+        _mm256_add_ps(_mm256_mul_ps(luma, _mm256_set1_ps(k->grey)), _mm256_set1_ps(k->offset));
+    const __m256 scale = _mm256_set1_ps(k->scale);
+    struct rgb out;
+
+    for (int c = 0; c < 3; c++)
+        out.c[c] = clip(_mm256_add_ps(_mm256_mul_ps(v->c[c], scale), common), 255.0f);
+    return out;
 }
 
 static __m256i colour_eight(__m256i rgb0, const struct fv_colour *k)
 {
-    const __m256 r = channel(rgb0, 0), g = channel(rgb0, 8), b = channel(rgb0, 16);
-    const __m256 luma = _mm256_add_ps(_mm256_add_ps(_mm256_mul_ps(r, _mm256_set1_ps(FV_LUMA_R)),
-                                                    _mm256_mul_ps(g, _mm256_set1_ps(FV_LUMA_G))),
-                                      _mm256_mul_ps(b, _mm256_set1_ps(FV_LUMA_B)));
-    const __m256 common =
-        _mm256_add_ps(_mm256_mul_ps(luma, _mm256_set1_ps(k->grey)), _mm256_set1_ps(k->offset));
-    const __m256 scale = _mm256_set1_ps(k->scale);
+    const struct rgb before = split(rgb0), after = map_colour(&before, k);
 
-    return _mm256_or_si256(
-        colour_channel(r, scale, common),
-        _mm256_or_si256(_mm256_slli_epi32(colour_channel(g, scale, common), 8),
-                        _mm256_slli_epi32(colour_channel(b, scale, common), 16)));
+    return join(&after);
+}
+
+static __m256 distance(__m256 h, float centre)
+{
+    const __m256 d = _mm256_sub_ps(h, _mm256_set1_ps(centre));
+
+    return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), d);
+}
+
+static struct rgb turn_hue(const struct rgb *v, __m256 sixths)
+{
+    const __m256 r = v->c[0], g = v->c[1], b = v->c[2];
+    const __m256 one = _mm256_set1_ps(1.0f), two = _mm256_set1_ps(2.0f), six = _mm256_set1_ps(6.0f);
+    const __m256 zero = _mm256_setzero_ps();
+    const __m256 most = _mm256_max_ps(r, _mm256_max_ps(g, b));
+    const __m256 least = _mm256_min_ps(r, _mm256_min_ps(g, b));
+    const __m256 range = _mm256_sub_ps(most, least);
+    const __m256 over = _mm256_blendv_ps(one, range, _mm256_cmp_ps(range, zero, _CMP_GT_OQ));
+    const __m256 is_r = _mm256_cmp_ps(most, r, _CMP_EQ_OQ);
+    const __m256 is_g = _mm256_cmp_ps(most, g, _CMP_EQ_OQ);
+    const __m256 ahead =
+        _mm256_blendv_ps(_mm256_blendv_ps(_mm256_sub_ps(r, g), _mm256_sub_ps(b, r), is_g),
+                         _mm256_sub_ps(g, b), is_r);
+    const __m256 corner =
+        _mm256_blendv_ps(_mm256_blendv_ps(_mm256_set1_ps(4.0f), two, is_g), zero, is_r);
+    __m256 h = _mm256_add_ps(_mm256_add_ps(_mm256_div_ps(ahead, over), corner), sixths);
+
+    h = _mm256_blendv_ps(h, _mm256_sub_ps(h, six), _mm256_cmp_ps(h, six, _CMP_GE_OQ));
+    h = _mm256_blendv_ps(h, _mm256_add_ps(h, six), _mm256_cmp_ps(h, zero, _CMP_LT_OQ));
+    const __m256 part[3] = {_mm256_sub_ps(distance(h, 3.0f), one),
+                            _mm256_sub_ps(two, distance(h, 2.0f)),
+                            _mm256_sub_ps(two, distance(h, 4.0f))};
+    struct rgb out;
+    for (int c = 0; c < 3; c++)
+        out.c[c] = _mm256_add_ps(least, _mm256_mul_ps(range, clip(part[c], 1.0f)));
+    return out;
+}
+
+static __m256i hue_eight(__m256i rgb0, const struct fv_colour *before, __m256 sixths,
+                         const struct fv_colour *after)
+{
+    const struct rgb plain = split(rgb0), first = map_colour(&plain, before);
+    const struct rgb turned = turn_hue(&first, sixths), last = map_colour(&turned, after);
+
+    return join(&last);
 }
 
 static void colour(uint8_t *px, int n, const struct fv_colour *k)
@@ -209,9 +278,25 @@ static void colour(uint8_t *px, int n, const struct fv_colour *k)
     }
 }
 
+static void hue(uint8_t *px, int n, const struct fv_colour *before, float sixths,
+                const struct fv_colour *after)
+{
+    const __m256 turn = _mm256_set1_ps(sixths);
+    int i = 0;
+
+    for (; i + 8 <= n; i += 8, px += 24)
+        store_rgb(px, hue_eight(load_rgb(px), before, turn, after));
+    if (i < n) {
+        uint8_t rest[24] = {0};
+        memcpy(rest, px, (size_t)(n - i) * 3);
+        store_some(px, hue_eight(load_rgb(rest), before, turn, after), n - i);
+    }
+}
+
 void fv__dsp_init_avx2(struct fv_dsp *dsp)
 {
     dsp->warp_affine = warp_affine;
     dsp->warp_projective = warp_projective;
     dsp->colour = colour;
+    dsp->hue = hue;
 }

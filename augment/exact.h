@@ -12,8 +12,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { FV_EXACT_BLUR_TAPS = 63 }; /* the longest kernel */
-
 /* n pixels in place. torchvision 0.14: adjust_brightness, adjust_contrast, adjust_saturation, adjust_hue (factor
  * from -0.5 to 0.5), rgb_to_grayscale to three channels. Results are cut off, not rounded. */
 void fv__exact_brightness(uint8_t *px, size_t n, double factor);

@@ -102,7 +102,7 @@ void fv__exact_blur(uint8_t *dst, const uint8_t *src, int h, int w, int taps, do
                     float *scratch)
 {
     const size_t stride = (size_t)w * 3;
-    float weight[FV_EXACT_BLUR_TAPS];
+    float weight[FV_BLUR_MOST];
 
     gaussian(weight, taps, (float)sigma);
     for (int y = 0; y < h; y++)

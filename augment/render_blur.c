@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+_Static_assert((int)FV_BLUR_MOST <= (int)FV_DSP_BLUR_TAPS, "the kernels take every blur of a plan");
+
 static size_t picture_bytes(int h, int w)
 {
     return ((size_t)h * (size_t)w * 3 + 63) & ~(size_t)63;
