@@ -2,7 +2,7 @@
 /* The loader: batches out of a data set, the same ones for any number of threads.
  *
  * Work is counted in samples. Worker threads take the next sample number, decode that record, carry
- * out the decisions of the augmentation policy in one warp and one colour pass straight into the
+ * out the decisions of the augmentation policy, by default in one warp and one colour pass, straight into the
  * batch's slot of the ring, and whoever completes a batch's last sample mixes the batch (CutMix)
  * and publishes it. Every decision is a function of (seed, epoch, image, op), and the order one of
  * (seed, epoch): pixels, order and CutMix partners do not depend on threads, slots, scheduling or
@@ -35,6 +35,9 @@ struct fv_loader_settings {
     int64_t seed;    /* (default 1) */
     /* augmentation, "" for none: "rrc(0.8,1),flip,rotate(10),jitter(.2,.2,.2),..." */
     const char *policy;
+    /* "fused": one warp and one colour pass (default); "exact": operation by operation with torchvision's formulas
+     * and roundings (augment/README.md tells them apart) */
+    const char *mode;
     /* augment/sampler.h says which image comes when */
     const char *order;     /* one of fv_sampler_orders (default "shuffle") */
     int64_t images_per_id; /* of "pk": a batch has batch / images_per_id identities (default 4) */

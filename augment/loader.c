@@ -18,6 +18,7 @@
  * -------------------------------------------------------------------------------------- */
 
 static const char *const on_error_names[] = {"fail", "replace", NULL};
+static const char *const mode_names[] = {"fused", "exact", NULL};
 
 #define FIELD(f) offsetof(struct fv_loader_settings, f)
 const struct fv_opt fv_loader_opts[] = {
@@ -45,6 +46,10 @@ const struct fv_opt fv_loader_opts[] = {
      NULL},
     {"aug", 0, FV_OPT_STRING, 0, FIELD(policy), "POLICY", "augmentation; none: leave images alone",
      0, 0, NULL},
+    {"aug-mode", 0, FV_OPT_CHOICE, 0, FIELD(mode), "HOW",
+     "carry out the policy in one resample and one pass of colour, or operation by operation as "
+     "torchvision does",
+     0, 0, mode_names},
     {"on-error", 0, FV_OPT_CHOICE, 0, FIELD(on_error), "WHAT",
      "a bad record ends the run (fail) or another image of its label stands in (replace)", 0, 0,
      on_error_names},
@@ -58,6 +63,7 @@ void fv_loader_defaults(struct fv_loader_settings *s)
         .slots = 4,
         .seed = 1,
         .policy = "none",
+        .mode = "fused",
         .splits = 1u << FV_SPLIT_TRAIN,
         .endless = 1,
         .order = "shuffle",
@@ -259,7 +265,8 @@ static int open_slots(struct fv_loader *l)
 static int open_workers(struct fv_loader *l)
 {
     const size_t source = round_up((size_t)l->src_h * (size_t)l->src_w * 3 + FV_DECODE_PAD);
-    const size_t render = fv_render_scratch(l->src_h, l->src_w, l->out_h, l->out_w);
+    const size_t render = (l->exact ? fv_render_exact_scratch
+                                    : fv_render_scratch)(l->src_h, l->src_w, l->out_h, l->out_w);
     const size_t image = (size_t)l->out_h * (size_t)l->out_w * 3;
     const size_t scratch = round_up(render > image ? render : image);
     const int spare = fv_cpu_count() - 1;
@@ -293,6 +300,7 @@ static int open_all(struct fv_loader *l)
     l->out_h = l->set.size ? (int)l->set.size : l->src_h;
     l->out_w = l->set.size ? (int)l->set.size : l->src_w;
     l->replace = strcmp(l->set.on_error, "replace") == 0;
+    l->exact = strcmp(l->set.mode, "exact") == 0;
     if (!l->set.allocator)
         l->set.allocator = &ordinary_memory;
     l->source = (struct fv_batch_source){

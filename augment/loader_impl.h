@@ -48,7 +48,7 @@ struct fv_loader {
     struct fv_dsp dsp;
     struct fv_ring *ring;
     struct fv_batch_source source;
-    int src_h, src_w, out_h, out_w, replace;
+    int src_h, src_w, out_h, out_w, replace, exact;
     struct fv_sampler *sampler;
     struct fv_loader_slot *slot;
     size_t slot_bytes;

@@ -78,8 +78,12 @@ static int make_item(struct fv_loader *l, struct fv_loader_worker *w, const stru
     const uint64_t span = fv_trace_begin();
     fv_policy_plan(l->policy, (uint64_t)l->set.seed, epoch, due.sample, l->src_h, l->src_w,
                    l->out_h, l->out_w, &plan);
-    fv_render(&l->dsp, &plan, w->source, l->src_h, l->src_w, s->batch.pixels + c->item * bytes,
-              l->out_h, l->out_w, w->scratch, &times);
+    if (l->exact)
+        fv_render_exact(&plan, w->source, l->src_h, l->src_w, s->batch.pixels + c->item * bytes,
+                        l->out_h, l->out_w, w->scratch, &times);
+    else
+        fv_render(&l->dsp, &plan, w->source, l->src_h, l->src_w, s->batch.pixels + c->item * bytes,
+                  l->out_h, l->out_w, w->scratch, &times);
     count(w, FV_WARP_NS, times.warp_ns);
     count(w, FV_COLOUR_NS, times.colour_ns);
     count(w, FV_ERASE_NS, times.erase_ns);

@@ -2,6 +2,7 @@
 /* The loader: the same batches whatever the threads and slots, every image once an epoch, seeking,
  * bad records, and a steady state without allocation. */
 #include "augment/augment.h"
+#include "augment/policy.h"
 #include "common/err.h"
 #include "store/store.h"
 #include "tests/cmocka_all.h"
@@ -392,15 +393,15 @@ static void a_bad_record_may_be_fatal(void **state)
     fv_store_close(&store);
 }
 
-static void the_steady_state_allocates_nothing(void **state)
+static void steady_state_allocates_nothing(const char *mode)
 {
-    const struct fv_loader_settings s = settings(3, 3);
+    struct fv_loader_settings s = settings(3, 3);
     struct fv_store *store;
     struct fv_loader *l;
     const struct fv_batch *b;
     long before = 0;
 
-    (void)state;
+    s.mode = mode;
     assert_int_equal(fv_store_open(&store, whole), FV_OK);
     assert_int_equal(fv_loader_open(&l, store, &s), FV_OK);
     const struct fv_batch_source *src = fv_loader_source(l);
@@ -414,6 +415,52 @@ static void the_steady_state_allocates_nothing(void **state)
     assert_int_equal(atomic_load(&allocations), before);
     fv_loader_close(&l);
     fv_store_close(&store);
+}
+
+static void the_steady_state_allocates_nothing(void **state)
+{
+    (void)state;
+    steady_state_allocates_nothing("fused");
+    steady_state_allocates_nothing("exact");
+}
+
+/* Every item is what the plan for its image says, carried out step by step, whatever thread made it. */
+static void the_exact_mode_carries_out_the_plans_step_by_step(void **state)
+{
+    enum { OUT = 16 };
+    static const char policy_text[] = "rrc(0.8,1),rotate(10),jitter(.2,.2,.2),erase(.25)";
+    struct fv_loader_settings s = settings(3, 3);
+    struct fv_policy *policy;
+    struct fv_store *store;
+    struct fv_loader *l;
+    const struct fv_batch *b;
+    uint8_t expected[OUT * OUT * 3], source[SIDE * SIDE * 3];
+    void *scratch =
+        aligned_alloc(64, (fv_render_exact_scratch(SIDE, SIDE, OUT, OUT) + 63) / 64 * 64);
+
+    (void)state;
+    s.mode = "exact";
+    s.policy = policy_text;
+    assert_int_equal(fv_policy_parse(&policy, policy_text), FV_OK);
+    assert_int_equal(fv_store_open(&store, whole), FV_OK);
+    assert_int_equal(fv_loader_open(&l, store, &s), FV_OK);
+    const struct fv_batch_source *src = fv_loader_source(l);
+    for (int k = 0; k < 20; k++) {
+        assert_int_equal(src->next(src->ctx, &b), 1);
+        for (int i = 0; i < b->n; i++) {
+            struct fv_plan plan;
+            fv_policy_plan(policy, (uint64_t)s.seed, b->epoch, b->image[i], SIDE, SIDE, OUT, OUT,
+                           &plan);
+            paint(source, b->image[i]);
+            fv_render_exact(&plan, source, SIDE, SIDE, expected, OUT, OUT, scratch, NULL);
+            assert_memory_equal(b->pixels + (size_t)i * sizeof expected, expected, sizeof expected);
+        }
+        src->release(src->ctx);
+    }
+    fv_loader_close(&l);
+    fv_store_close(&store);
+    fv_policy_free(&policy);
+    free(scratch);
 }
 
 static void impossible_settings_are_refused(void **state)
@@ -448,6 +495,7 @@ int main(void)
         cmocka_unit_test(a_bad_record_is_replaced_and_told_once),
         cmocka_unit_test(a_bad_record_may_be_fatal),
         cmocka_unit_test(the_steady_state_allocates_nothing),
+        cmocka_unit_test(the_exact_mode_carries_out_the_plans_step_by_step),
         cmocka_unit_test(impossible_settings_are_refused),
     };
     return cmocka_run_group_tests(tests, make_data, remove_data);
