@@ -149,6 +149,23 @@ struct fv_moved {
     uint64_t digest, file_bytes, record_bytes;
 };
 
+/* A contact sheet: pictures of one size in rows. */
+struct fv_sheet {
+    const char *title, *subtitle; /* subtitle: NULL for none */
+    int height, width;            /* of a picture */
+    int zoom;                     /* how often each of its pixels comes, along x and y */
+    int columns;
+    int cells;
+    const struct fv_sheet_cell {
+        const uint8_t *rgb; /* (height, width, 3) */
+        const char *first;  /* a line of text beneath */
+        const char *second; /* another one; NULL: none */
+        double share; /* 0 to 1: what the first one has of the picture, the rest is the second's */
+    } * cell;
+};
+/* Writes it as a PNG, whole or not at all. Text takes libvips (FV_EUNSUPPORTED without). */
+int fv_sheet_write(const struct fv_sheet *s, const char *path);
+
 struct fv_merge_settings {
     const char *output;
     int overwrite;

@@ -13,6 +13,7 @@
 #include "tools/fvprep_codecs.h"
 #include "tools/fvprep_manifest.h"
 #include "tools/fvprep_move.h"
+#include "tools/fvprep_preview.h"
 #include "tools/fvprep_talk.h"
 #include "tools/results.h"
 
@@ -435,6 +436,7 @@ int main(int argc, char **argv)
         {&fvprep_merge_cmd, fvprep_merge},
         {&fvprep_append_cmd, fvprep_append},
         {&fvprep_codecs_cmd, fvprep_codecs},
+        {&fvprep_preview_cmd, fvprep_preview},
     };
     return tool_main("fvprep", "Photos to a data set, and questions about one.", commands,
                      sizeof commands / sizeof commands[0], argc, argv);

@@ -49,5 +49,6 @@ struct fv_image_file {
     void (*close)(void *ctx); /* accepts NULL */
 };
 extern const struct fv_image_file *const fv_image_files[]; /* NULL-terminated */
+extern const struct fv_image_file fv_image_file_png;       /* for pictures of other sorts too */
 
 #endif
