@@ -14,6 +14,8 @@
 #define FV_AUGMENT_AUGMENT_H
 
 #include "augment/batch.h"
+#include "common/api.h"
+#include "common/err.h"
 #include "common/opt.h"
 #include "common/report.h"
 #include "store/dataset.h"
@@ -62,9 +64,9 @@ void fv_loader_defaults(struct fv_loader_settings *s);
 int fv_loader_open(struct fv_loader **out, struct fv_store *store,
                    const struct fv_loader_settings *s);
 /* Stops the threads, whatever they are doing, and frees everything. Accepts NULL. */
-void fv_loader_close(struct fv_loader **l);
+FV_API void fv_loader_close(struct fv_loader **l);
 /* The loader as the trainer sees it; valid until close. One consumer thread. */
-const struct fv_batch_source *fv_loader_source(struct fv_loader *l);
+FV_API const struct fv_batch_source *fv_loader_source(struct fv_loader *l);
 
 struct fv_loader_stats {
     uint64_t images, batches, replaced;
@@ -72,6 +74,46 @@ struct fv_loader_stats {
     uint64_t producer_wait_ns, consumer_wait_ns;
 };
 void fv_loader_stats(const struct fv_loader *l, struct fv_loader_stats *out);
+
+/* --- for other programs
+ * These link libfv.so (pkg-config fv) and set everything by name, so that a new setting changes no layout:
+ *
+ *     fv_store_open(&store, "faces.lmdb");
+ *     fv_loader_options_new(&options);
+ *     fv_loader_options_set(options, "batch", "256");
+ *     fv_loader_open_options(&loader, store, options);
+ *     source = fv_loader_source(loader);
+ *     while ((rc = source->next(source->ctx, &batch)) == 1) {
+ *         ... batch->pixels ...
+ *         source->release(source->ctx);
+ *     }
+ *
+ * fv_err_text says in a sentence what a negative result means. docs/api.md has a whole program. */
+
+struct fv_loader_options; /* begin as the defaults; one loader or many may be opened with them */
+FV_API int fv_loader_options_new(struct fv_loader_options **out);
+FV_API void fv_loader_options_free(struct fv_loader_options **o); /* accepts NULL */
+/* FV_ENOTFOUND for an unknown name, listing those there are; FV_EUSAGE for a bad value. Both texts are copied. */
+FV_API int fv_loader_options_set(struct fv_loader_options *o, const char *name, const char *value);
+/* What decides which batches come, as "name = value" lines: equal texts on equal data, equal batches. Returns the bytes
+ * of the text without its end; what does not fit into room bytes is cut off. */
+FV_API int fv_loader_options_text(const struct fv_loader_options *o, char *text, size_t room);
+/* Option i: 1, its name and a sentence about it; or 0 after the last. */
+FV_API int fv_loader_options_row(size_t i, const char **name, const char **help);
+/* Where batches lie, and who is told of replaced images (in the thread that asks for the next batch). Both must outlive
+ * the loader; NULL: ordinary memory, nobody. */
+FV_API void fv_loader_options_allocator(struct fv_loader_options *o, const struct fv_allocator *a);
+FV_API void fv_loader_options_report(struct fv_loader_options *o, const struct fv_report *r);
+/* As fv_loader_open. The options may be freed at once. */
+FV_API int fv_loader_open_options(struct fv_loader **out, struct fv_store *store,
+                                  const struct fv_loader_options *o);
+/* A figure of fv_loader_stats by the name of its field: FV_ENOTFOUND lists them. */
+FV_API int fv_loader_stat(const struct fv_loader *l, const char *name, uint64_t *value);
+
+/* Bytes of struct fv_batch as the library knows it: a program built with a newer header may use the fields that end
+ * within them. struct fv_batch and struct fv_batch_source only ever grow at their end. */
+FV_API size_t fv_batch_bytes(void);
+FV_API const char *fv_version(void); /* of the library, "0.1.0" */
 
 /* The policy language, for --help and for errors: every op with its parameters and defaults. */
 void fv_policy_help(FILE *to);
