@@ -14,18 +14,14 @@ struct text {
 
 struct fv_loader_options {
     struct fv_loader_settings set;
-    const char *split, *order;
+    const char *split;
     struct text *texts; /* every value that was set */
 };
-
-static const char *const orders[] = {"shuffle", "sequential", NULL};
 
 #define FIELD(f) offsetof(struct fv_loader_options, f)
 static const struct fv_opt own_opts[] = {
     {"split", 0, FV_OPT_STRING, 0, FIELD(split), "NAMES",
      "which images: train, val, holdout, or several with commas", 0, 0, NULL},
-    {"order", 0, FV_OPT_CHOICE, 0, FIELD(order), "ORDER",
-     "of an epoch: shuffle, or sequential by image id", 0, 0, orders},
     {"endless", 0, FV_OPT_FLAG, 0, FIELD(set.endless), NULL,
      "epochs without end, in whole batches; else one pass, whose last batch may be short", 0, 0,
      NULL},
@@ -84,7 +80,6 @@ int fv_loader_options_new(struct fv_loader_options **out)
         return fv_err(FV_ENOMEM, "out of memory for the loader's options");
     fv_loader_defaults(&o->set);
     o->split = fv_split_names[FV_SPLIT_TRAIN];
-    o->order = orders[0];
     return FV_OK;
 }
 
@@ -177,7 +172,6 @@ int fv_loader_open_options(struct fv_loader **out, struct fv_store *store,
 
     *out = NULL;
     FV_TRY(parse_splits(o->split, &set.splits));
-    set.shuffle = strcmp(o->order, "shuffle") == 0;
     return fv_loader_open(out, store, &set);
 }
 

@@ -46,7 +46,7 @@ def check_rows(path, rows):
 
 # Expected output that has tabs and blanks in it.
 TABS = {"tests/cli/fvprep_pack.sh"}
-for module in ["common", "store", "prep", "augment", "trainer", "tools", "tests", "docs", ".ci"]:
+for module in ["common", "store", "prep", "augment", "trainer", "tools", "tests", "docs", "python", ".ci"]:
     for folder, _, files in os.walk(os.path.join(ROOT, module)):
         for name in sorted(files):
             path = os.path.relpath(os.path.join(folder, name), ROOT)

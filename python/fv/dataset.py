@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: MIT
+"""Data sets as fvprep packs them: what is in them, and the pixels of an image."""
+from __future__ import annotations
+
+import ctypes as C
+import os
+import threading
+import weakref
+from typing import Iterable, NamedTuple, Union
+
+import numpy as np
+
+from fv import _lib
+from fv._lib import check, check_process, lib
+
+Path = Union[str, "os.PathLike[str]", Iterable[Union[str, "os.PathLike[str]"]]]
+
+
+class Handle:
+    """An open data set, closed with its last user."""
+
+    def __init__(self, path: str):
+        self.ptr, self.pid, self.path = C.c_void_p(), os.getpid(), path
+        self.lock = threading.Lock()  # of what is not for several threads at once
+        check(lib.fv_store_open(C.byref(self.ptr), os.fsencode(path)))
+
+    def __del__(self):
+        if self.ptr and os.getpid() == self.pid:
+            lib.fv_store_close(C.byref(self.ptr))
+
+
+_open: "weakref.WeakValueDictionary[tuple, Handle]" = weakref.WeakValueDictionary()
+_open_lock = threading.Lock()
+
+
+def open_handle(path: str) -> Handle:
+    """A process may have a file open once, so those who name the same files share a handle."""
+    files = [path] if os.path.exists(path) else path.split(",")
+    try:
+        stats = [os.stat(f) for f in files]
+    except OSError:
+        return Handle(path)  # which says what is wrong
+    key = (os.getpid(), *((s.st_dev, s.st_ino) for s in stats))
+    with _open_lock:
+        handle = _open.get(key)
+        if handle is None:
+            handle = _open[key] = Handle(path)
+        return handle
+
+
+class Image(NamedTuple):
+    """What a data set knows of an image."""
+    name: str  #: path of its source, relative to the folder that was packed
+    label: int
+    split: str  #: "train", "val" or "holdout"
+
+
+class Dataset:
+    """A packed data set: ``Dataset("faces.lmdb")``; several files as one: ``Dataset(["a.lmdb", "b.lmdb"])``.
+
+    Opening the same files again shares what is open. May be used by several threads, but not after a fork.
+    """
+
+    def __init__(self, path: Path):
+        self._decoder, self._handle, self._lock = C.c_void_p(), None, threading.Lock()
+        if not isinstance(path, (str, os.PathLike)):
+            path = ",".join(os.fspath(p) for p in path)
+        self._handle = open_handle(os.fspath(path))
+        info = lib.fv_store_info(self._handle.ptr).contents
+        self.path: str = os.fspath(path)
+        self.images: int = info.images
+        self.identities: int = info.labels
+        self.classes: int = info.train_labels  #: identities that training sees: the first of them
+        self.height: int = info.height
+        self.width: int = info.width
+        self.codec: str = info.codec.decode()
+        self.packed_with: str = info.packed_with.decode(errors="surrogateescape")
+        self.split_images: dict[str, int] = dict(zip(_lib.SPLITS, info.split_images))
+        self.digest: str = f"{info.digest:016x}"  #: of the images, names, labels and splits
+
+    def __len__(self) -> int:
+        return self.images
+
+    def __repr__(self) -> str:
+        return (f"<fv.Dataset {self.path!r}: {self.images} images of {self.width}x{self.height}, "
+                f"{self.classes} classes>")
+
+    @property
+    def handle(self) -> Handle:
+        if self._handle is None:
+            raise _lib.UsageError(f"{self.path}: the data set is closed")
+        check_process(self._handle.pid, f"the data set {self.path}")
+        return self._handle
+
+    @property
+    def label_names(self) -> list[str]:
+        """The names of the identities by label; the first `classes` are those that training sees."""
+        ptr, label, names = self.handle.ptr, _lib.StoreLabel(), []
+        for i in range(self.identities):
+            check(lib.fv_store_label(ptr, i, C.byref(label)))
+            names.append(os.fsdecode(label.name))
+        return names
+
+    def image(self, index: int) -> Image:
+        """Name, label and split of an image."""
+        about = _lib.StoreImage()
+        check(lib.fv_store_image(self.handle.ptr, self._index(index), C.byref(about)))
+        return Image(os.fsdecode(about.name), about.label, _lib.SPLITS[about.split])
+
+    def find(self, name: str) -> int:
+        """The image of that name; NotFoundError."""
+        found, handle = C.c_uint64(), self.handle
+        with handle.lock:
+            check(lib.fv_store_find(handle.ptr, os.fsencode(name), C.byref(found)))
+        return found.value
+
+    def read(self, index: int) -> np.ndarray:
+        """The pixels of an image as stored: (height, width, 3), 8 bits, RGB; the caller's own."""
+        pixels = np.empty(self.height * self.width * 3 + _lib.DECODE_PAD, np.uint8)
+        with self._lock:
+            handle = self.handle
+            if not self._decoder:
+                check(lib.fv_decoder_open(C.byref(self._decoder), handle.ptr))
+            check(lib.fv_decoder_read(self._decoder, self._index(index), pixels.ctypes.data))
+        return pixels[:-_lib.DECODE_PAD].reshape(self.height, self.width, 3)
+
+    def _index(self, index: int) -> int:
+        if not 0 <= index < self.images:
+            raise IndexError(f"{self.path}: has images 0 to {self.images - 1}, not {index}")
+        return index
+
+    def close(self) -> None:
+        """Lets go of the files; they are closed when no loader reads them any more."""
+        with self._lock:
+            if self._decoder and self._handle and os.getpid() == self._handle.pid:
+                lib.fv_decoder_close(C.byref(self._decoder))
+            self._handle = None
+
+    __del__ = close
+
+    def __enter__(self) -> "Dataset":
+        return self
+
+    def __exit__(self, *exc) -> None:
+        self.close()
+
+    def __reduce__(self):
+        raise TypeError("a fv.Dataset cannot be pickled: open it in the process that reads it")

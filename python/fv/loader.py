@@ -1,0 +1,390 @@
+# SPDX-License-Identifier: MIT
+"""The loader: epochs of batches whose arrays are views of the memory that fv's threads wrote them to."""
+from __future__ import annotations
+
+import ctypes as C
+import logging
+import os
+import threading
+from collections import deque
+from typing import Iterator
+
+import numpy as np
+
+from fv import _lib
+from fv._lib import Error, UsageError, check, check_process, lib
+from fv.dataset import Dataset, Path
+
+log = logging.getLogger("fv")
+
+
+def options() -> dict[str, str]:
+    """What a Loader may be given by name, with a sentence about each."""
+    name, about, rows = C.c_char_p(), C.c_char_p(), {}
+    while lib.fv_loader_options_row(len(rows), C.byref(name), C.byref(about)):
+        rows[name.value.decode()] = about.value.decode()
+    return rows
+
+
+class _Options:
+    """struct fv_loader_options from keyword arguments: split_images=3 is "split-images", "3"."""
+
+    def __init__(self, values: dict):
+        self.ptr = C.c_void_p()
+        check(lib.fv_loader_options_new(C.byref(self.ptr)))
+        for name, value in values.items():
+            if value is not None:
+                check(lib.fv_loader_options_set(self.ptr, name.replace("_", "-").encode(), self._text(value)))
+
+    def __del__(self):
+        lib.fv_loader_options_free(C.byref(self.ptr))
+
+    @staticmethod
+    def _text(value) -> bytes:
+        if isinstance(value, bool):
+            return b"yes" if value else b"no"
+        if isinstance(value, (list, tuple)):
+            return ",".join(map(str, value)).encode()
+        return str(value).encode()
+
+    def lines(self) -> dict[str, str]:
+        """What decides which batches come. The rank is left out: one state serves all ranks."""
+        room = lib.fv_loader_options_text(self.ptr, None, 0) + 1
+        text = C.create_string_buffer(check(room))
+        check(lib.fv_loader_options_text(self.ptr, text, room))
+        rows = dict(line.split(" = ", 1) for line in text.value.decode().splitlines())
+        rows.pop("rank", None)
+        return rows
+
+
+class _Ring:
+    """An open loader of the C library and the batches of it that are out.
+
+    It is closed when the Loader and the last array of its batches have let go of it, so no view ever points to freed
+    memory. The library takes batches back in order, from one thread at a time: whoever drops one notes that, and
+    gives back what can be unless another thread is at it, which then does.
+    """
+
+    def __init__(self, dataset: Dataset, opts: _Options, slots: int):
+        self.ptr, self.pid, self.slots = C.c_void_p(), os.getpid(), slots
+        self.handle = dataset.handle  # outlives the loader
+        self.lock = threading.Lock()
+        self.taken = 0  # batches so far; a batch is known by its number
+        self.held: deque[int] = deque()
+        self.dropped: deque[int] = deque()  # appended to by any thread
+        self.early: set[int] = set()  # dropped, while an older one is held
+        self.said: list[str] = []
+        self.message = _lib.Report.MESSAGE(lambda ctx, level, text: self_said(text.decode(errors="replace")))
+        self_said = self.said.append  # not through self: that would be a cycle
+        self.report = _lib.Report(None, self.message, None)
+        lib.fv_loader_options_report(opts.ptr, C.byref(self.report))
+        check(lib.fv_loader_open_options(C.byref(self.ptr), self.handle.ptr, opts.ptr))
+        self.source = lib.fv_loader_source(self.ptr).contents
+
+    def __del__(self):
+        if self.ptr and os.getpid() == self.pid:
+            lib.fv_loader_close(C.byref(self.ptr))
+
+    def _give_back(self) -> None:
+        """With the lock."""
+        while self.dropped:
+            self.early.add(self.dropped.popleft())
+        while self.held and self.held[0] in self.early:
+            self.early.remove(self.held.popleft())
+            self.source.release(self.source.ctx)
+
+    def drop(self, number: int) -> None:
+        self.dropped.append(number)
+        if os.getpid() == self.pid and self.lock.acquire(blocking=False):
+            try:
+                self._give_back()
+            finally:
+                self.lock.release()
+
+    def next(self) -> "tuple[_Slot, _lib.Batch] | None":
+        """The next batch, None at the end of a single pass."""
+        found = C.POINTER(_lib.Batch)()
+        with self.lock:
+            self._give_back()
+            if len(self.held) >= self.slots:
+                raise UsageError(f"all {self.slots} batches of the loader are kept, or arrays or tensors over them: "
+                                 "keep copies, or open the loader with more slots")
+            if check(self.source.next(self.source.ctx, C.byref(found))) == 0:
+                return None
+            number = self.taken
+            self.taken += 1
+            self.held.append(number)
+        while self.said:
+            log.warning("%s", self.said.pop(0))
+        return _Slot(self, number), found.contents
+
+    def seek(self, ticket: int) -> bool:
+        """False, and nothing done, while batches are held: their memory would be written to."""
+        with self.lock:
+            self._give_back()
+            if self.held:
+                return False
+            check(self.source.seek(self.source.ctx, ticket))
+            return True
+
+    def stuck(self) -> bool:
+        """Whether nothing can be given back because the oldest batch is kept, though later ones are not."""
+        with self.lock:
+            self._give_back()
+            return len(self.held) >= self.slots and bool(self.early)
+
+    def stats(self, names) -> dict[str, int]:
+        value, found = C.c_uint64(), {}
+        for name in names:
+            check(lib.fv_loader_stat(self.ptr, name.encode(), C.byref(value)))
+            found[name] = value.value
+        return found
+
+
+class _Slot:
+    """A batch's place in the ring, given back when the last view of it is gone."""
+    __slots__ = ("ring", "number")
+
+    def __init__(self, ring: _Ring, number: int):
+        self.ring, self.number = ring, number
+
+    def __del__(self):
+        self.ring.drop(self.number)
+
+
+class _Memory:
+    """What NumPy keeps alive for a view."""
+    __slots__ = ("slot", "__array_interface__")
+
+    def __init__(self, slot: _Slot, address: int, shape: tuple, kind: type):
+        self.slot = slot
+        self.__array_interface__ = {"version": 3, "data": (address, False), "shape": shape,
+                                    "typestr": np.dtype(kind).str}
+
+
+class Batch:
+    """A batch of images. Its arrays are views of the loader's memory: nothing is copied.
+
+    A view stays valid until it is gone: a batch goes back to the loader when nothing refers to it or to its arrays,
+    tensors made from them included. Keeping one keeps the memory of `slots` batches; keeping `slots` of them in a row
+    is an error: keep copies. Views may be written to. The soft label of image i is lam[i] on label[i] and 1 - lam[i]
+    on label_mix[i]. ``torch.from_dlpack(batch)`` is the pixels without a copy.
+    """
+
+    def __init__(self, dataset: Dataset, slot: _Slot, b: _lib.Batch):
+        def view(address, shape, kind):
+            return np.asarray(_Memory(slot, address, shape, kind))
+
+        self._dataset = dataset
+        self.epoch: int = b.epoch
+        self.step: int = b.step  #: within the epoch
+        self.ticket: int = b.ticket  #: among all batches
+        self.pixels: np.ndarray = view(b.pixels, (b.n, b.height, b.width, 3), np.uint8)  #: (n, height, width, RGB)
+        self.label: np.ndarray = view(b.label, (b.n,), np.int32)
+        self.label_mix: np.ndarray = view(b.label_mix, (b.n,), np.int32)
+        self.lam: np.ndarray = view(b.lam, (b.n,), np.float32)
+        self.image: np.ndarray = view(b.image, (b.n,), np.uint32)  #: ids in the data set
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+    def __repr__(self) -> str:
+        n, h, w, _ = self.pixels.shape
+        return f"<fv.Batch {self.epoch}.{self.step}: {n} images of {w}x{h}>"
+
+    def names(self) -> list[str]:
+        """The source names of the images."""
+        return [self._dataset.image(int(i)).name for i in self.image]
+
+    def __dlpack__(self, **asked):
+        return self.pixels.__dlpack__(**asked)
+
+    def __dlpack_device__(self):
+        return self.pixels.__dlpack_device__()
+
+
+class _Epoch:
+    """The rest of an epoch."""
+
+    def __init__(self, loader: "Loader", left: int):
+        self._loader, self._left = loader, left
+        self._turn = loader._turn
+
+    def __iter__(self):
+        return self
+
+    def __len__(self) -> int:
+        return self._left
+
+    def __next__(self) -> Batch:
+        if self._turn != self._loader._turn:
+            raise UsageError("this iteration is over: a later one, a seek or a close came between")
+        if self._left == 0:
+            raise StopIteration
+        batch = self._loader._take()
+        self._left -= 1
+        return batch
+
+
+class Loader:
+    """Epochs of batches from a data set: ``for batch in loader`` is one epoch.
+
+    dataset    a path, several paths, or a Dataset; loaders of one data set share it
+    batch      images in a batch
+    aug        the augmentation policy, such as "rrc(0.8,1),flip,rotate(10),cutmix(1)"
+    seed       what all random decisions follow from: equal settings and data, equal batches, for any `threads`
+    threads    that make batches; 0: as many as there are processors to spare
+    slots      batches in memory at once, at least 2
+    split      "train", "val", "holdout", or several
+    shuffle    whether an epoch is in an order of its own; None: only of "train"
+    drop_last  True: whole batches, and every epoch draws anew. False: every epoch is the same single pass over all
+               images, with a last batch that may be short, as evaluation wants. None: as `shuffle`
+    options    the rest, by the names that fv.options() tells: size=112, on_error="fail", ...
+
+    An epoch that was left early is not gone on with: the next iteration begins the next epoch. The exception is the
+    first iteration after seek() or load_state_dict(), which goes on where they point to. May be used by one thread
+    at a time and not after a fork.
+    """
+
+    def __init__(self, dataset: "Dataset | Path", *, batch: int = 32, aug: str = "none", seed: int = 1,
+                 threads: int = 0, slots: int = 4, split="train", shuffle: bool | None = None,
+                 drop_last: bool | None = None, **options):
+        self._ring: _Ring | None = None
+        self.dataset = dataset if isinstance(dataset, Dataset) else Dataset(dataset)
+        if slots < 2:
+            raise UsageError(f"slots={slots}: a loop holds a batch while it asks for the next: use 2 or more")
+        if shuffle is None:
+            shuffle = split == "train"
+        if drop_last is None:
+            drop_last = shuffle
+        options.setdefault("order", "shuffle" if shuffle else "sequential")
+        self._options = _Options({"batch": batch, "aug": aug, "seed": seed, "loader-threads": threads, "slots": slots,
+                                  "split": split, "endless": drop_last, **options})
+        self._slots, self._endless = slots, drop_last
+        self._turn = 0  # of iterating: an iterator of an earlier one is stale
+        self._next = 0  # ticket of the next batch
+        self._placed = False  # by the user: the next iteration begins here
+        self._figures: dict[str, int] = {}  # of rings that were left
+        self._open()
+        source = self._ring.source
+        self.images: int = source.images_per_epoch
+        self.height: int = source.height
+        self.width: int = source.width
+        self.classes: int = source.classes  #: of the data set
+        self._length: int = source.batches_per_epoch
+
+    def _open(self) -> None:
+        self._ring = _Ring(self.dataset, self._options, self._slots)
+
+    def __len__(self) -> int:
+        """Batches in an epoch."""
+        return self._length
+
+    def __repr__(self) -> str:
+        return f"<fv.Loader of {self.dataset.path!r}: {len(self)} batches an epoch, at {self.epoch}.{self.step}>"
+
+    @property
+    def epoch(self) -> int:
+        """Of the next batch. Without drop_last all epochs are epoch 0."""
+        return self._next // self._length if self._endless else 0
+
+    @property
+    def step(self) -> int:
+        """Of the next batch, within its epoch."""
+        return self._next % self._length if self._endless else self._next
+
+    # --- iterating
+
+    def __iter__(self) -> Iterator[Batch]:
+        self._opened()
+        if not self._placed:
+            self._go_to(-(-self._next // self._length) * self._length if self._endless else 0)
+        self._placed = False
+        self._turn += 1
+        return _Epoch(self, self._length - self._next % self._length)
+
+    def _opened(self) -> _Ring:
+        if self._ring is None:
+            raise UsageError("the loader is closed")
+        check_process(self._ring.pid, "the loader")
+        return self._ring
+
+    def _take(self) -> Batch:
+        if self._opened().stuck():
+            self._leave_ring(self._next)
+        found = self._ring.next()
+        if found is None:
+            raise Error("the pass ended early")
+        slot, b = found
+        self._next = b.ticket + 1
+        return Batch(self.dataset, slot, b)
+
+    def _go_to(self, ticket: int) -> None:
+        ring = self._opened()
+        if ticket != self._next and not ring.seek(ticket):
+            self._leave_ring(ticket)
+        self._next = ticket
+
+    def _leave_ring(self, ticket: int) -> None:
+        """To those who keep views of it. Another takes over."""
+        self._figures = self.stats()
+        self._open()
+        self._ring.seek(ticket)
+
+    # --- the position
+
+    def seek(self, epoch: int, step: int = 0) -> None:
+        """The next iteration begins there, at no cost that grows with the distance."""
+        if not 0 <= step < self._length or epoch < 0 or (epoch and not self._endless):
+            raise UsageError(f"there is no batch {epoch}.{step}: an epoch has {self._length}"
+                             + ("" if self._endless else " and without drop_last there is only epoch 0"))
+        self._go_to(epoch * self._length + step)
+        self._turn += 1
+        self._placed = True
+
+    def state_dict(self) -> dict:
+        """The position, and what it is a position in. Small, and of plain types."""
+        return {"version": 1, "next": self._next, "data": self.dataset.digest, "settings": self._options.lines()}
+
+    def load_state_dict(self, state: dict) -> None:
+        """Goes to a position that state_dict told: the next iteration goes on with that very batch.
+
+        The data and the settings must be the same, but for threads and slots, which do not matter.
+        """
+        if state.get("version") != 1:
+            raise UsageError("this is no state of a fv.Loader")
+        if state["data"] != self.dataset.digest:
+            raise UsageError(f"the state is of other data than {self.dataset.path}: {state['data']}, not "
+                             f"{self.dataset.digest}")
+        now, then = self._options.lines(), state["settings"]
+        for name in sorted(now.keys() | then.keys()):
+            if now.get(name) != then.get(name):
+                raise UsageError(f"the state is of other settings: {name} was {then.get(name)}, here it is "
+                                 f"{now.get(name)}")
+        end = self._length
+        epoch, step = divmod(int(state["next"]), end) if self._endless else (0, int(state["next"]) % end)
+        self.seek(epoch, step)
+
+    # --- the rest
+
+    def stats(self) -> dict[str, int]:
+        """Images and batches delivered, images replaced, nanoseconds of each stage over all threads, and those that
+        threads and consumer waited."""
+        names = ("images", "batches", "replaced", "decode_ns", "warp_ns", "colour_ns", "erase_ns", "mix_ns",
+                 "producer_wait_ns", "consumer_wait_ns")
+        now = self._opened().stats(names)
+        return {name: value + self._figures.get(name, 0) for name, value in now.items()}
+
+    def close(self) -> None:
+        """No more batches. The threads end when the last view of a batch is gone; views stay valid."""
+        self._ring = None
+        self._turn += 1
+
+    def __enter__(self) -> "Loader":
+        return self
+
+    def __exit__(self, *exc) -> None:
+        self.close()
+
+    def __reduce__(self):
+        raise TypeError("a fv.Loader cannot be pickled: its threads are of this process; open it where it is used")
