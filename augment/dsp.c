@@ -16,45 +16,57 @@ static float clamp(float v, float lo, float hi)
     return v < hi ? v : hi;
 }
 
-/* x and y in index coordinates. */
+static int clamp_int(int v, int hi)
+{
+    return v < 0 ? 0 : v < hi ? v : hi;
+}
+
+/* a and b below 2^16. The weights add up to ONE - 1, so that they and their sum have 16 bits; what the cutting
+ * off loses is less than 1/100 level in the end. */
+static unsigned mix(unsigned a, unsigned b, unsigned weight)
+{
+    return (a * (ONE - 1 - weight) >> FV_DSP_WEIGHT_BITS) + (b * weight >> FV_DSP_WEIGHT_BITS);
+}
+
+/* x and y in index coordinates, in units of 1 / ONE pixel. */
 static void sample(uint8_t *dst, const uint8_t *src, int h, int w, float x, float y)
 {
-    if (!(x >= -0.5f && x <= (float)w - 0.5f && y >= -0.5f && y <= (float)h - 0.5f)) {
+    if (!(x >= -0.5f * ONE && x <= ((float)w - 0.5f) * ONE && y >= -0.5f * ONE &&
+          y <= ((float)h - 0.5f) * ONE)) {
         memset(dst, 0, 3);
         return;
     }
-    const int fx = (int)(clamp(x, 0.0f, (float)(w - 1)) * ONE + 0.5f);
-    const int fy = (int)(clamp(y, 0.0f, (float)(h - 1)) * ONE + 0.5f);
-    const int wx = fx & (ONE - 1), wy = fy & (ONE - 1);
-    const int y0 = fy >> FV_DSP_WEIGHT_BITS;
+    const int fx = clamp_int((int)x, (w - 1) * ONE), fy = clamp_int((int)y, (h - 1) * ONE);
+    const unsigned wx = (unsigned)fx % ONE, wy = (unsigned)fy % ONE;
+    const int x0 = fx >> FV_DSP_WEIGHT_BITS, y0 = fy >> FV_DSP_WEIGHT_BITS;
     /* In the last column and row the next tap has weight 0. The next column is readable anyhow (padding), the
      * next row is not. */
     const int down = y0 < h - 1 ? w * 3 : 0;
-    const uint8_t *p = src + (ptrdiff_t)y0 * w * 3 + (ptrdiff_t)(fx >> FV_DSP_WEIGHT_BITS) * 3;
+    const uint8_t *p = src + (ptrdiff_t)y0 * w * 3 + (ptrdiff_t)x0 * 3;
 
     for (int c = 0; c < 3; c++) {
-        const int top = p[c] * (ONE - wx) + p[c + 3] * wx;
-        const int bottom = p[down + c] * (ONE - wx) + p[down + c + 3] * wx;
-        const int v = top * (ONE - wy) + bottom * wy;
-        dst[c] = (uint8_t)((v + ONE * ONE / 2) >> (2 * FV_DSP_WEIGHT_BITS));
+        const unsigned left = mix(p[c] * 256u, p[down + c] * 256u, wy);
+        const unsigned right = mix(p[c + 3] * 256u, p[down + c + 3] * 256u, wy);
+        dst[c] = (uint8_t)((mix(left, right, wx) + 128) >> 8);
     }
 }
 
 static void warp_affine(uint8_t *dst, int n, const uint8_t *src, int h, int w,
                         const struct fv_warp_row *row)
 {
+    const float x = row->x * ONE, y = row->y * ONE, dx = row->dx * ONE, dy = row->dy * ONE;
+
     for (int i = 0; i < n; i++)
-        sample(dst + 3 * (ptrdiff_t)i, src, h, w, row->x + (float)i * row->dx,
-               row->y + (float)i * row->dy);
+        sample(dst + 3 * (ptrdiff_t)i, src, h, w, x + (float)i * dx, y + (float)i * dy);
 }
 
 static void warp_projective(uint8_t *dst, int n, const uint8_t *src, int h, int w,
                             const struct fv_warp_row *row)
 {
     for (int i = 0; i < n; i++) {
-        const float d = row->w + (float)i * row->dw;
-        sample(dst + 3 * (ptrdiff_t)i, src, h, w, (row->x + (float)i * row->dx) / d,
-               (row->y + (float)i * row->dy) / d);
+        const float scale = ONE / (row->w + (float)i * row->dw);
+        sample(dst + 3 * (ptrdiff_t)i, src, h, w, (row->x + (float)i * row->dx) * scale,
+               (row->y + (float)i * row->dy) * scale);
     }
 }
 
@@ -93,10 +105,10 @@ static void sum(const uint8_t *src, int n, uint32_t sums[3])
     sums[2] = b;
 }
 
-static void map_colour(float rgb[3], const struct fv_colour *k)
+static void map_colour(float rgb[3], const struct fv_colour *k, float rounding)
 {
     const float luma = rgb[0] * FV_LUMA_R + rgb[1] * FV_LUMA_G + rgb[2] * FV_LUMA_B;
-    const float common = luma * k->grey + k->offset;
+    const float common = luma * k->grey + (k->offset + rounding);
 
     for (int c = 0; c < 3; c++)
         rgb[c] = clamp(rgb[c] * k->scale + common, 0.0f, 255.0f);
@@ -106,31 +118,28 @@ static void colour(uint8_t *px, int n, const struct fv_colour *k)
 {
     for (int i = 0; i < n; i++, px += 3) {
         float rgb[3] = {px[0], px[1], px[2]};
-        map_colour(rgb, k);
+        map_colour(rgb, k, 0.5f);
         for (int c = 0; c < 3; c++)
-            px[c] = (uint8_t)(rgb[c] + 0.5f);
+            px[c] = (uint8_t)rgb[c];
     }
 }
 
-/* HSV without S: what the colour has above grey is `range`, and each channel takes the part of it that its
- * distance on the circle of hues gives. */
+/* HSV without S and without a division: what the colour has above grey is `range`, hues are counted in units of range
+ * / 6, and each channel takes the part of the range that its distance on the circle of hues gives. */
 static void turn_hue(float rgb[3], float sixths)
 {
     const float r = rgb[0], g = rgb[1], b = rgb[2];
     const float gb_most = g > b ? g : b, gb_least = g < b ? g : b;
     const float most = r > gb_most ? r : gb_most, least = r < gb_least ? r : gb_least;
-    const float range = most - least;
-    const float over = range > 0.0f ? range : 1.0f;
-    float h = most == r   ? (g - b) / over
-              : most == g ? (b - r) / over + 2.0f
-                          : (r - g) / over + 4.0f;
+    const float range = most - least, twice = range + range, circle = range * 6.0f;
+    float h = most == r ? g - b : most == g ? b - r + twice : r - g + (twice + twice);
 
-    h += sixths; /* from -1 to 11 */
-    h = h >= 6.0f ? h - 6.0f : h;
-    h = h < 0.0f ? h + 6.0f : h;
-    rgb[0] = least + range * clamp(fabsf(h - 3.0f) - 1.0f, 0.0f, 1.0f);
-    rgb[1] = least + range * clamp(2.0f - fabsf(h - 2.0f), 0.0f, 1.0f);
-    rgb[2] = least + range * clamp(2.0f - fabsf(h - 4.0f), 0.0f, 1.0f);
+    h += range * sixths; /* from -range to 11 ranges */
+    h -= h >= circle ? circle : 0.0f;
+    h += h < 0.0f ? circle : 0.0f;
+    rgb[0] = least + clamp(fabsf(h - (twice + range)) - range, 0.0f, range);
+    rgb[1] = least + clamp(twice - fabsf(h - twice), 0.0f, range);
+    rgb[2] = least + clamp(twice - fabsf(h - (twice + twice)), 0.0f, range);
 }
 
 static void hue(uint8_t *px, int n, const struct fv_colour *before, float sixths,
@@ -138,11 +147,11 @@ static void hue(uint8_t *px, int n, const struct fv_colour *before, float sixths
 {
     for (int i = 0; i < n; i++, px += 3) {
         float rgb[3] = {px[0], px[1], px[2]};
-        map_colour(rgb, before);
+        map_colour(rgb, before, 0.0f);
         turn_hue(rgb, sixths);
-        map_colour(rgb, after);
+        map_colour(rgb, after, 0.5f);
         for (int c = 0; c < 3; c++)
-            px[c] = (uint8_t)(rgb[c] + 0.5f);
+            px[c] = (uint8_t)rgb[c];
     }
 }
 
@@ -187,7 +196,9 @@ void fv_dsp_init(struct fv_dsp *dsp)
     };
 #if defined(FV_AUGMENT_AVX2)
     if (fv_cpu_flags() & FV_CPU_AVX2) {
-        fv__dsp_init_avx2(dsp);
+        fv__dsp_init_warp_avx2(dsp);
+        fv__dsp_init_colour_avx2(dsp);
+        fv__dsp_init_filter_avx2(dsp);
         fv__dsp_init_blur_avx2(dsp);
     }
 #endif

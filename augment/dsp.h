@@ -14,7 +14,7 @@
 
 enum {
     FV_DSP_PADDING = 64,
-    FV_DSP_WEIGHT_BITS = 11, /* of a bilinear weight: a sampling point is exact to 1/4096 pixel */
+    FV_DSP_WEIGHT_BITS = 16, /* of a bilinear weight */
 };
 
 /* One row of a warp. Pixel i of the row samples the source at (x + i dx, y + i dy) / (w + i dw), in index
@@ -25,7 +25,8 @@ struct fv_warp_row {
     float dx, dy, dw;
 };
 
-/* out = scale * c + grey * (luma of the pixel) + offset for each channel c, rounded to the nearest. */
+/* out = scale * c + grey * (luma of the pixel) + offset for each channel c, rounded to the nearest.
+ * Before the rounding it is below 2^31, either way. */
 struct fv_colour {
     float scale, grey, offset;
 };
@@ -70,7 +71,9 @@ struct fv_dsp {
 void fv_dsp_init(struct fv_dsp *dsp);
 
 /* Internal: overwrite what the instruction set does better. */
-void fv__dsp_init_avx2(struct fv_dsp *dsp);
+void fv__dsp_init_warp_avx2(struct fv_dsp *dsp);
+void fv__dsp_init_colour_avx2(struct fv_dsp *dsp);
+void fv__dsp_init_filter_avx2(struct fv_dsp *dsp);
 void fv__dsp_init_blur_avx2(struct fv_dsp *dsp);
 
 #endif
