@@ -50,11 +50,12 @@ struct fv_loader_settings {
     unsigned splits; /* bit set of 1 << enum fv_split (default TRAIN) */
     int endless; /* epochs without end, whole batches only (default 1); 0: one pass, last one short
                   */
-    /* "fail": a bad record ends the run; "replace": another image of the same label stands in (the
-     * next readable one), reported once (default "replace") */
+    /* an image that cannot be read ends the run ("fail"), or another one stands in: the next of its identity
+     * ("replace", the default), or any of the splits ("skip"; in a single pass it is left out instead). Each is told of
+     * once; more than a hundred that are more than 10 % of all end the run */
     const char *on_error;
     const struct fv_allocator *allocator; /* NULL: ordinary memory */
-    /* told of replaced images, by the thread that calls next; may be NULL */
+    /* told of bad images, by the thread that calls next; may be NULL */
     const struct fv_report *report;
 };
 extern const struct fv_opt fv_loader_opts[];
@@ -69,11 +70,15 @@ FV_API void fv_loader_close(struct fv_loader **l);
 FV_API const struct fv_batch_source *fv_loader_source(struct fv_loader *l);
 
 struct fv_loader_stats {
-    uint64_t images, batches, replaced;
+    uint64_t images, batches; /* delivered */
+    /* images that could not be read; how often another stood in, how often one was left out */
+    uint64_t bad, replaced, left_out;
     uint64_t decode_ns, warp_ns, colour_ns, erase_ns, mix_ns; /* summed over threads */
     uint64_t producer_wait_ns, consumer_wait_ns;
 };
 void fv_loader_stats(const struct fv_loader *l, struct fv_loader_stats *out);
+/* At the end: tells report how many images could not be read, if any. Accepts NULL. */
+void fv_loader_say_bad(const struct fv_loader *l);
 
 /* --- for other programs
  * These link libfv.so (pkg-config fv) and set everything by name, so that a new setting changes no layout:

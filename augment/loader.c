@@ -1,11 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Worker threads between a data set and the ring. This file decides where a slot's arrays lie and
- * what becomes of an image that cannot be read. Which image is due is augment/sampler.h's matter, how
- * batches travel augment/ring.h's, and what happens to pixels augment/policy.h's.
- *
- * A bad image is replaced by the next readable one of its label in the same splits; the decisions
- * stay those of the image that was due. Replacements are noted in the slot and told by the consumer's
- * thread when it reaches that batch, so even the messages come in a fixed order. */
+/* Worker threads between a data set and the ring: settings, the consumer's side, memory. What a worker does is in
+ * loader_worker.c, what becomes of an image that cannot be read in loader_bad.c. Which image is due is
+ * augment/sampler.h's matter, how batches travel augment/ring.h's, and what happens to pixels augment/policy.h's. */
 #include "augment/loader_impl.h"
 #include "common/cpu.h"
 #include "common/err.h"
@@ -17,7 +13,6 @@
 /* --- settings
  * -------------------------------------------------------------------------------------- */
 
-static const char *const on_error_names[] = {"fail", "replace", NULL};
 static const char *const mode_names[] = {"fused", "exact", NULL};
 
 #define FIELD(f) offsetof(struct fv_loader_settings, f)
@@ -51,8 +46,9 @@ const struct fv_opt fv_loader_opts[] = {
      "torchvision does",
      0, 0, mode_names},
     {"on-error", 0, FV_OPT_CHOICE, 0, FIELD(on_error), "WHAT",
-     "a bad record ends the run (fail) or another image of its label stands in (replace)", 0, 0,
-     on_error_names},
+     "an image that cannot be read ends the run (fail), or another one stands in: of its identity "
+     "(replace), or any (skip)",
+     0, 0, fv__on_error_names},
     {0},
 };
 
@@ -82,22 +78,6 @@ static void add(_Atomic uint64_t *to, uint64_t n)
     atomic_fetch_add_explicit(to, n, memory_order_relaxed); /* a statistic: orders nothing */
 }
 
-/* The reason is found by reading the image again: only now, and only once. */
-static void tell_replaced(struct fv_loader *l, uint32_t image, uint32_t by)
-{
-    struct fv_store_image stand_in;
-
-    add(&l->replaced_images, 1);
-    if (l->told[image / 8] >> image % 8 & 1)
-        return;
-    l->told[image / 8] |= (uint8_t)(1 << image % 8);
-    if (fv_store_image(l->store, by, &stand_in) != FV_OK)
-        return;
-    if (fv_decoder_read(l->decoder, image, l->scratch) != FV_OK)
-        fv_say(l->set.report, FV_LEVEL_WARN, "%s; %s stands in for it", fv_err_text(),
-               stand_in.name);
-}
-
 static int next_batch(void *ctx, const struct fv_batch **out)
 {
     struct fv_loader *l = ctx;
@@ -110,9 +90,7 @@ static int next_batch(void *ctx, const struct fv_batch **out)
     if (rc <= 0)
         return rc;
     const struct fv_loader_slot *s = &l->slot[v.slot];
-    for (int i = 0; i < s->batch.n; i++)
-        if (s->replaced[i] != FV_NOT_REPLACED)
-            tell_replaced(l, (uint32_t)s->replaced[i], s->batch.image[i]);
+    FV_TRY(fv__loader_tell_bad(l, s));
     add(&l->waited_ns, v.waited_ns);
     add(&l->delivered_images, (uint64_t)s->batch.n);
     add(&l->delivered_batches, 1);
@@ -150,7 +128,9 @@ void fv_loader_stats(const struct fv_loader *l, struct fv_loader_stats *out)
     *out = (struct fv_loader_stats){
         .images = atomic_load_explicit(&l->delivered_images, memory_order_relaxed),
         .batches = atomic_load_explicit(&l->delivered_batches, memory_order_relaxed),
-        .replaced = atomic_load_explicit(&l->replaced_images, memory_order_relaxed),
+        .bad = atomic_load_explicit(&l->bad, memory_order_relaxed),
+        .replaced = atomic_load_explicit(&l->replaced, memory_order_relaxed),
+        .left_out = atomic_load_explicit(&l->left_out, memory_order_relaxed),
         .decode_ns = sum[FV_DECODE_NS],
         .warp_ns = sum[FV_WARP_NS],
         .colour_ns = sum[FV_COLOUR_NS],
@@ -245,8 +225,8 @@ static int open_slots(struct fv_loader *l)
         struct fv_loader_slot *s = &l->slot[i];
         uint8_t *p = l->set.allocator->alloc(l->set.allocator->ctx, l->slot_bytes);
         s->memory = p;
-        s->replaced = malloc(n * sizeof *s->replaced);
-        if (!p || !s->replaced)
+        s->note = malloc(n * sizeof *s->note);
+        if (!p || !s->note)
             return no_memory("batches: use fewer --slots or a smaller --batch");
         s->batch = (struct fv_batch){
             .capacity = (int)n,
@@ -291,6 +271,17 @@ static int open_workers(struct fv_loader *l)
     return fv_decoder_open(&l->decoder, l->store);
 }
 
+static int read_on_error(struct fv_loader *l)
+{
+    for (int i = 0; fv__on_error_names[i]; i++)
+        if (strcmp(fv__on_error_names[i], l->set.on_error) == 0) {
+            l->on_error = (enum fv_on_error)i;
+            return FV_OK;
+        }
+    return fv_err(FV_EUSAGE, "a bad image cannot be dealt with by '%s': fail, replace, skip can",
+                  l->set.on_error);
+}
+
 static int open_all(struct fv_loader *l)
 {
     const struct fv_store_info *info = fv_store_info(l->store);
@@ -299,8 +290,8 @@ static int open_all(struct fv_loader *l)
     l->src_w = info->width;
     l->out_h = l->set.size ? (int)l->set.size : l->src_h;
     l->out_w = l->set.size ? (int)l->set.size : l->src_w;
-    l->replace = strcmp(l->set.on_error, "replace") == 0;
     l->exact = strcmp(l->set.mode, "exact") == 0;
+    FV_TRY(read_on_error(l));
     if (!l->set.allocator)
         l->set.allocator = &ordinary_memory;
     l->source = (struct fv_batch_source){
@@ -359,7 +350,7 @@ void fv_loader_close(struct fv_loader **loader)
     for (int64_t i = 0; l->slot && i < l->set.slots; i++) {
         if (l->slot[i].memory)
             l->set.allocator->free(l->set.allocator->ctx, l->slot[i].memory, l->slot_bytes);
-        free(l->slot[i].replaced);
+        free(l->slot[i].note);
     }
     fv_decoder_close(&l->decoder);
     fv_ring_close(&l->ring);

@@ -13,7 +13,11 @@
 #include <stdalign.h>
 #include <stdatomic.h>
 
-enum { FV_CACHE_LINE = 64, FV_NOT_REPLACED = -1 };
+enum { FV_CACHE_LINE = 64 };
+#define FV_NO_IMAGE UINT32_MAX
+
+enum fv_on_error { FV_ON_ERROR_FAIL, FV_ON_ERROR_REPLACE, FV_ON_ERROR_SKIP };
+extern const char *const fv__on_error_names[];
 
 enum fv_loader_counter {
     FV_DECODE_NS,
@@ -35,10 +39,16 @@ struct fv_loader_worker {
     int number;
 };
 
+/* Of an item: the image that should have been there and could not be read, or FV_NO_IMAGE; and what came in its place,
+ * FV_NO_IMAGE when it was left out. */
+struct fv_loader_note {
+    uint32_t due, image;
+};
+
 struct fv_loader_slot {
     struct fv_batch batch;
     void *memory;
-    int64_t *replaced; /* (batch) the image that should have been there, or FV_NOT_REPLACED */
+    struct fv_loader_note *note; /* (batch) */
 };
 
 struct fv_loader {
@@ -48,7 +58,8 @@ struct fv_loader {
     struct fv_dsp dsp;
     struct fv_ring *ring;
     struct fv_batch_source source;
-    int src_h, src_w, out_h, out_w, replace, exact;
+    int src_h, src_w, out_h, out_w, exact;
+    enum fv_on_error on_error;
     struct fv_sampler *sampler;
     struct fv_loader_slot *slot;
     size_t slot_bytes;
@@ -57,11 +68,22 @@ struct fv_loader {
     /* the consumer's own */
     struct fv_decoder *decoder;
     uint8_t *scratch;
-    uint8_t *told; /* one bit an image: its replacement was reported */
-    _Atomic uint64_t delivered_images, delivered_batches, replaced_images, waited_ns;
+    uint8_t *told; /* one bit an image: that it is bad was reported */
+    _Atomic uint64_t delivered_images, delivered_batches, waited_ns, bad, replaced, left_out;
 };
 
-/* Starts the threads. */
-int fv__loader_start(struct fv_loader *l);
+/* loader_worker.c */
+int fv__loader_start(struct fv_loader *l); /* the threads */
+/* Decodes an image into w->source. */
+int fv__loader_read(struct fv_loader_worker *w, uint32_t image);
+
+/* loader_bad.c */
+/* Decodes what stands in for a bad image; *image is FV_NO_IMAGE when nothing does. */
+int fv__loader_stand_in(const struct fv_loader *l, struct fv_loader_worker *w,
+                        const struct fv_ring_claim *c, uint32_t bad, uint32_t *image);
+/* Takes the items that are FV_NO_IMAGE out of a batch. */
+void fv__loader_close_gaps(struct fv_batch *b);
+/* Tells of a batch's bad images; an error when there were too many. */
+int fv__loader_tell_bad(struct fv_loader *l, const struct fv_loader_slot *s);
 
 #endif

@@ -183,9 +183,10 @@ static const struct {
     const char *name;
     size_t offset;
 } figures[] = {
-    FIGURE(images),           FIGURE(batches),          FIGURE(replaced), FIGURE(decode_ns),
-    FIGURE(warp_ns),          FIGURE(colour_ns),        FIGURE(erase_ns), FIGURE(mix_ns),
-    FIGURE(producer_wait_ns), FIGURE(consumer_wait_ns),
+    FIGURE(images),   FIGURE(batches),          FIGURE(bad),
+    FIGURE(replaced), FIGURE(left_out),         FIGURE(decode_ns),
+    FIGURE(warp_ns),  FIGURE(colour_ns),        FIGURE(erase_ns),
+    FIGURE(mix_ns),   FIGURE(producer_wait_ns), FIGURE(consumer_wait_ns),
 };
 enum { FIGURES = sizeof figures / sizeof figures[0] };
 _Static_assert(sizeof(struct fv_loader_stats) == FIGURES * sizeof(uint64_t), "a figure has no row");

@@ -10,20 +10,6 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Decodes the stand-in for a bad image: the next readable one of its label. */
-static int read_replacement(const struct fv_loader *l, struct fv_loader_worker *w, uint32_t bad,
-                            const struct fv_store_image *wanted, uint32_t *image)
-{
-    struct fv_store_label label;
-
-    for (uint32_t k = 0; fv_sampler_sibling(l->sampler, bad, k, image); k++)
-        if (fv_decoder_read(w->decoder, *image, w->source) == FV_OK)
-            return FV_OK;
-    FV_TRY(fv_store_label(l->store, wanted->label, &label));
-    return fv_err(FV_ECORRUPT, "%s: no image of '%s' can be read: pack the data set again",
-                  fv_store_path(l->store), label.name);
-}
-
 static void count(struct fv_loader_worker *w, enum fv_loader_counter which, uint64_t ns)
 {
     /* Relaxed: a single writer, and readers want no more than a recent figure. */
@@ -32,23 +18,30 @@ static void count(struct fv_loader_worker *w, enum fv_loader_counter which, uint
                           memory_order_relaxed);
 }
 
-static int decode(struct fv_loader *l, struct fv_loader_worker *w, struct fv_loader_slot *s,
-                  uint32_t item, uint32_t due)
+int fv__loader_read(struct fv_loader_worker *w, uint32_t image)
+{
+    return fv_decoder_read(w->decoder, image, w->source);
+}
+
+/* The image that is due, or what stands in for it: batch->image says which, FV_NO_IMAGE that none does. */
+static int decode(struct fv_loader *l, struct fv_loader_worker *w, const struct fv_ring_claim *c,
+                  uint32_t due)
 {
     const uint64_t span = fv_trace_begin(), begin = fv_now_ns();
-    struct fv_store_image about;
+    struct fv_loader_slot *s = &l->slot[c->slot];
+    struct fv_store_image about = {0};
     uint32_t image = due;
 
-    FV_TRY(fv_store_image(l->store, due, &about));
-    int rc = fv_decoder_read(w->decoder, due, w->source);
-    s->replaced[item] = FV_NOT_REPLACED;
-    if (rc < 0 && l->replace) {
-        rc = read_replacement(l, w, due, &about, &image);
-        s->replaced[item] = due;
-    }
-    s->batch.image[item] = image;
-    s->batch.label[item] = s->batch.label_mix[item] = (int32_t)about.label;
-    s->batch.lambda[item] = 1;
+    int rc = fv__loader_read(w, due);
+    const int bad = rc < 0 && l->on_error != FV_ON_ERROR_FAIL;
+    if (bad)
+        rc = fv__loader_stand_in(l, w, c, due, &image);
+    s->note[c->item] = (struct fv_loader_note){bad ? due : FV_NO_IMAGE, image};
+    if (rc == FV_OK && image != FV_NO_IMAGE)
+        rc = fv_store_image(l->store, image, &about);
+    s->batch.image[c->item] = image;
+    s->batch.label[c->item] = s->batch.label_mix[c->item] = (int32_t)about.label;
+    s->batch.lambda[c->item] = 1;
     count(w, FV_DECODE_NS, fv_now_ns() - begin);
     fv_trace_end("decode", span);
     return rc;
@@ -74,7 +67,9 @@ static int make_item(struct fv_loader *l, struct fv_loader_worker *w, const stru
     if (c->item >= fv_sampler_items(l->sampler, c->ticket))
         return FV_OK;
     read_ahead(l, c);
-    FV_TRY(decode(l, w, s, c->item, due.image));
+    FV_TRY(decode(l, w, c, due.image));
+    if (s->batch.image[c->item] == FV_NO_IMAGE)
+        return FV_OK;
     const uint64_t span = fv_trace_begin();
     fv_policy_plan(l->policy, (uint64_t)l->set.seed, epoch, due.sample, l->src_h, l->src_w,
                    l->out_h, l->out_w, &plan);
@@ -104,11 +99,12 @@ static void finish_batch(struct fv_loader *l, struct fv_loader_worker *w,
     b->epoch = (uint32_t)(c->ticket / l->source.batches_per_epoch);
     b->step = (uint32_t)(c->ticket % l->source.batches_per_epoch);
     b->n = (int)fv_sampler_items(l->sampler, c->ticket);
+    fv__loader_close_gaps(b);
     memset(b->pixels + (size_t)b->n * bytes, 0, (size_t)(b->capacity - b->n) * bytes);
     for (int i = b->n; i < b->capacity; i++) {
         b->label[i] = b->label_mix[i] = -1;
         b->lambda[i] = 1;
-        b->image[i] = UINT32_MAX;
+        b->image[i] = FV_NO_IMAGE;
     }
     fv_policy_plan_batch(l->policy, (uint64_t)l->set.seed, b->epoch, b->step, b->n, b->height,
                          b->width, &mix);

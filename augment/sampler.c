@@ -218,6 +218,11 @@ int fv_sampler_ahead(const struct fv_sampler *s, uint64_t ticket, uint32_t item,
 
 /* --- stand-ins --------------------------------------------------------------------------------- */
 
+int fv_sampler_by_identity(const struct fv_sampler *s)
+{
+    return s->order->by_identity;
+}
+
 static uint32_t place_of(const struct fv_sampler *s, uint32_t image)
 {
     uint32_t low = 0, high = s->n - 1;

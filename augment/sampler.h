@@ -72,6 +72,8 @@ struct fv_draw fv_sampler_draw(const struct fv_sampler *s, uint64_t ticket, uint
 int fv_sampler_ahead(const struct fv_sampler *s, uint64_t ticket, uint32_t item, uint32_t n,
                      uint32_t *first, uint32_t *last);
 
+/* Identities are what the order draws: a stand-in for an image is to be of the same one. */
+int fv_sampler_by_identity(const struct fv_sampler *s);
 /* Stand-ins for an image that cannot be read; n = 0, 1, ... 0 when there are no more. */
 /* Others of its identity in the splits, the next by id first. */
 int fv_sampler_sibling(const struct fv_sampler *s, uint32_t image, uint32_t n, uint32_t *other);

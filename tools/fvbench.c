@@ -156,6 +156,7 @@ static int run_loader(int argc, char **argv)
     int rc = fv_loader_open(&l, store, &s);
     if (rc == FV_OK)
         rc = measure_loader(&b, l);
+    fv_loader_say_bad(l);
     fv_loader_close(&l);
     fv_store_close(&store);
     return rc;

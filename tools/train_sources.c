@@ -28,8 +28,10 @@ static int check_store(const struct fv_store *store, const struct fv_loader_sett
     return 0;
 }
 
+/* A single pass over whole splits, all of it on every rank. */
 static int open_loader(struct fv_loader **out, struct fv_store *store,
-                       const struct fv_loader_settings *train, unsigned splits)
+                       const struct fv_loader_settings *train, unsigned splits,
+                       const char *on_error)
 {
     struct fv_loader_settings s = *train;
     s.policy = "";
@@ -38,6 +40,8 @@ static int open_loader(struct fv_loader **out, struct fv_store *store,
     s.rank = 0;
     s.world = 1;
     s.endless = 0;
+    if (strcmp(s.on_error, "fail") != 0)
+        s.on_error = on_error;
     return fv_loader_open(out, store, &s);
 }
 
@@ -106,7 +110,7 @@ static int open_verify(struct train_sources *s, const struct fv_loader_settings 
     if (pairs.n > 0) {
         rc = place_pairs(s, &pairs, splits);
         if (rc == 0)
-            rc = open_loader(&s->verify, s->store, loader, splits);
+            rc = open_loader(&s->verify, s->store, loader, splits, "replace");
         if (rc == 0)
             s->data.verify = fv_loader_source(s->verify);
     }
@@ -159,7 +163,7 @@ static int open_all(struct train_sources *s, const char *db,
     FV_TRY(fv_loader_open(&s->train, s->store, loader));
     s->data.train = fv_loader_source(s->train);
     if (fv_store_info(s->store)->split_images[FV_SPLIT_VAL] > 0) {
-        FV_TRY(open_loader(&s->val, s->store, loader, 1u << FV_SPLIT_VAL));
+        FV_TRY(open_loader(&s->val, s->store, loader, 1u << FV_SPLIT_VAL, "skip"));
         s->data.val = fv_loader_source(s->val);
     }
     FV_TRY(open_verify(s, loader, pairs_file, max_pairs, r));
@@ -179,6 +183,9 @@ int train_sources_open(struct train_sources *s, const char *db,
 
 void train_sources_close(struct train_sources *s)
 {
+    fv_loader_say_bad(s->train);
+    fv_loader_say_bad(s->val);
+    fv_loader_say_bad(s->verify);
     fv_loader_close(&s->train);
     fv_loader_close(&s->val);
     fv_loader_close(&s->verify);

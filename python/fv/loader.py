@@ -368,10 +368,10 @@ class Loader:
     # --- the rest
 
     def stats(self) -> dict[str, int]:
-        """Images and batches delivered, images replaced, nanoseconds of each stage over all threads, and those that
-        threads and consumer waited."""
-        names = ("images", "batches", "replaced", "decode_ns", "warp_ns", "colour_ns", "erase_ns", "mix_ns",
-                 "producer_wait_ns", "consumer_wait_ns")
+        """Images and batches delivered, bad images, how often another one stood in or one was left out, nanoseconds of
+        each stage over all threads, and those that threads and consumer waited."""
+        names = ("images", "batches", "bad", "replaced", "left_out", "decode_ns", "warp_ns", "colour_ns", "erase_ns",
+                 "mix_ns", "producer_wait_ns", "consumer_wait_ns")
         now = self._opened().stats(names)
         return {name: value + self._figures.get(name, 0) for name, value in now.items()}
 
