@@ -4,8 +4,6 @@
  * the other they darken a little, and that is part of what they are. */
 #include "augment/exact.h"
 
-#include <math.h>
-
 #define GRAY_R 0.2989f
 #define GRAY_G 0.587f
 #define GRAY_B 0.114f
@@ -62,9 +60,16 @@ struct hsv {
     float h, s, v; /* each from 0 to 1 */
 };
 
+/* Modulo 1, exactly, of values from -1 to 2. */
+static float turn(float v)
+{
+    return v >= 1.0f ? v - 1.0f : v < 0.0f ? v + 1.0f : v;
+}
+
 static struct hsv to_hsv(float r, float g, float b)
 {
-    const float most = fmaxf(r, fmaxf(g, b)), least = fminf(r, fminf(g, b));
+    const float gb_most = g > b ? g : b, gb_least = g < b ? g : b;
+    const float most = r > gb_most ? r : gb_most, least = r < gb_least ? r : gb_least;
     const float range = most - least;
     float h;
 
@@ -77,7 +82,7 @@ static struct hsv to_hsv(float r, float g, float b)
         h = 2.0f + rc - bc;
     else
         h = 4.0f + gc - rc;
-    return (struct hsv){fmodf(h / 6.0f + 1.0f, 1.0f), range / most, most};
+    return (struct hsv){turn(h / 6.0f + 1.0f), range / most, most};
 }
 
 static float unit(float v)
@@ -87,16 +92,16 @@ static float unit(float v)
 
 static void from_hsv(struct hsv c, float rgb[3])
 {
-    const float sector = floorf(c.h * 6.0f), f = c.h * 6.0f - sector;
+    const int sector = (int)(c.h * 6.0f);
+    const float f = c.h * 6.0f - (float)sector;
     const float p = unit(c.v * (1.0f - c.s));
     const float q = unit(c.v * (1.0f - c.s * f));
     const float t = unit(c.v * (1.0f - c.s * (1.0f - f)));
     const float of_sector[6][3] = {{c.v, t, p}, {q, c.v, p}, {p, c.v, t},
                                    {p, q, c.v}, {t, p, c.v}, {c.v, p, q}};
-    const int k = (int)sector % 6;
 
     for (int i = 0; i < 3; i++)
-        rgb[i] = of_sector[k][i];
+        rgb[i] = of_sector[sector % 6][i];
 }
 
 void fv__exact_hue(uint8_t *px, size_t n, double factor)
@@ -106,8 +111,7 @@ void fv__exact_hue(uint8_t *px, size_t n, double factor)
     for (size_t i = 0; i < n; i++, px += 3) {
         struct hsv c = to_hsv(px[0] / 255.0f, px[1] / 255.0f, px[2] / 255.0f);
         float rgb[3];
-        c.h = fmodf(c.h + f, 1.0f);
-        c.h += c.h < 0.0f ? 1.0f : 0.0f;
+        c.h = turn(c.h + f);
         from_hsv(c, rgb);
         for (int k = 0; k < 3; k++)
             px[k] = (uint8_t)(rgb[k] * 255.0f);
