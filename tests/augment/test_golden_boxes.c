@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Boxes of crops, erasing and CutMix against torchvision's rules (tests/golden/make_boxes_golden.py), which were given
- * the same random numbers: the boxes are equal, and so is the order of the draws. */
+/* Boxes of crops, erasing and CutMix, and MixUp's shares, against torchvision's rules
+ * (tests/golden/make_boxes_golden.py), which were given the same random numbers: they are equal, and so is the order of
+ * the draws. */
 #include "augment/policy.h"
 #include "tests/cmocka_all.h"
 
@@ -48,14 +49,14 @@ static void check_erase(const struct box_case *c, const struct fv_policy *p)
         assert_memory_equal(&plan.erase[0].box, &c->box, sizeof c->box);
 }
 
-static void check_cutmix(const struct box_case *c, const struct fv_policy *p)
+static void check_mix(const struct box_case *c, const struct fv_policy *p, enum fv_mix_kind kind)
 {
     struct fv_mix mix;
 
     fv_policy_plan_batch(p, SEED, EPOCH, c->sample, 4, c->h, c->w, &mix);
-    assert_int_equal(mix.kind, c->found ? FV_MIX_CUTMIX : FV_MIX_NONE);
+    assert_int_equal(mix.kind, c->found ? kind : FV_MIX_NONE);
     assert_true(fabs(mix.lambda - c->lambda) < 1e-6);
-    if (!c->found)
+    if (mix.kind != FV_MIX_CUTMIX)
         return;
     assert_int_equal(mix.x1, c->box.x);
     assert_int_equal(mix.y1, c->box.y);
@@ -67,7 +68,7 @@ static void boxes_follow_the_rules_of_torchvision(void **state)
 {
     FILE *f = fopen(path, "r");
     struct box_case c;
-    int crops = 0, erasures = 0, mixes = 0;
+    int crops = 0, erasures = 0, mixes = 0, blends = 0;
 
     (void)state;
     assert_non_null(f);
@@ -79,8 +80,10 @@ static void boxes_follow_the_rules_of_torchvision(void **state)
             check_crop(&c, p), crops++;
         else if (strcmp(c.op, "erase") == 0)
             check_erase(&c, p), erasures++;
+        else if (strcmp(c.op, "cutmix") == 0)
+            check_mix(&c, p, FV_MIX_CUTMIX), mixes++;
         else
-            check_cutmix(&c, p), mixes++;
+            check_mix(&c, p, FV_MIX_MIXUP), blends++;
         fv_policy_free(&p);
     }
     assert_true(feof(f));
@@ -88,6 +91,7 @@ static void boxes_follow_the_rules_of_torchvision(void **state)
     assert_int_equal(crops, 200);
     assert_int_equal(erasures, 160);
     assert_int_equal(mixes, 80);
+    assert_int_equal(blends, 80);
 }
 
 int main(int argc, char **argv)

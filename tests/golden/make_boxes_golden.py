@@ -2,64 +2,17 @@
 # SPDX-License-Identifier: MIT
 """Writes boxes.txt: the boxes that torchvision's rules make of our random numbers. Run by hand.
 
-RandomResizedCrop.get_params and RandomErasing.get_params are torchvision's own, with their draws replaced by those
-of Philox4x32-10 keyed as in common/rng.h. CutMix is written out from torchvision's reference recipe (RandomCutmix).
+RandomResizedCrop.get_params and RandomErasing.get_params are torchvision's own, with their draws replaced by ours
+(philox.py). CutMix and MixUp are written out from torchvision's reference recipe (RandomCutmix, RandomMixup).
 A line is one case: op, policy, height, width, image (or step), found, y, x, box height, box width, lambda.
 """
 import math
-from unittest import mock
 
 import torch
 import torchvision
 from torchvision.transforms import RandomErasing, RandomResizedCrop
 
-SEED, EPOCH, AUG, BATCH = 7, 2, 16, 64
-MASK = 0xFFFFFFFF
-
-
-def philox(key, ctr):
-    k0, k1 = key
-    c0, c1, c2, c3 = ctr
-    for _ in range(10):
-        a, b = 0xD2511F53 * c0, 0xCD9E8D57 * c2
-        c0, c1, c2, c3 = (b >> 32) ^ c1 ^ k0, b & MASK, (a >> 32) ^ c3 ^ k1, a & MASK
-        k0, k1 = (k0 + 0x9E3779B9) & MASK, (k1 + 0xBB67AE85) & MASK
-    return [c0, c1, c2, c3]
-
-
-assert philox((0, 0), (0, 0, 0, 0)) == [0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8]
-
-
-class Stream:
-    def __init__(self, sample, op):
-        self.block, self.sample, self.op, self.words = 0, sample, op, []
-
-    def word(self):
-        if not self.words:
-            self.words = philox((SEED, 0), (self.op << 24 | self.block, EPOCH, self.sample, 0))
-            self.block += 1
-        return self.words.pop(0)
-
-    def unit(self):
-        low = self.word()
-        return ((self.word() << 32 | low) >> 11) * 2.0 ** -53
-
-    def below(self, n):
-        while True:
-            m = self.word() * n
-            if m & MASK >= 2 ** 32 % n:
-                return m >> 32
-
-
-def replay(stream, get_params, *args):
-    class Empty:
-        def uniform_(self, lo, hi):
-            lo, hi = float(lo), float(hi)
-            return torch.tensor(lo + (hi - lo) * stream.unit(), dtype=torch.float64)
-
-    with mock.patch.object(torch, "empty", lambda *_, **__: Empty()), \
-            mock.patch.object(torch, "randint", lambda lo, hi, size: torch.tensor(lo + stream.below(hi - lo))):
-        return get_params(*args)
+from philox import AUG, BATCH, Stream, replay
 
 
 def put(op, policy, h, w, sample, found, box, lam=1.0):
@@ -95,6 +48,13 @@ def mixes(policy, h, w, p):
         put("cutmix", policy, h, w, step, 1, (y1, x1, y2 - y1, x2 - x1), 1.0 - (x2 - x1) * (y2 - y1) / (w * h))
 
 
+def blends(policy, p):
+    for step in range(40):
+        s = Stream(step, BATCH)
+        on = s.unit() < p
+        put("mixup", policy, 64, 64, step, int(on), (0, 0, 0, 0), s.unit() if on else 1.0)
+
+
 print(f"# torchvision {torchvision.__version__}, torch {torch.__version__}")
 crops("rrc", 112, 112, (0.08, 1), (3 / 4, 4 / 3))
 crops("rrc(.8,1)", 90, 61, (0.8, 1), (3 / 4, 4 / 3))
@@ -107,3 +67,5 @@ erasures("erase(1,.9,1)", 30, 30, 1, (0.9, 1), (0.3, 3.3))
 erasures("erase(1,0,.001)", 30, 30, 1, (0, 0.001), (0.3, 3.3))
 mixes("cutmix", 112, 112, 1)
 mixes("cutmix(1,.5)", 31, 64, 0.5)
+blends("mixup", 1)
+blends("mixup(1,.5)", 0.5)
