@@ -120,7 +120,10 @@ FV_API int fv_loader_stat(const struct fv_loader *l, const char *name, uint64_t 
 FV_API size_t fv_batch_bytes(void);
 FV_API const char *fv_version(void); /* of the library, "0.1.0" */
 
-/* The policy language, for --help and for errors: every op with its parameters and defaults. */
+/* The policy language for its users: every op with its parameters and defaults, and the presets. */
 void fv_policy_help(FILE *to);
+/* The policy in its one canonical spelling, presets replaced by what they stand for, "none" where nothing is to be
+ * done: what a run keeps. The caller frees it. */
+int fv_policy_expand(char **out, const char *text);
 
 #endif

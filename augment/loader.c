@@ -39,8 +39,8 @@ const struct fv_opt fv_loader_opts[] = {
      "which part of every batch this process has, among those of --world", 0, 65535, NULL},
     {"world", 0, FV_OPT_INT, 0, FIELD(world), "N", "processes that share every batch", 1, 65536,
      NULL},
-    {"aug", 0, FV_OPT_STRING, 0, FIELD(policy), "POLICY", "augmentation; none: leave images alone",
-     0, 0, NULL},
+    {"aug", 0, FV_OPT_STRING, 0, FIELD(policy), "POLICY",
+     "augmentation: ops or a preset; list: show them all; none: leave images alone", 0, 0, NULL},
     {"aug-mode", 0, FV_OPT_CHOICE, 0, FIELD(mode), "HOW",
      "carry out the policy in one resample and one pass of colour, or operation by operation as "
      "torchvision does",

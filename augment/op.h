@@ -47,6 +47,13 @@ struct fv_aug_op {
 /* Every op of this build, ends with NULL. Written by Meson from common/table.c.in. */
 extern const struct fv_aug_op *const fv_aug_ops[];
 
+/* A policy with a name of its own. */
+struct fv_aug_preset {
+    const char *name, *policy, *source;
+};
+/* Ends with name == NULL. */
+extern const struct fv_aug_preset fv_aug_presets[];
+
 /* FV_EUSAGE unless lo <= hi. */
 int fv__aug_check_range(const char *op, const char *what, double lo, double hi);
 

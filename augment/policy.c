@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* The policy language.
  *
- *     policy = "" | "none" | op { "," op }
+ *     policy = "" | "none" | preset | op { "," op }
  *     op     = name [ "(" [ value { "," value } ] ")" ]
  *     value  = [ parameter "=" ] number
  *
  * Values without a name fill the parameters from the left and come before named ones, as in a Python call.
- * Blanks may stand anywhere between words. The canonical text writes values by position, up to the
- * last one that is not the default, with as few digits as give the same number back.
+ * Blanks may stand anywhere between words. A preset stands for its policy. The canonical text writes values by
+ * position, up to the last one that is not the default, with as few digits as give the same number back.
  */
 #include "augment/policy.h"
 #include "augment/augment.h"
@@ -64,6 +64,40 @@ static void list_params(const struct fv_aug_op *op, char *buf, size_t n)
     buf[0] = '\0';
     for (int i = 0; op->param[i].name && len < n; i++)
         len += (size_t)snprintf(buf + len, n - len, "%s%s", i ? ", " : "", op->param[i].name);
+}
+
+static void list_presets(char *buf, size_t n)
+{
+    size_t len = 0;
+
+    buf[0] = '\0';
+    for (int i = 0; fv_aug_presets[i].name && len < n; i++)
+        len += (size_t)snprintf(buf + len, n - len, "%s%s", i ? ", " : "", fv_aug_presets[i].name);
+}
+
+/* The preset that is all of the text, NULL if there is none. */
+static const struct fv_aug_preset *find_preset(const char *p)
+{
+    for (int i = 0; fv_aug_presets[i].name; i++) {
+        const size_t n = strlen(fv_aug_presets[i].name);
+        if (strncmp(p, fv_aug_presets[i].name, n) == 0 && *skip_blanks(p + n) == '\0')
+            return &fv_aug_presets[i];
+    }
+    return NULL;
+}
+
+static int refuse_op(const char *p)
+{
+    char ops[256], presets[256];
+
+    list_ops(ops, sizeof ops);
+    list_presets(presets, sizeof presets);
+    if (word_length(p) == 0)
+        return fv_err(FV_EUSAGE, "augmentation policy: expected an op at '%.12s': valid are %s", p,
+                      ops);
+    return fv_err(FV_EUSAGE,
+                  "unknown augmentation '%.*s': valid are %s; alone also 'none' and the presets %s",
+                  (int)strcspn(p, " \t\n,()"), p, ops, presets);
 }
 
 static const struct fv_aug_op *find_op(const char *p, size_t n)
@@ -174,15 +208,9 @@ static int parse_step(struct fv_policy *policy, const char **text)
     const char *p = *text;
     const size_t n = word_length(p);
     const struct fv_aug_op *op = find_op(p, n);
-    char valid[256];
 
-    if (!op) {
-        list_ops(valid, sizeof valid);
-        if (n == 0)
-            return fv_err(FV_EUSAGE, "augmentation policy: expected an op at '%.12s': valid are %s",
-                          p, valid);
-        return fv_err(FV_EUSAGE, "unknown augmentation '%.*s': valid are %s", (int)n, p, valid);
-    }
+    if (!op)
+        return refuse_op(p);
     if (policy->steps == FV_POLICY_STEPS)
         return fv_err(FV_EUSAGE, "an augmentation policy has at most %d ops", FV_POLICY_STEPS);
 
@@ -235,7 +263,10 @@ static int parse(struct fv_policy *policy, const char *text)
 {
     const char *p = skip_blanks(text);
     const size_t n = word_length(p);
+    const struct fv_aug_preset *preset = find_preset(p);
 
+    if (preset)
+        p = preset->policy;
     if (*p == '\0' || (is_word(p, n, "none") && *skip_blanks(p + n) == '\0'))
         return FV_OK;
     for (;;) {
@@ -279,20 +310,37 @@ const char *fv_policy_text(const struct fv_policy *p)
     return p->text;
 }
 
+int fv_policy_expand(char **out, const char *text)
+{
+    struct fv_policy *p;
+
+    *out = NULL;
+    FV_TRY(fv_policy_parse(&p, text));
+    *out = strdup(p->steps ? p->text : "none");
+    fv_policy_free(&p);
+    return *out ? FV_OK : fv_err(FV_ENOMEM, "out of memory for an augmentation policy");
+}
+
 void fv_policy_help(FILE *to)
 {
-    fprintf(to, "Augmentation ops, in a policy such as rrc(0.8,1),flip,rotate(10),jitter(.2,.2,.2),"
-                "cutmix(1,p=.5):\n");
+    fprintf(to,
+            "Ops, with their parameters in order, the values that are valid and the defaults. A "
+            "policy is a\n"
+            "list of them, such as rrc(0.8,1),flip,rotate(10),jitter(.2,.2,.2),cutmix(1,p=.5)\n");
     for (int i = 0; fv_aug_ops[i]; i++) {
         const struct fv_aug_op *op = fv_aug_ops[i];
-        fprintf(to, "\n  %-12s  %s\n", op->name, op->help);
+        fprintf(to, "\n  %-13s  %s\n", op->name, op->help);
         for (const struct fv_aug_param *param = op->param; param->name; param++) {
-            fprintf(to, "    %-10s  %s, %g to %g ", param->name, param->help, param->min,
+            fprintf(to, "    %-11s  %s; %g to %g, ", param->name, param->help, param->min,
                     param->max);
             if (isnan(param->def))
-                fprintf(to, "(must be given)\n");
+                fprintf(to, "must be given\n");
             else
-                fprintf(to, "(default %g)\n", param->def);
+                fprintf(to, "default %g\n", param->def);
         }
     }
+    fprintf(to, "\nPresets, each alone as a policy:\n");
+    for (int i = 0; fv_aug_presets[i].name; i++)
+        fprintf(to, "\n  %s: %s\n    %s\n", fv_aug_presets[i].name, fv_aug_presets[i].source,
+                fv_aug_presets[i].policy);
 }

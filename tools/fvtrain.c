@@ -24,7 +24,7 @@
 #include <unistd.h>
 
 /* Mild enough for a few images an identity and a short training; --aug gives another. */
-static const char default_policy[] = "rrc(0.8,1),flip,rotate(10),jitter(.2,.2,.2),erase(.1)";
+static const char default_policy[] = "rrc(0.8),flip,rotate(10),jitter(0.2,0.2,0.2),erase(0.1)";
 
 struct options {
     const char *db, *pairs, *out, *resume, *trace;
@@ -89,6 +89,7 @@ static const struct fv_command command = {
         "  fvtrain --db faces.lmdb\n"
         "  fvtrain --db faces.lmdb --out runs/long --epochs 100 --aug 'flip,cutmix(1,p=.5)'\n"
         "  fvtrain --resume runs/long\n"
+        "  fvtrain --aug list\n"
         "\n"
         "Ctrl-C finishes the step and leaves a checkpoint to resume from; a second Ctrl-C ends at "
         "once.",
@@ -117,6 +118,12 @@ static void list_groups(struct settings *s, struct fv_opt_group groups[GROUPS])
     groups[2] = (struct fv_opt_group){"Training", fv_train_opts, &s->train};
 }
 
+/* --aug list */
+static int wants_policies(const struct settings *s)
+{
+    return strcmp(s->loader.policy, "list") == 0;
+}
+
 /* Command line and, when resuming, the settings of the run below it. *kept owns what the settings point to. */
 static int read_settings(struct settings *s, int argc, char **argv, struct fv_args *args,
                          char **kept)
@@ -125,8 +132,8 @@ static int read_settings(struct settings *s, int argc, char **argv, struct fv_ar
     set_defaults(s);
     list_groups(s, groups);
     FV_TRY(fv_opt_parse(&command, groups, GROUPS, argc, argv, args));
-    if (args->help || !s->run.resume) {
-        if (!args->help && !s->run.db)
+    if (args->help || wants_policies(s) || !s->run.resume) {
+        if (!args->help && !wants_policies(s) && !s->run.db)
             return fv_err(FV_EUSAGE, "which data set? fvtrain --db FILE, or fvtrain --resume RUN");
         return 0;
     }
@@ -355,7 +362,7 @@ int main(int argc, char **argv)
 {
     struct settings s;
     struct fv_args args;
-    char *kept = NULL, *db = NULL, *pairs = NULL, *original = NULL;
+    char *kept = NULL, *db = NULL, *pairs = NULL, *policy = NULL, *original = NULL;
     if (tool_version("fvtrain", argc, argv))
         return tool_exit("fvtrain", 0);
     int rc = read_settings(&s, argc, argv, &args, &kept);
@@ -363,10 +370,14 @@ int main(int argc, char **argv)
         struct fv_opt_group groups[GROUPS];
         list_groups(&s, groups);
         fv_opt_help(&command, groups, GROUPS, stdout);
-        putchar('\n');
+        return tool_exit("fvtrain", 0);
+    }
+    if (rc == 0 && wants_policies(&s)) {
         fv_policy_help(stdout);
         return tool_exit("fvtrain", 0);
     }
+    if (rc == 0 && (rc = fv_policy_expand(&policy, s.loader.policy)) == 0)
+        s.loader.policy = policy;
     const int level = s.run.quiet ? FV_LEVEL_WARN : FV_LEVEL_INFO;
     const struct fv_report *report = fv_console_report("fvtrain", level);
     if (rc == 0)
@@ -388,6 +399,7 @@ int main(int argc, char **argv)
     free(kept);
     free(db);
     free(pairs);
+    free(policy);
     free(original);
     return status;
 }

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* The policy language: what it accepts, what it means, and that every refusal names the fault and the remedy. */
 #include "augment/augment.h"
-#include "augment/policy.h"
+#include "augment/op.h"
 #include "common/err.h"
 #include "tests/cmocka_all.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+static const char *docs_path = "docs/augmentation.md";
 
 static void check_text(const char *given, const char *canonical)
 {
@@ -138,9 +140,9 @@ static void refusals_name_the_fault_and_what_is_valid(void **state)
 static void help_lists_every_op_and_parameter(void **state)
 {
     static const char *const words[] = {
-        "rrc",       "flip",       "rotate",          "jitter",       "erase",
-        "cutmix",    "degrees",    "alpha",           "noise",        "area_min",
-        "ratio_max", "saturation", "(must be given)", "(default 0.5)"};
+        "rrc",        "flip",  "rotate", "jitter",   "erase",     "cutmix",     "resnet18-cutmix",
+        "degrees",    "alpha", "noise",  "area_min", "ratio_max", "saturation", "must be given",
+        "default 0.5"};
     char *text = NULL;
     size_t n = 0;
     FILE *f = open_memstream(&text, &n);
@@ -154,6 +156,57 @@ static void help_lists_every_op_and_parameter(void **state)
     free(text);
 }
 
+static void presets_stand_for_their_policies(void **state)
+{
+    (void)state;
+    assert_non_null(fv_aug_presets[0].name);
+    for (const struct fv_aug_preset *preset = fv_aug_presets; preset->name; preset++) {
+        struct fv_policy *named, *written;
+        char *expanded, padded[64];
+        snprintf(padded, sizeof padded, " %s ", preset->name);
+        assert_int_equal(fv_policy_parse(&named, padded), FV_OK);
+        assert_int_equal(fv_policy_parse(&written, preset->policy), FV_OK);
+        assert_string_equal(fv_policy_text(named), fv_policy_text(written));
+        assert_int_equal(fv_policy_expand(&expanded, preset->name), FV_OK);
+        assert_string_equal(expanded, fv_policy_text(written));
+        assert_true(strlen(preset->source) > 20);
+        free(expanded);
+        fv_policy_free(&named);
+        fv_policy_free(&written);
+    }
+}
+
+static void expansion_names_the_policy_of_nothing(void **state)
+{
+    char *expanded;
+
+    (void)state;
+    assert_int_equal(fv_policy_expand(&expanded, " "), FV_OK);
+    assert_string_equal(expanded, "none");
+    free(expanded);
+    assert_int_equal(fv_policy_expand(&expanded, "flop"), FV_EUSAGE);
+    assert_null(expanded);
+}
+
+/* docs/augmentation.md shows the list as it is printed. */
+static void docs_show_the_list_as_it_is(void **state)
+{
+    char *list = NULL, *docs = calloc(1, 1 << 16);
+    size_t n = 0;
+    FILE *to = open_memstream(&list, &n), *f = fopen(docs_path, "r");
+
+    (void)state;
+    assert_true(docs && to && f);
+    fv_policy_help(to);
+    fclose(to);
+    assert_true(fread(docs, 1, (1 << 16) - 1, f) > 0);
+    fclose(f);
+    if (!strstr(docs, list))
+        fail_msg("%s does not show what 'fvtrain --aug list' prints", docs_path);
+    free(list);
+    free(docs);
+}
+
 static void free_takes_null(void **state)
 {
     struct fv_policy *p = NULL;
@@ -163,14 +216,20 @@ static void free_takes_null(void **state)
     fv_policy_free(NULL);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(texts_have_one_canonical_spelling),
         cmocka_unit_test(long_policies_have_room),
         cmocka_unit_test(refusals_name_the_fault_and_what_is_valid),
         cmocka_unit_test(help_lists_every_op_and_parameter),
+        cmocka_unit_test(presets_stand_for_their_policies),
+        cmocka_unit_test(expansion_names_the_policy_of_nothing),
+        cmocka_unit_test(docs_show_the_list_as_it_is),
         cmocka_unit_test(free_takes_null),
     };
+
+    if (argc > 1)
+        docs_path = argv[1];
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,7 +3,17 @@ run fvtrain --help
 exits 0
 out_has '--resume'
 out_has 'cutmix'
+out_has '--aug list'
 err ''
+run fvtrain --aug list
+exits 0
+out_has 'resnet18-cutmix'
+out_has 'translate_x'
+err ''
+run fvtrain --db faces.lmdb --aug resnet18-cutmux
+exits 2
+err_has "unknown augmentation 'resnet18-cutmux'"
+err_has 'resnet18-cutmix'
 run fvtrain
 exits 2
 out ''
