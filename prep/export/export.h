@@ -23,7 +23,7 @@ struct fv_export {
     const struct fv_store *store;
     const struct fv_export_settings *s;
     const struct fv_report *report;
-    const char *folder;         /* where to write; it is there and empty */
+    const char *folder;         /* where to write; it is there, and empty but for a hidden file */
     const char *suffix;         /* of image files, ".png" */
     uint64_t images[FV_SPLITS]; /* how many will come */
 };

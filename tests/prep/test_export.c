@@ -15,6 +15,7 @@
 #include <inttypes.h>
 #include <spng.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -513,6 +514,37 @@ static void test_places_that_are_taken(void **state)
     assert_int_equal(export_as("folders"), FV_EIO);
 }
 
+/* What kill -9 leaves is emptied by the next run, unless the run is still there. */
+static void test_after_a_killed_run(void **state)
+{
+    (void)state;
+    scratch_write("out.part/.fvprep-export", "", 0);
+    scratch_write("out.part/train/person_9/half.png", "half", 4);
+    const int fd = open(scratch_path("out.part/.fvprep-export"), O_RDWR);
+    assert_int_equal(flock(fd, LOCK_EX), 0);
+    assert_int_equal(export_as("folders"), FV_EEXIST);
+    assert_non_null(strstr(fv_err_text(), "another run"));
+    assert_true(scratch_has("out.part/train/person_9/half.png"));
+    close(fd);
+
+    assert_int_equal(export_as("folders"), 0);
+    assert_false(scratch_has("out.part"));
+    assert_false(scratch_has("out/.fvprep-export"));
+    assert_false(scratch_has("out/train/person_9"));
+    assert_true(scratch_has("out/photos.csv"));
+}
+
+/* A link there is not followed: what it leads to is somebody else's. */
+static void test_part_is_a_link(void **state)
+{
+    (void)state;
+    scratch_write("mine/.fvprep-export", "", 0);
+    scratch_write("mine/file", "mine", 4);
+    assert_int_equal(symlink("mine", scratch_path("out.part")), 0);
+    assert_int_equal(export_as("folders"), FV_EEXIST);
+    expect_text("mine/file", "mine");
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -533,6 +565,8 @@ int main(void)
         TEST(test_interrupted),
         TEST(test_damaged_record),
         TEST(test_places_that_are_taken),
+        TEST(test_after_a_killed_run),
+        TEST(test_part_is_a_link),
     };
     return cmocka_run_group_tests_name("export", tests, NULL, NULL);
 }
