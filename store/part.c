@@ -153,6 +153,8 @@ static int read_labels(struct fv_part *p)
             return corrupt(p, "its table of identities");
         memcpy(name, t.p + at, n);
         name[n] = '\0';
+        if (strlen(name) != n || !fv__name_is_sound(name))
+            return corrupt(p, "its table of identities");
         name += n + 1;
         at += n;
         if (!label_fits(l, i ? l - 1 : NULL, first))
@@ -205,9 +207,12 @@ static int read_names(struct fv_part *p)
                                                             : corrupt(p, "its table of names");
 }
 
-/* Images of an identity are in the order of their names. */
-static int check_name_order(struct fv_part *p)
+/* Names are such as the writer takes, and those of an identity's images ascend. */
+static int check_names(struct fv_part *p)
 {
+    for (uint64_t i = 0; i < p->info.images; i++)
+        if (!fv__name_is_sound(fv__part_name(p, i)))
+            return corrupt(p, "its table of names");
     for (uint64_t l = 0; l < p->info.labels; l++) {
         const uint64_t end = (uint64_t)p->label[l].first + p->label[l].count;
         for (uint64_t i = p->label[l].first + 1u; i < end; i++)
@@ -324,7 +329,7 @@ static int read_tables(struct fv_part *p)
     FV_TRY(read_labels(p));
     FV_TRY(check_apart(p));
     FV_TRY(read_names(p));
-    FV_TRY(check_name_order(p));
+    FV_TRY(check_names(p));
     return read_index(p);
 }
 

@@ -80,6 +80,20 @@ uint64_t fv__content_hash(const uint8_t *p, size_t n)
     return XXH3_64bits(p, n);
 }
 
+static int has_control(const char *p, size_t n, char allowed)
+{
+    for (size_t i = 0; i < n; i++)
+        if (((unsigned char)p[i] < ' ' && p[i] != allowed) || p[i] == 127)
+            return 1;
+    return 0;
+}
+
+int fv__name_is_sound(const char *name)
+{
+    const size_t n = strlen(name);
+    return n >= 1 && n <= FV_NAME_MAX && !has_control(name, n, 0);
+}
+
 void fv__index_write(uint8_t p[FV_INDEX_ENTRY], const struct fv_index_entry *e)
 {
     fv__put32(p, e->block);
@@ -119,7 +133,8 @@ int fv__settings_parse(const uint8_t *p, size_t n, struct fv_settings_record *ou
             "is a data set of version %u and this program reads version %d: pack it again",
             out->version, FV_STORE_VERSION);
     if (out->width < 1 || out->width > FV_SIDE_MAX || out->height < 1 ||
-        out->height > FV_SIDE_MAX || out->text_bytes != n - FV_SETTINGS_FIXED)
+        out->height > FV_SIDE_MAX || out->text_bytes != n - FV_SETTINGS_FIXED ||
+        has_control(out->text, out->text_bytes, '\n'))
         return fv_err(FV_ECORRUPT, "has damaged settings");
     return FV_OK;
 }

@@ -96,6 +96,9 @@ uint64_t fv__record_bytes(const uint8_t *record);
 int fv__record_parse(const uint8_t *p, size_t n, struct fv_record *out);
 uint64_t fv__content_hash(const uint8_t *p, size_t n);
 
+/* Names stand in text files, one a line, and on terminals: 1 to FV_NAME_MAX bytes, none of them a control character. */
+int fv__name_is_sound(const char *name);
+
 void fv__index_write(uint8_t p[FV_INDEX_ENTRY], const struct fv_index_entry *e);
 void fv__index_parse(const uint8_t p[FV_INDEX_ENTRY], struct fv_index_entry *e);
 /* FV_EVERSION for another version, FV_ECORRUPT for anything that is not settings. */

@@ -14,8 +14,7 @@ enum { BLOCK_BYTES = 1 << 20 };
 
 /* --- names ---------------------------------------------------------------------------------------- */
 
-/* Names stand in text files, one a line. table_bytes: of the table that this one would be added to, which
- * becomes one LMDB value. */
+/* table_bytes: of the table that this one would be added to, which becomes one LMDB value. */
 static int check_name(const struct fv_store_writer *w, size_t table_bytes, const char *name)
 {
     const size_t n = strlen(name);
@@ -23,10 +22,9 @@ static int check_name(const struct fv_store_writer *w, size_t table_bytes, const
     if (n < 1 || n > FV_NAME_MAX)
         return fv_err(FV_EINVAL, "%s: a name of %zu bytes: names have 1 to %d", w->path, n,
                       FV_NAME_MAX);
-    for (const char *p = name; *p; p++)
-        if ((unsigned char)*p < ' ' || *p == 127)
-            return fv_err(FV_EINVAL, "%s: the name '%s' has a control character: rename it",
-                          w->path, name);
+    if (!fv__name_is_sound(name))
+        return fv_err(FV_EINVAL, "%s: the name '%s' has a control character: rename it", w->path,
+                      name);
     if (table_bytes + n + 32 > FV_VALUE_MAX)
         return fv_err(FV_EFULL, "%s: its names take more than the 4 GiB that one data set can hold",
                       w->path);

@@ -199,6 +199,32 @@ static void a_name_that_comes_twice_is_told_by_find(void **state)
     fv_store_close(&s);
 }
 
+/* Names go into lists and onto terminals: a line break in one would forge a row of photos.csv. */
+static void names_with_control_characters_are_refused(void **state)
+{
+    static const struct {
+        const char *name, *what;
+        int key;
+    } of[] = {{"person000/0000.jpg", "its table of names", 5},
+              {"person000", "its table of identities", 4}}; /* first, so still in order */
+    static const char bad[] = {'\n', '\t', 27};
+
+    (void)state;
+    for (int k = 0; k < 2; k++)
+        for (size_t i = 0; i < sizeof bad; i++) {
+            const struct store_bytes v = store_value(&whole, of[k].key);
+            char *name = memmem(v.p, v.n, of[k].name, strlen(of[k].name));
+            assert_non_null(name);
+            const char saved = name[8];
+            name[8] = bad[i];
+            assert_true(store_reseal(&whole));
+            check_sentence(open_bytes(whole.p, whole.n), FV_ECORRUPT, of[k].what);
+            name[8] = saved;
+        }
+    assert_true(store_reseal(&whole));
+    assert_int_equal(open_bytes(whole.p, whole.n), FV_OK);
+}
+
 /* Orders that a writer keeps and that joining several files relies on. */
 static void names_out_of_order_are_refused(void **state)
 {
@@ -373,6 +399,7 @@ int main(void)
         cmocka_unit_test(tables_that_contradict_are_refused),
         cmocka_unit_test(a_name_that_comes_twice_is_told_by_find),
         cmocka_unit_test(names_out_of_order_are_refused),
+        cmocka_unit_test(names_with_control_characters_are_refused),
         cmocka_unit_test(a_changed_name_is_told_by_verify),
         cmocka_unit_test(what_is_not_finished_is_told),
         cmocka_unit_test(a_record_of_another_image_is_told),
