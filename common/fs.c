@@ -157,6 +157,30 @@ static int read_open_file(const char *path, int fd, size_t limit, char **data, s
     return FV_OK;
 }
 
+/* The folder of a path and what is named in it; 0 when there is no such folder. */
+static int find_place(const char *path, struct stat *folder, const char **name)
+{
+    const char *slash = strrchr(path, '/');
+    char *copy = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+    const int found = copy && stat(copy, folder) == 0;
+
+    free(copy);
+    *name = slash ? slash + 1 : path;
+    return found;
+}
+
+int fv_same_place(const char *a, const char *b)
+{
+    struct stat folder_a, folder_b;
+    const char *name_a, *name_b;
+
+    if (strcmp(a, b) == 0)
+        return 1;
+    return find_place(a, &folder_a, &name_a) && find_place(b, &folder_b, &name_b) &&
+           folder_a.st_dev == folder_b.st_dev && folder_a.st_ino == folder_b.st_ino &&
+           strcmp(name_a, name_b) == 0;
+}
+
 int fv_file_read(const char *path, size_t limit, char **data, size_t *n)
 {
     /* O_NONBLOCK: opening a fifo must not wait for a writer. */

@@ -32,6 +32,9 @@ int fv_mkdirs(const char *path);
 /* fsync on the folder that holds `path`. */
 int fv_sync_parent(const char *path);
 
+/* Whether two paths name one place, be there anything or not: "a" and "./a". Links at the place itself are two. */
+int fv_same_place(const char *a, const char *b);
+
 /* snprintf into fresh memory, NULL when out of memory. Free it. */
 char *fv_format(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 

@@ -262,8 +262,12 @@ static int take_part(struct fv_append_file *f, int flags)
 
 static int check_free(const char *path, int overwrite)
 {
+    const size_t n = strlen(path);
     struct stat st;
 
+    if (n == 0 || path[n - 1] == '/')
+        return fv_err(FV_EINVAL, "'%s': names no file: a data set is one, such as faces.lmdb",
+                      path);
     if (stat(path, &st) != 0)
         return FV_OK;
     if (!S_ISREG(st.st_mode))

@@ -50,20 +50,42 @@ static char *beside(const char *output, const char *suffix)
     return fv_format("%.*s.%s", (int)n, output, suffix);
 }
 
-/* Whether `path` is `taken`, or the name of `taken` while it is written. */
-static int is_taken(const char *path, const char *taken)
+/* Whether the list of refused files would be written, under its name or that of its part, to what the run itself
+ * needs. */
+static int check_rejects(const struct fv_packing *p, const char *rejects, const char *duplicates)
 {
-    size_t n = strlen(taken);
-    return strncmp(path, taken, n) == 0 && (path[n] == 0 || strcmp(path + n, ".part") == 0);
+    const struct {
+        const char *path, *what;
+    } taken[] = {{p->s->output, "the data set is written"},
+                 {p->journal_path, "the run keeps its journal"},
+                 {duplicates, "the list of duplicates is written"},
+                 {p->photos, "the photos are listed"},
+                 {p->s->boxes, "the boxes are"},
+                 {p->s->landmarks, "the landmarks are"}};
+    static const char *const suffix[] = {"", ".part"};
+    for (size_t i = 0; i < 4 * sizeof taken / sizeof *taken; i++) {
+        const char *path = taken[i / 4].path;
+        if (!path)
+            continue;
+        char *ours = fv_format("%s%s", rejects, suffix[i % 2]);
+        char *other = fv_format("%s%s", path, suffix[i / 2 % 2]);
+        const int clash = ours && other ? fv_same_place(ours, other) : -1;
+        free(ours);
+        free(other);
+        if (clash < 0)
+            return fv_err(FV_ENOMEM, "out of memory for a path");
+        if (clash)
+            return fv_err(FV_EUSAGE, "--rejects: '%s' is where %s: choose another name", rejects,
+                          taken[i / 4].what);
+    }
+    return 0;
 }
 
 static int open_lists(struct fv_packing *p, const char *rejects, const char *duplicates)
 {
     if (!rejects || !duplicates)
         return fv_err(FV_ENOMEM, "out of memory for a path");
-    if (is_taken(rejects, p->s->output) || is_taken(rejects, duplicates))
-        return fv_err(FV_EUSAGE, "--rejects: '%s' is where %s is written", rejects,
-                      is_taken(rejects, duplicates) ? "the list of duplicates" : "the data set");
+    FV_TRY(check_rejects(p, rejects, duplicates));
     FV_TRY(fv__rejects_open(&p->rejects, rejects, p->report));
     return fv__duplicates_open(&p->duplicates, duplicates, p->report);
 }
@@ -101,10 +123,26 @@ static int leave_out_known(struct fv_packing *p)
     return 0;
 }
 
-static int find_photos(struct fv_packing *p, const char *photos)
+/* Photos of which nothing is known would all be refused, one by one. */
+static int check_faces(const struct fv_packing *p)
+{
+    const enum fv_frame_by by = p->framing.by;
+    int known = by == FV_FRAME_PHOTO || p->listing.photos == 0;
+    for (size_t i = 0; !known && i < p->listing.faces; i++)
+        known = by == FV_FRAME_BOX ? p->listing.face[i].has_box : p->listing.face[i].has_points;
+    if (known)
+        return 0;
+    return by == FV_FRAME_BOX
+               ? fv_err(FV_EUSAGE, "--frame box: no photo comes with a box: --boxes gives a list")
+               : fv_err(FV_EUSAGE, "--frame landmarks: no photo comes with landmarks: --landmarks "
+                                   "gives a list");
+}
+
+static int find_photos(struct fv_packing *p)
 {
     const struct fv_import_settings import = fv__import_settings_of(p->s);
-    FV_TRY(fv__import(&p->listing, photos, &import, p->report));
+    FV_TRY(fv__import(&p->listing, p->photos, &import, p->report));
+    FV_TRY(check_faces(p));
     p->result->layout = p->listing.importer->name;
     p->result->ignored = p->listing.ignored.n;
     if (p->onto)
@@ -287,7 +325,7 @@ int fv__pack_onto(struct fv_store *onto, const struct fv_pack_settings *s, const
     uint64_t start_ns = fv_now_ns();
     struct fv_pack_settings described = *s;
     struct fv_opt_group group = {"", fv_pack_opts, &described};
-    struct fv_packing p = {.s = s, .report = r, .result = out, .onto = onto};
+    struct fv_packing p = {.s = s, .photos = photos, .report = r, .result = out, .onto = onto};
     *out = (struct fv_pack_result){0};
     FV_TRY(fv__framing_of(&described, &p.framing));
     p.threads = s->threads > 0 ? (int)s->threads : fv_cpu_count();
@@ -300,7 +338,7 @@ int fv__pack_onto(struct fv_store *onto, const struct fv_pack_settings *s, const
     int rc = p.store.packed_with ? open_outputs(&p)
                                  : fv_err(FV_ENOMEM, "out of memory for the settings");
     if (rc == 0)
-        rc = find_photos(&p, photos);
+        rc = find_photos(&p);
     if (rc == 0)
         rc = pack_photos(&p);
     if (rc == 0)

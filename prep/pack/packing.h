@@ -18,6 +18,7 @@
 
 struct fv_packing {
     const struct fv_pack_settings *s;
+    const char *photos;
     const struct fv_report *report;
     struct fv_pack_result *result;
     int threads;

@@ -27,9 +27,8 @@ err_has 'multiple of 112 or 128, not for 100'
 not_there x.lmdb
 
 run fvprep pack photos -o x.lmdb --frame landmarks --size 112
-exits 1
-err_has 'p1/a.pgm: nothing tells where its face is (no landmarks)'
-err_has 'holds no usable photo'
+exits 2
+err_has 'no photo comes with landmarks: --landmarks gives a list'
 not_there x.lmdb
 
 # Lists of faces: the first photo is cut out by its box, the second has none.

@@ -166,6 +166,20 @@ static void an_arena_carves_one_allocation(void **state)
     assert_int_equal(fv_arena_commit(&a), FV_EINVAL);
 }
 
+static void one_place_has_many_paths(void **state)
+{
+    char other[256];
+
+    (void)state;
+    snprintf(other, sizeof other, "%s/../%s/a", folder, strrchr(folder, '/') + 1);
+    assert_true(fv_same_place(in_folder("a"), other));
+    assert_true(fv_same_place("a", "./a"));
+    assert_true(fv_same_place("no/such/a", "no/such/a"));
+    assert_false(fv_same_place(in_folder("b"), other));
+    assert_false(fv_same_place("a", other));
+    assert_false(fv_same_place("no/such/a", "no/such/./a"));
+}
+
 static int clean(void **state)
 {
     (void)state;
@@ -183,6 +197,7 @@ int main(void)
         cmocka_unit_test(a_full_disk_is_an_error),
         cmocka_unit_test(reading_refuses_what_is_not_a_small_file),
         cmocka_unit_test(folders_are_made_with_their_parents),
+        cmocka_unit_test(one_place_has_many_paths),
         cmocka_unit_test(an_arena_carves_one_allocation),
     };
     if (!mkdtemp(folder))

@@ -438,16 +438,46 @@ static void the_list_may_lie_elsewhere(void **state)
 static void the_list_never_takes_the_place_of_the_data_set(void **state)
 {
     (void)state;
-    static const char *const names[] = {"out/faces.lmdb", "out/faces.lmdb.part"};
+    static const char *const names[] = {"out/faces.lmdb",           "out/faces.lmdb.part",
+                                        "out/../out/faces.lmdb",    "out/faces.lmdb.part.journal",
+                                        "out/faces.duplicates.tsv", "./out/faces.lmdb.part"};
     char path[1024];
     settings.overwrite = 1;
-    for (int i = 0; i < 2; i++) {
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         strcpy(path, scratch_path("%s", names[i]));
         settings.rejects = path;
         assert_int_equal(pack(), FV_EUSAGE);
         assert_non_null(strstr(fv_err_text(), "--rejects"));
         assert_int_equal(scratch_count("out"), 0);
     }
+}
+
+static void an_output_without_a_name_is_told_at_once(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"", "out/", "no/such/"};
+    const char *own = settings.output;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        settings.output = names[i];
+        assert_int_equal(pack(), FV_EINVAL);
+        assert_non_null(strstr(fv_err_text(), "names no file"));
+        assert_int_equal(result.files, 0);
+    }
+    settings.output = own;
+}
+
+/* Without a list of boxes every photo would be refused for having none. */
+static void a_frame_that_nothing_is_known_of_is_bad_usage(void **state)
+{
+    (void)state;
+    settings.frame = "box";
+    assert_int_equal(pack(), FV_EUSAGE);
+    assert_non_null(strstr(fv_err_text(), "--boxes"));
+    settings.frame = "landmarks";
+    settings.size = 112;
+    assert_int_equal(pack(), FV_EUSAGE);
+    assert_non_null(strstr(fv_err_text(), "--landmarks"));
+    assert_int_equal(scratch_count("out"), 0);
 }
 
 static void control_bytes_in_names_are_written_as_text(void **state)
@@ -675,6 +705,8 @@ int main(void)
         TEST(refused_files_are_named_and_listed),
         TEST(the_list_may_lie_elsewhere),
         TEST(the_list_never_takes_the_place_of_the_data_set),
+        TEST(an_output_without_a_name_is_told_at_once),
+        TEST(a_frame_that_nothing_is_known_of_is_bad_usage),
         TEST(control_bytes_in_names_are_written_as_text),
         TEST(reasons_are_counted),
         TEST(identities_of_few_images_are_listed),
