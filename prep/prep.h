@@ -7,7 +7,7 @@
 #include "common/report.h"
 #include "prep/pack/manifest.h"
 
-#include <signal.h>
+#include <stdatomic.h>
 #include <stdint.h>
 
 struct fv_pack_settings {
@@ -201,7 +201,7 @@ void fv_append_defaults(struct fv_append_settings *s);
 int fv_append_run(const struct fv_append_settings *s, const char *path, const char *photos,
                   const struct fv_report *r, struct fv_pack_result *packed, struct fv_moved *out);
 
-/* Set by a signal handler: stop soon, clean up, return FV_EINTR. */
-extern volatile sig_atomic_t fv_prep_stop;
+/* Set by a signal handler, read by every thread: stop soon, clean up, return FV_EINTR. */
+extern atomic_int fv_prep_stop;
 
 #endif
