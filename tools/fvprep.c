@@ -89,16 +89,20 @@ static int tell_packed(const struct manifest_use *u, const struct fv_pack_settin
         results_int(&r, "resumed", p->resumed, "%" PRIu64 " images from an interrupted run",
                     p->resumed);
     results_int(&r, "duplicates", p->duplicates, NULL);
-    results_int(&r, "mislabelled", p->mislabelled, "%" PRIu64 " duplicates under another identity",
-                p->mislabelled);
+    if (p->mislabelled || json)
+        results_int(&r, "mislabelled", p->mislabelled,
+                    "%" PRIu64 " duplicates under another identity", p->mislabelled);
     results_int(&r, "identities", p->identities, NULL);
-    results_int(&r, "small_identities", p->few, "%" PRIu64 " with fewer than %" PRId64 " images",
-                p->few, s->min_images);
+    if (s->min_images > 1 || p->few || json)
+        results_int(&r, "small_identities", p->few,
+                    "%" PRIu64 " with fewer than %" PRId64 " images", p->few, s->min_images);
     results_int(&r, "holdout_identities", p->holdout_identities, NULL);
     results_int(&r, "train_images", p->train_images, NULL);
     results_int(&r, "val_images", p->val_images, NULL);
     results_int(&r, "holdout_images", p->holdout_images, NULL);
-    results_int(&r, "kept_as_they_are", p->kept, NULL);
+    if (p->kept || json)
+        results_int(&r, "kept_as_they_are", p->kept, "%" PRIu64 " JPEG files, not encoded again",
+                    p->kept);
     results_int(&r, "file_bytes", p->file_bytes, "%" PRIu64 ", %.3f times its records",
                 p->file_bytes, ratio(p->file_bytes, p->record_bytes));
     char digest[24];

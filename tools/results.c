@@ -1,85 +1,112 @@
 /* SPDX-License-Identifier: MIT */
 #include "tools/results.h"
 
+#include "common/fs.h"
+
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
-static char *add(struct results *r, const char *key, json_t *value)
+enum { LINE_COLUMNS = 100 };
+
+/* Takes `text`, which is NULL when memory ran out. */
+static void add(struct results *r, const char *key, json_t *value, char *text)
 {
     if (r->n == RESULTS_MAX)
         abort(); /* a command that has more to say must raise it */
     r->row[r->n].key = key;
     r->row[r->n].json = value;
-    r->row[r->n].text[0] = 0;
-    return r->row[r->n++].text;
+    r->row[r->n++].text = text;
 }
 
-#define FORMAT_TEXT(to, text)                                                                      \
-    do {                                                                                           \
-        va_list ap;                                                                                \
-        va_start(ap, text);                                                                        \
-        vsnprintf(to, sizeof r->row[0].text, text, ap);                                            \
-        va_end(ap);                                                                                \
-    } while (0)
+static char *format_text(const char *format, va_list ap)
+{
+    char *text = NULL;
+    return vasprintf(&text, format, ap) < 0 ? NULL : text;
+}
+
+/* Longer by "name value", behind a comma where something is there already. */
+static void append_pair(char **text, const char *name, size_t name_bytes, const char *value,
+                        size_t value_bytes)
+{
+    char *longer = fv_format("%s%s%.*s %.*s", *text ? *text : "", *text ? ", " : "",
+                             (int)name_bytes, name, (int)value_bytes, value);
+    free(*text);
+    *text = longer;
+}
 
 void results_int(struct results *r, const char *key, uint64_t value, const char *text, ...)
 {
-    char *to = add(r, key, json_integer((json_int_t)value));
-    if (text)
-        FORMAT_TEXT(to, text);
-    else
-        snprintf(to, sizeof r->row[0].text, "%" PRIu64, value);
+    va_list ap;
+    va_start(ap, text);
+    add(r, key, json_integer((json_int_t)value),
+        text ? format_text(text, ap) : fv_format("%" PRIu64, value));
+    va_end(ap);
 }
 
 void results_real(struct results *r, const char *key, double value, const char *text, ...)
 {
-    char *to = add(r, key, json_real(value));
-    if (text)
-        FORMAT_TEXT(to, text);
-    else
-        snprintf(to, sizeof r->row[0].text, "%g", value);
+    va_list ap;
+    va_start(ap, text);
+    add(r, key, json_real(value), text ? format_text(text, ap) : fv_format("%g", value));
+    va_end(ap);
 }
 
 void results_string(struct results *r, const char *key, const char *value)
 {
-    snprintf(add(r, key, json_string(value)), sizeof r->row[0].text, "%s", value);
+    add(r, key, json_string(value), strdup(value));
 }
 
 void results_counts(struct results *r, const char *key, const struct result_count *count, int n)
 {
     json_t *all = json_object();
-    char *to = add(r, key, all);
-    size_t used = 0, room = sizeof r->row[0].text;
+    char *text = NULL;
     for (int i = 0; i < n; i++) {
+        char number[24];
+        const int digits = snprintf(number, sizeof number, "%" PRIu64, count[i].n);
         json_object_set_new(all, count[i].name, json_integer((json_int_t)count[i].n));
-        if (used < room)
-            used += (size_t)snprintf(to + used, room - used, "%s%s %" PRIu64, i ? ", " : "",
-                                     count[i].name, count[i].n);
+        append_pair(&text, count[i].name, strlen(count[i].name), number, (size_t)digits);
     }
+    add(r, key, all, text);
 }
 
 void results_settings(struct results *r, const char *key, const char *lines)
 {
     json_t *all = json_object();
-    char *to = add(r, key, all);
-    size_t n = 0, room = sizeof r->row[0].text;
+    char *text = NULL;
     while (*lines) {
-        size_t length = strcspn(lines, "\n");
-        const char *equals = strstr(lines, " = ");
-        if (equals && equals < lines + length) {
-            char name[64];
-            snprintf(name, sizeof name, "%.*s", (int)(equals - lines), lines);
-            json_object_set_new(all, name,
-                                json_stringn(equals + 3, (size_t)(lines + length - equals - 3)));
-            int k = snprintf(to + n, room - n, "%s%s %.*s", n ? ", " : "", name,
-                             (int)(lines + length - equals - 3), equals + 3);
-            n = n + (size_t)k < room ? n + (size_t)k : room - 1;
+        const size_t length = strcspn(lines, "\n");
+        const char *equals = memmem(lines, length, " = ", 3);
+        if (equals) {
+            const size_t bytes = (size_t)(lines + length - equals) - 3;
+            char *name = strndup(lines, (size_t)(equals - lines));
+            if (name)
+                json_object_set_new(all, name, json_stringn(equals + 3, bytes));
+            append_pair(&text, lines, (size_t)(equals - lines), equals + 3, bytes);
+            free(name);
         }
         lines += length + (lines[length] == '\n');
     }
+    add(r, key, all, text);
+}
+
+/* Goes on below its first column, behind a comma, where the line gets too long. */
+static void print_wrapped(const char *text, int column)
+{
+    int at = column;
+    while (*text) {
+        const char *comma = strstr(text, ", ");
+        const int n = comma ? (int)(comma - text) + 1 : (int)strlen(text);
+        if (at > column && at + 1 + n > LINE_COLUMNS)
+            printf("\n%*s", at = column, "");
+        else if (at > column)
+            at += printf(" ");
+        at += printf("%.*s", n, text);
+        text += n + (comma != NULL);
+    }
+    putchar('\n');
 }
 
 static void print_rows(const struct results *r, const char *title)
@@ -89,12 +116,19 @@ static void print_rows(const struct results *r, const char *title)
         width = (int)strlen(r->row[i].key) > width ? (int)strlen(r->row[i].key) : width;
     printf("%s\n", title);
     for (int i = 0; i < r->n; i++) {
-        char label[64];
-        snprintf(label, sizeof label, "%s", r->row[i].key);
-        for (char *p = label; *p; p++)
-            *p = *p == '_' ? ' ' : *p;
-        printf("  %-*s  %s\n", width, label, r->row[i].text);
+        printf("  ");
+        for (const char *p = r->row[i].key; *p; p++)
+            putchar(*p == '_' ? ' ' : *p);
+        printf("%*s", width - (int)strlen(r->row[i].key) + 2, "");
+        print_wrapped(r->row[i].text ? r->row[i].text : "", width + 4);
     }
+}
+
+static void free_texts(struct results *r)
+{
+    for (int i = 0; i < r->n; i++)
+        free(r->row[i].text);
+    r->n = 0;
 }
 
 void results_print(struct results *r, const char *title, int as_json)
@@ -110,12 +144,12 @@ void results_print(struct results *r, const char *title, int as_json)
         print_rows(r, title);
     }
     json_decref(all);
-    r->n = 0;
+    free_texts(r);
 }
 
 void results_free(struct results *r)
 {
     for (int i = 0; i < r->n; i++)
         json_decref(r->row[i].json);
-    r->n = 0;
+    free_texts(r);
 }

@@ -18,7 +18,7 @@ struct results {
     struct {
         const char *key; /* JSON's name; shown with blanks for underscores */
         void *json;
-        char text[400];
+        char *text;
     } row[RESULTS_MAX];
 };
 
@@ -31,7 +31,7 @@ void results_real(struct results *r, const char *key, double value, const char *
  * call. */
 void results_counts(struct results *r, const char *key, const struct result_count *count, int n);
 void results_string(struct results *r, const char *key, const char *value);
-/* "name = value" lines: an object in JSON; for people one row each. */
+/* "name = value" lines: an object in JSON; for people one row, "name value, name value". */
 void results_settings(struct results *r, const char *key, const char *lines);
 
 /* Prints `title` and the rows (or the object, with "file": title) to stdout, and frees them. */
