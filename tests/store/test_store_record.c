@@ -70,7 +70,11 @@ static void settings_are_told_apart(void **state)
     fv__put32(p + 16, 112);
     fv__put32(p + 20, 1);
     fv__put32(p + 24, 4);
+    memcpy(p + FV_SETTINGS_FIXED, "a=1\n", 4);
     assert_int_equal(fv__settings_parse(p, sizeof p, &s), FV_OK);
+    p[FV_SETTINGS_FIXED] = 27; /* the text goes to a terminal */
+    assert_int_equal(fv__settings_parse(p, sizeof p, &s), FV_ECORRUPT);
+    p[FV_SETTINGS_FIXED] = 'a';
     assert_int_equal(fv__settings_parse(p, sizeof p - 1, &s), FV_ECORRUPT);
     fv__put32(p + 12, 0);
     assert_int_equal(fv__settings_parse(p, sizeof p, &s), FV_ECORRUPT);
