@@ -78,7 +78,10 @@ static int attach_rows(struct fv_listing *l, struct fv_listed_photo **photo, str
 {
     struct fv_list_columns c;
     struct fv_face face;
+    uint64_t count;
     int rc = fv__table_next(t);
+    if (rc == 1 && t->fields == 1 && fv__parse_u64(t->field[0], &count))
+        rc = fv__table_next(t); /* CelebA's lists begin with the number of their rows */
     if (rc == 0 || (rc == 1 && !fv__list_columns_of_faces(&c, t)))
         return fv_err(FV_ECORRUPT,
                       "%s: is no list of boxes or landmarks: a path and 4 or 10 numbers, or a "

@@ -137,16 +137,23 @@ static void find_roles(const struct fv_table *t, int weak, int column[ROLES])
     }
 }
 
-/* 1 when the row names a path, and a label or where faces are. */
-static int find_header(struct fv_list_columns *c, const struct fv_table *t)
+/* 1 when the row names a path, and a label or where faces are; or, where `bare` is set, only the latter: then the path
+ * stands before all columns that are named, as in CelebA's list of landmarks. */
+static int find_header(struct fv_list_columns *c, const struct fv_table *t, int bare)
 {
     int column[ROLES], box = 1, corners = 1, points = 1;
     for (int r = 0; r < ROLES; r++)
         column[r] = -1;
     find_roles(t, 0, column);
     find_roles(t, 1, column);
-    if (column[PATH] < 0)
+    if ((column[PATH] < 0) != bare)
         return 0;
+    if (bare) {
+        column[PATH] = 0;
+        for (int r = PATH + 1; r < ROLES; r++)
+            column[r] += column[r] >= 0;
+    }
+    c->fields = t->fields + bare;
     c->path = column[PATH];
     c->label = column[LABEL];
     c->split = column[SPLIT];
@@ -163,7 +170,7 @@ static int find_header(struct fv_list_columns *c, const struct fv_table *t)
     for (int i = 0; i < 10 && points; i++)
         c->point[i / 2][i % 2] = column[POINT + i];
     c->header = 1;
-    return c->label >= 0 || box || corners || points;
+    return (c->label >= 0 && !bare) || box || corners || points;
 }
 
 static int is_number(const char *s)
@@ -246,7 +253,7 @@ static void clear(struct fv_list_columns *c, const struct fv_table *t)
 int fv__list_columns_of_photos(struct fv_list_columns *c, const struct fv_table *t)
 {
     clear(c, t);
-    if (find_header(c, t))
+    if (find_header(c, t, 0))
         return c->label >= 0;
     return find_by_shape(c, t);
 }
@@ -254,8 +261,11 @@ int fv__list_columns_of_photos(struct fv_list_columns *c, const struct fv_table 
 int fv__list_columns_of_faces(struct fv_list_columns *c, const struct fv_table *t)
 {
     clear(c, t);
-    if (find_header(c, t) || (find_by_shape(c, t) && c->aligned >= 0))
+    if (find_header(c, t, 0) || (find_by_shape(c, t) && c->aligned >= 0))
         return c->box[0] >= 0 || c->point[0][0] >= 0;
+    clear(c, t);
+    if (find_header(c, t, 1))
+        return 1;
     clear(c, t);
     if ((t->fields != 5 && t->fields != 11) || !are_numbers(t, 1))
         return 0;

@@ -193,6 +193,29 @@ static void faces_come_from_beside(void **state)
     free(plain);
 }
 
+/* list_bbox_celeba.txt and list_landmarks_celeba.txt: a count, names of columns, of the landmarks' without the path's. */
+static void celeba_faces_come_from_its_text_files(void **state)
+{
+    (void)state;
+    const float box[4] = {95, 71, 226, 313};
+    const float points[10] = {165, 184, 244, 176, 196, 249, 194, 271, 266, 260};
+    write_text("bbox.txt", "2\nimage_id x_1 y_1 width height\n"
+                           "p/0.jpg    95  71 226 313\np/1.jpg    72  94 221 306\n");
+    write_text("marks.txt",
+               "2\nlefteye_x lefteye_y righteye_x righteye_y nose_x nose_y leftmouth_x "
+               "leftmouth_y rightmouth_x rightmouth_y\n"
+               "p/0.jpg 165  184  244  176  196  249  194  271  266  260\n");
+    char *bbox = strdup(scratch_path("bbox.txt")), *marks = strdup(scratch_path("marks.txt"));
+    settings.boxes = bbox;
+    settings.landmarks = marks;
+    lists("l.txt", "p/0.jpg 2880\np/1.jpg 2937\n");
+    assert_face("p/0.jpg", box, points);
+    assert_int_equal(l.faces, 2);
+    settings = (struct fv_import_settings){0};
+    free(bbox);
+    free(marks);
+}
+
 static void paths_begin_where_they_are_said_to(void **state)
 {
     (void)state;
@@ -302,6 +325,7 @@ int main(void)
         T(splits_may_be_given),
         T(faces_come_with_the_list),
         T(faces_come_from_beside),
+        T(celeba_faces_come_from_its_text_files),
         T(paths_begin_where_they_are_said_to),
         T(what_is_not_there_is_refused),
         T(says_what_is_wrong),
