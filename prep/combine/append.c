@@ -76,9 +76,27 @@ static int choose_output(struct appending *x)
     return x->added ? 0 : fv_err(FV_ENOMEM, "out of memory for a path");
 }
 
+/* What is in the place of the new photos is replaced if an append that was killed left it, and only then. */
+static int check_added(const struct appending *x)
+{
+    struct fv_store *store;
+    int ours = 0;
+    if (access(x->added, F_OK) != 0)
+        return 0;
+    if (fv_store_open(&store, x->added) == 0) {
+        ours = strstr(fv_store_info(store)->packed_with, "\n" FV_PACK_ONTO_LINE) != NULL;
+        fv_store_close(&store);
+    }
+    return ours ? 0
+                : fv_err(FV_EEXIST,
+                         "%s: is already there, where the new photos are packed first: rename it",
+                         x->added);
+}
+
 /* An output that is in the way is found before the photos are decoded. */
 static int check_output(const struct appending *x)
 {
+    FV_TRY(check_added(x));
     if (!x->s->output || x->s->overwrite || access(x->output, F_OK) != 0)
         return 0;
     return fv_err(FV_EEXIST, "%s: is there already: choose another name or give --overwrite",

@@ -319,12 +319,24 @@ static void close_all(struct fv_packing *p)
     free((char *)p->store.packed_with);
 }
 
+/* The settings as lines; and, of photos that are for a data set, for which one. NULL when out of memory. */
+static char *describe(struct fv_pack_settings *s, const struct fv_store *onto)
+{
+    struct fv_opt_group group = {"", fv_pack_opts, s};
+    char *text = fv_opt_write_text(&group, 1), *longer;
+    if (!text || !onto)
+        return text;
+    longer =
+        fv_format("%s" FV_PACK_ONTO_LINE "%016" PRIx64 "\n", text, fv_store_info(onto)->digest);
+    free(text);
+    return longer;
+}
+
 int fv__pack_onto(struct fv_store *onto, const struct fv_pack_settings *s, const char *photos,
                   const struct fv_report *r, struct fv_pack_result *out)
 {
     uint64_t start_ns = fv_now_ns();
     struct fv_pack_settings described = *s;
-    struct fv_opt_group group = {"", fv_pack_opts, &described};
     struct fv_packing p = {.s = s, .photos = photos, .report = r, .result = out, .onto = onto};
     *out = (struct fv_pack_result){0};
     FV_TRY(fv__framing_of(&described, &p.framing));
@@ -334,7 +346,7 @@ int fv__pack_onto(struct fv_store *onto, const struct fv_pack_settings *s, const
                                          .codec = s->codec,
                                          .quality = (int)s->quality,
                                          .level = (int)s->level,
-                                         .packed_with = fv_opt_write_text(&group, 1)};
+                                         .packed_with = describe(&described, onto)};
     int rc = p.store.packed_with ? open_outputs(&p)
                                  : fv_err(FV_ENOMEM, "out of memory for the settings");
     if (rc == 0)

@@ -6,6 +6,9 @@
 #include "prep/prep.h"
 #include "store/store.h"
 
+/* Ends with the digest of that data set; a line of the settings of what is packed for one. */
+#define FV_PACK_ONTO_LINE "append-to = "
+
 /* As fv_pack_run, of what `onto` lacks: its names are left out, who is held out and validates is settled as if all
  * were packed together but for those that have a place there, and records get its dictionary. NULL: of all. */
 int fv__pack_onto(struct fv_store *onto, const struct fv_pack_settings *s, const char *photos,

@@ -69,5 +69,29 @@ not_there none.append.lmdb.part
 run fvprep append all.lmdb,more.lmdb more
 exits 2
 err_has '--output'
+# a data set of one's own that has the name of the half-way one is not lost; what a killed append left is
+cp more.lmdb mine.append.lmdb
+run fvprep pack few -o mine.lmdb --size 24 --level 3 -q
+exits 0
+run fvprep append mine.lmdb all -q
+exits 1
+err_has 'mine.append.lmdb: is already there'
+run cmp more.lmdb mine.append.lmdb
+exits 0
+mv mine.append.lmdb other.lmdb
+fvprep append mine.lmdb all -q >/dev/null 2>&1 &
+append=$!
+tries=0
+while [ ! -e mine.append.lmdb ] && [ $tries -lt 500 ] && kill -0 $append 2>/dev/null; do
+    tries=$((tries + 1))
+done
+kill -9 $append 2>/dev/null
+wait $append 2>/dev/null
+run fvprep append mine.lmdb all -q
+exits 0
+not_there mine.append.lmdb
+run fvprep verify mine.lmdb -q
+exits 0
+
 run fvprep append --help
 out_has 'LABELS SHIFT'
