@@ -6,6 +6,7 @@
 #include "common/report.h"
 #include "prep/prep.h"
 #include "tools/fvprep_talk.h"
+#include "tools/results.h"
 
 #include <inttypes.h>
 #include <jansson.h>
@@ -68,9 +69,9 @@ static void print_json(const char *title, const struct fv_codecs_result *r)
                             isfinite(t->psnr_db) ? json_real(t->psnr_db) : json_null());
         json_array_append_new(all, one);
     }
-    json_t *top = json_pack("{s:s, s:I, s:I, s:i, s:i, s:o}", "file", title, "images",
-                            (json_int_t)r->images, "sampled", (json_int_t)r->sampled, "width",
-                            r->width, "height", r->height, "codecs", all);
+    json_t *top = json_pack("{s:o, s:I, s:I, s:i, s:i, s:o}", "file", results_json_text(title),
+                            "images", (json_int_t)r->images, "sampled", (json_int_t)r->sampled,
+                            "width", r->width, "height", r->height, "codecs", all);
     json_dumpf(top, stdout, JSON_INDENT(2));
     putchar('\n');
     json_decref(top);

@@ -54,9 +54,22 @@ void results_real(struct results *r, const char *key, double value, const char *
     va_end(ap);
 }
 
+void *results_json_text(const char *text)
+{
+    json_t *json = json_string(text);
+    char *plain = json ? NULL : strdup(text);
+    for (char *p = plain; p && *p; p++)
+        if ((unsigned char)*p > 127)
+            *p = '?';
+    if (plain)
+        json = json_string(plain);
+    free(plain);
+    return json;
+}
+
 void results_string(struct results *r, const char *key, const char *value)
 {
-    add(r, key, json_string(value), strdup(value));
+    add(r, key, results_json_text(value), strdup(value));
 }
 
 void results_counts(struct results *r, const char *key, const struct result_count *count, int n)
@@ -134,7 +147,7 @@ static void free_texts(struct results *r)
 void results_print(struct results *r, const char *title, int as_json)
 {
     json_t *all = json_object();
-    json_object_set_new(all, "file", json_string(title));
+    json_object_set_new(all, "file", results_json_text(title));
     for (int i = 0; i < r->n; i++)
         json_object_set_new(all, r->row[i].key, r->row[i].json);
     if (as_json) {

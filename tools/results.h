@@ -34,6 +34,9 @@ void results_string(struct results *r, const char *key, const char *value);
 /* "name = value" lines: an object in JSON; for people one row, "name value, name value". */
 void results_settings(struct results *r, const char *key, const char *lines);
 
+/* A jansson string; of text that is no UTF-8, with '?' for its bytes above ASCII. */
+void *results_json_text(const char *text);
+
 /* Prints `title` and the rows (or the object, with "file": title) to stdout, and frees them. */
 void results_print(struct results *r, const char *title, int as_json);
 /* Frees the rows of results that will not be printed. */

@@ -152,8 +152,8 @@ static int find_photos(struct fv_packing *p)
                                &p->listing.refused.at[i].reason));
     FV_TRY(fv__rejects_ignored(&p->rejects, &p->listing.ignored));
     if (p->listing.ignored.n)
-        fv_say(p->report, FV_LEVEL_INFO, "%zu files passed over: hidden, or no photos",
-               p->listing.ignored.n);
+        fv_say(p->report, FV_LEVEL_INFO, "%zu %s passed over: hidden, or no photos",
+               p->listing.ignored.n, p->listing.ignored.n == 1 ? "file" : "files");
     fv_say(p->report, FV_LEVEL_INFO, "%zu photos of %zu identities (layout %s), %d threads",
            p->listing.photos, p->listing.identities, p->listing.importer->name, p->threads);
     FV_TRY(fv__resume_plan(p));

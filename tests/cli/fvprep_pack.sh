@@ -142,3 +142,13 @@ out_has '"psnr_db": null'
 run fvprep codecs made.lmdb --crop 0.5
 exits 2
 err_has 'made.lmdb is a data set'
+
+# what is no UTF-8 is no JSON either
+odd=$(printf 'odd\377')
+mv demo "$odd"
+run fvprep codecs "$odd" --size 32 --json -q
+exits 0
+out_has '"file": "odd?"'
+run fvprep pack "$odd" -o "$odd.lmdb" --size 32 --json -q
+exits 0
+out_has '"file": "odd?.lmdb"'
