@@ -193,7 +193,8 @@ static void faces_come_from_beside(void **state)
     free(plain);
 }
 
-/* list_bbox_celeba.txt and list_landmarks_celeba.txt: a count, names of columns, of the landmarks' without the path's. */
+/* list_bbox_celeba.txt and list_landmarks_celeba.txt: a count, then names of columns, in the latter without the
+ * path's. */
 static void celeba_faces_come_from_its_text_files(void **state)
 {
     (void)state;
