@@ -5,10 +5,16 @@
  * + offset, and that form is closed under composition. Hue is not affine, but one kernel turns it between two
  * such maps. Contrast pulls towards the mean luma of the picture as it is when contrast's turn comes. Behind affine
  * maps that is the same map applied to the mean colour of the pixels as they stand; behind a hue it cannot be
- * known without the pixels, so what is pending is carried out first. So is it before a blur. */
+ * known without the pixels, so what is pending is carried out first. So is it before a blur.
+ *
+ * Pixels are rounded to the nearest once, at the end of a pass, after half a level was taken off for each time that
+ * torchvision cuts off. For a single operation that is the same thing, for several it is the same on average. */
 #include "augment/render_parts.h"
 
 #include <math.h>
+
+/* torchvision cuts off what is behind the point after each operation, and of every luma: half a level on average. */
+#define CUT_OFF 0.5
 
 struct map {
     double scale, grey, offset;
@@ -75,7 +81,8 @@ static void blend(struct colouring *c, enum fv_step_kind kind, double f)
         (double)FV_LUMA_R + FV_LUMA_G + FV_LUMA_B; /* luma of (1, 1, 1): just below 1 */
     struct map *m = c->turned ? &c->after : &c->before;
     /* luma after the map so far = luma_scale * luma + luma_offset */
-    const double luma_scale = m->scale + m->grey * white, luma_offset = m->offset * white;
+    const double luma_scale = m->scale + m->grey * white;
+    const double luma_offset = m->offset * white - CUT_OFF;
 
     *m = (struct map){m->scale * f, m->grey * f, m->offset * f};
     if (kind == FV_STEP_CONTRAST) {
@@ -84,6 +91,8 @@ static void blend(struct colouring *c, enum fv_step_kind kind, double f)
         m->grey += (1 - f) * luma_scale;
         m->offset += (1 - f) * luma_offset;
     }
+    if (kind != FV_STEP_GRAY) /* that is its luma, once cut off */
+        m->offset -= CUT_OFF;
 }
 
 static void take(struct colouring *c, const struct fv_step *step)
@@ -105,6 +114,7 @@ static void take(struct colouring *c, const struct fv_step *step)
         if (c->turned)
             carry_out(c);
         c->turned = 1;
+        c->after.offset -= CUT_OFF;
         c->sixths = fmod(6 * step->v[0] + 6, 6);
         break;
     case FV_STEP_BLUR:

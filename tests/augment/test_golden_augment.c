@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Pixels against torchvision (tests/golden/make_augment_golden.py). One change of colour differs by at
- * most one level, three in a row by at most JITTER_LEVELS: ours are rounded once, torchvision's cut
- * off each time. Geometry agrees within one level on 99.5 % of the interior, that is away from the
- * borders, where the conventions differ (augment/README.md). */
+/* Pixels against torchvision (tests/golden/make_augment_golden.py). One change of colour differs by at most one level,
+ * three in a row by at most JITTER_LEVELS: ours are rounded once, torchvision's cut off each time, which ours meets on
+ * average. Geometry agrees within one level on 99.5 % of the interior, that is away from the borders, where the
+ * conventions differ (augment/README.md). */
 #include "augment/dsp.h"
 #include "augment/op.h"
 #include "tests/cmocka_all.h"
@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST = 64, JITTER_LEVELS = 3 };
+enum { MOST = 64, JITTER_LEVELS = 2 };
 
 static const char *path;
 static int source_h, source_w;

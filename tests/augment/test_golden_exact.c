@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Both ways to carry out a plan against torchvision (tests/golden/make_exact_golden.py), operation by operation and
  * in chains. The exact way must be torchvision's but for the last bit of a sum. How far the fused way is from both is
- * printed; a colour operation alone must be within one level, which is rounding against cutting off. */
+ * printed; a colour operation alone must be within one level, and mostly the same. */
 #include "augment/dsp.h"
 #include "augment/op.h"
 #include "tests/cmocka_all.h"
@@ -264,7 +264,7 @@ static void one_fused_colour_is_within_a_level(void **state)
         const struct row *r = row_of(colours[i]);
         assert_true(r->cases > 0);
         assert_in_range(r->fused.most, 0, 1);
-        assert_true(mean(&r->fused) < 0.6);
+        assert_true(mean(&r->fused) < 0.25);
     }
 }
 
