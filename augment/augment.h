@@ -30,11 +30,12 @@ struct fv_allocator {
 };
 
 struct fv_loader_settings {
-    int64_t batch;   /* images in a batch (default 32) */
-    int64_t threads; /* worker threads; 0: all processors but one, at least one (default 0) */
-    int64_t slots;   /* batches in the ring (default 4) */
-    int64_t size;    /* pixels a side of what comes out; 0: as stored (default 0) */
-    int64_t seed;    /* (default 1) */
+    int64_t batch; /* images in a batch (default 32) */
+    int64_t
+        threads; /* worker threads; 0: processors that may be used but one, at least one (default 0) */
+    int64_t slots; /* batches in the ring (default 4) */
+    int64_t size;  /* pixels a side of what comes out; 0: as stored (default 0) */
+    int64_t seed;  /* (default 1) */
     /* augmentation, "" for none: "rrc(0.8,1),flip,rotate(10),jitter(.2,.2,.2),..." */
     const char *policy;
     /* "fused": one warp and one colour pass (default); "exact": operation by operation with torchvision's formulas
@@ -77,6 +78,8 @@ struct fv_loader_stats {
     uint64_t producer_wait_ns, consumer_wait_ns;
 };
 void fv_loader_stats(const struct fv_loader *l, struct fv_loader_stats *out);
+/* Tells report how many threads it has, and why. */
+void fv_loader_say_threads(const struct fv_loader *l);
 /* At the end: tells report how many images could not be read, if any. Accepts NULL. */
 void fv_loader_say_bad(const struct fv_loader *l);
 

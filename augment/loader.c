@@ -19,7 +19,8 @@ static const char *const mode_names[] = {"fused", "exact", NULL};
 const struct fv_opt fv_loader_opts[] = {
     {"batch", 'b', FV_OPT_INT, 0, FIELD(batch), "N", "images in a batch", 1, 1 << 16, NULL},
     {"loader-threads", 'j', FV_OPT_INT, FV_OPT_TRANSIENT, FIELD(threads), "N",
-     "threads that make batches; 0: all processors but one", 0, FV_RING_MAX_PRODUCERS, NULL},
+     "threads that make batches; 0: the processors this process may use, but one", 0,
+     FV_RING_MAX_PRODUCERS, NULL},
     {"slots", 0, FV_OPT_INT, FV_OPT_TRANSIENT, FIELD(slots), "N", "batches made ahead", 1,
      FV_RING_MAX_SLOTS, NULL},
     {"size", 0, FV_OPT_INT, 0, FIELD(size), "PX", "side of the images made; 0: as stored", 0, 4096,
@@ -242,6 +243,30 @@ static int open_slots(struct fv_loader *l)
     return FV_OK;
 }
 
+/* One processor is kept free for the thread that takes the batches and launches the work on them. */
+static void choose_threads(struct fv_loader *l)
+{
+    fv_cpu_limits(&l->cpu, "");
+    const int spare = fv_cpu_available(&l->cpu) - 1;
+    l->workers = l->set.threads ? (int)l->set.threads : spare > 1 ? spare : 1;
+}
+
+void fv_loader_say_threads(const struct fv_loader *l)
+{
+    const char *plural = l->workers == 1 ? "" : "s";
+    char available[100];
+
+    fv_cpu_say_limits(&l->cpu, available, sizeof available);
+    if (l->set.threads)
+        fv_say(l->set.report, FV_LEVEL_INFO, "loader: %d thread%s, as told; there are %s",
+               l->workers, plural, available);
+    else
+        fv_say(l->set.report, FV_LEVEL_INFO, "loader: %d thread%s; of %s%s", l->workers, plural,
+               available,
+               fv_cpu_available(&l->cpu) > 1 ? " one is kept free for the thread that takes batches"
+                                             : ": shared with the thread that takes batches");
+}
+
 static int open_workers(struct fv_loader *l)
 {
     const size_t source = round_up((size_t)l->src_h * (size_t)l->src_w * 3 + FV_DECODE_PAD);
@@ -249,9 +274,8 @@ static int open_workers(struct fv_loader *l)
                                     : fv_render_scratch)(l->src_h, l->src_w, l->out_h, l->out_w);
     const size_t image = (size_t)l->out_h * (size_t)l->out_w * 3;
     const size_t scratch = round_up(render > image ? render : image);
-    const int spare = fv_cpu_count() - 1;
 
-    l->workers = l->set.threads ? (int)l->set.threads : spare > 1 ? spare : 1;
+    choose_threads(l);
     l->worker = aligned_alloc(FV_CACHE_LINE, (size_t)l->workers * sizeof *l->worker);
     l->scratch = aligned_alloc(FV_CACHE_LINE, source);
     if (!l->worker || !l->scratch)

@@ -8,6 +8,7 @@
 #include "augment/policy.h"
 #include "augment/ring.h"
 #include "augment/sampler.h"
+#include "common/cpu.h"
 
 #include <pthread.h>
 #include <stdalign.h>
@@ -64,6 +65,7 @@ struct fv_loader {
     struct fv_loader_slot *slot;
     size_t slot_bytes;
     struct fv_loader_worker *worker;
+    struct fv_cpu_limits cpu;
     int workers, started;
     /* the consumer's own */
     struct fv_decoder *decoder;

@@ -2,11 +2,8 @@
 #include "common/cpu.h"
 #include "common/err.h"
 
-#include <sched.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 static _Atomic unsigned mask = ~0u;
 
@@ -71,44 +68,4 @@ int fv_cpu_parse_mask(const char *text, unsigned *out)
     }
     *out = m;
     return FV_OK;
-}
-
-/* quota / period as whole processors, rounded up; 0: unlimited or unknown. */
-static int cgroup_limit(void)
-{
-    long long quota = -1, period = 0;
-    FILE *f = fopen("/sys/fs/cgroup/cpu.max", "re");
-
-    if (f) {
-        if (fscanf(f, "%lld %lld", &quota, &period) != 2)
-            quota = -1;
-        fclose(f);
-    } else {
-        f = fopen("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "re");
-        if (f) {
-            if (fscanf(f, "%lld", &quota) != 1)
-                quota = -1;
-            fclose(f);
-        }
-        f = fopen("/sys/fs/cgroup/cpu/cpu.cfs_period_us", "re");
-        if (f) {
-            if (fscanf(f, "%lld", &period) != 1)
-                period = 0;
-            fclose(f);
-        }
-    }
-    return quota > 0 && period > 0 ? (int)((quota + period - 1) / period) : 0;
-}
-
-int fv_cpu_count(void)
-{
-    int n = (int)sysconf(_SC_NPROCESSORS_ONLN);
-    cpu_set_t set;
-
-    if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0 && CPU_COUNT(&set) < n)
-        n = CPU_COUNT(&set);
-    const int quota = cgroup_limit();
-    if (quota > 0 && quota < n)
-        n = quota;
-    return n > 0 ? n : 1;
 }

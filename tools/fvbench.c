@@ -150,12 +150,14 @@ static int run_loader(int argc, char **argv)
         fv_opt_help(&loader_cmd, groups, 3, stdout);
         return FV_OK;
     }
-    s.report = fv_console_report(loader_cmd.name, 1);
+    s.report = fv_console_report(loader_cmd.name, 2);
     FV_TRY(mask_cpu(&b));
     FV_TRY(fv_store_open(&store, b.db));
     int rc = fv_loader_open(&l, store, &s);
-    if (rc == FV_OK)
+    if (rc == FV_OK) {
+        fv_loader_say_threads(l);
         rc = measure_loader(&b, l);
+    }
     fv_loader_say_bad(l);
     fv_loader_close(&l);
     fv_store_close(&store);

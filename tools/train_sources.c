@@ -140,6 +140,7 @@ static int describe(struct train_sources *s, const struct fv_report *r)
     if (!s->data_id)
         return fv_err(FV_ENOMEM, "out of memory");
     s->data.data_id = s->data_id;
+    fv_loader_say_threads(s->train);
     fv_say(r, FV_LEVEL_INFO,
            "data %s: %llu images of %llu identities, %d px; %llu of %llu identities to train on",
            fv_store_path(s->store), (unsigned long long)info->images,
