@@ -27,7 +27,7 @@ int fv__loader_read(struct fv_loader_worker *w, uint32_t image)
 static int decode(struct fv_loader *l, struct fv_loader_worker *w, const struct fv_ring_claim *c,
                   uint32_t due)
 {
-    const uint64_t span = fv_trace_begin(), begin = fv_now_ns();
+    const uint64_t span = fv_trace_begin("decode"), begin = fv_now_ns();
     struct fv_loader_slot *s = &l->slot[c->slot];
     struct fv_store_image about = {0};
     uint32_t image = due;
@@ -70,7 +70,7 @@ static int make_item(struct fv_loader *l, struct fv_loader_worker *w, const stru
     FV_TRY(decode(l, w, c, due.image));
     if (s->batch.image[c->item] == FV_NO_IMAGE)
         return FV_OK;
-    const uint64_t span = fv_trace_begin();
+    const uint64_t span = fv_trace_begin("render");
     fv_policy_plan(l->policy, (uint64_t)l->set.seed, epoch, due.sample, l->src_h, l->src_w,
                    l->out_h, l->out_w, &plan);
     if (l->exact)
@@ -92,7 +92,7 @@ static void finish_batch(struct fv_loader *l, struct fv_loader_worker *w,
 {
     struct fv_batch *b = &l->slot[c->slot].batch;
     const size_t bytes = (size_t)l->out_h * (size_t)l->out_w * 3;
-    const uint64_t span = fv_trace_begin(), begin = fv_now_ns();
+    const uint64_t span = fv_trace_begin("mix"), begin = fv_now_ns();
     struct fv_mix mix;
 
     b->ticket = c->ticket;

@@ -145,7 +145,7 @@ static bool await(struct slot *s, uint64_t wanted, const char *why, uint64_t *wa
 
     *waited_ns = 0;
     if (!arrived(turn, wanted)) {
-        const uint64_t begin = fv_now_ns(), span = fv_trace_begin();
+        const uint64_t begin = fv_now_ns(), span = fv_trace_begin(why);
         for (int i = 0; i < SPINS && !arrived(turn, wanted); i++) {
             pause_cpu();
             turn = atomic_load_explicit(&s->turn, memory_order_acquire); /* as above */

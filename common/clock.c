@@ -20,6 +20,11 @@ uint64_t fv_thread_ns(void)
     return read_ns(CLOCK_THREAD_CPUTIME_ID);
 }
 
+uint64_t fv_process_ns(void)
+{
+    return read_ns(CLOCK_PROCESS_CPUTIME_ID);
+}
+
 const char *fv_utc_now(char *buf, size_t n)
 {
     const time_t now = time(NULL);

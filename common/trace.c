@@ -8,14 +8,17 @@
 #include "common/clock.h"
 #include "common/err.h"
 #include "common/fs.h"
+#include "common/trace_nvtx.h"
 
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 _Atomic int fv_trace_on_;
+enum { TO_FILE = 1, TO_NVTX = 2 }; /* its bits */
 
 enum { EVENTS = 1 << 16 };
 
@@ -38,6 +41,7 @@ static struct lane *lanes;
 static int lane_count;
 static struct fv_file file;
 static uint64_t started_ns;
+static struct fv_nvtx nvtx;
 static _Thread_local struct lane *mine;
 static _Thread_local char my_name[32];
 
@@ -70,21 +74,34 @@ static void put(const struct event *e)
     atomic_store_explicit(&l->n, n + 1, memory_order_release);
 }
 
-uint64_t fv_trace_begin_(void)
+uint64_t fv_trace_begin_(const char *name)
 {
+    if (atomic_load_explicit(&fv_trace_on_, memory_order_acquire) & TO_NVTX)
+        nvtx.push(name);
     return fv_now_ns();
 }
 
 void fv_trace_end_(const char *name, uint64_t begin_ns)
 {
-    if (!atomic_load_explicit(&fv_trace_on_, memory_order_acquire))
-        return;
-    put(&(struct event){.name = name, .at_ns = begin_ns, .for_ns = fv_now_ns() - begin_ns});
+    const int on = atomic_load_explicit(&fv_trace_on_, memory_order_acquire);
+
+    if (on & TO_FILE)
+        put(&(struct event){.name = name, .at_ns = begin_ns, .for_ns = fv_now_ns() - begin_ns});
+    if (on & TO_NVTX)
+        nvtx.pop();
 }
 
 void fv_trace_counter_(const char *name, double value)
 {
-    put(&(struct event){.name = name, .at_ns = fv_now_ns(), .for_ns = UINT64_MAX, .value = value});
+    if (atomic_load_explicit(&fv_trace_on_, memory_order_acquire) & TO_FILE)
+        put(&(struct event){
+            .name = name, .at_ns = fv_now_ns(), .for_ns = UINT64_MAX, .value = value});
+}
+
+static void name_for_nvtx(void)
+{
+    if (nvtx.name_thread && my_name[0])
+        nvtx.name_thread((uint32_t)syscall(SYS_gettid), my_name);
 }
 
 void fv_trace_thread(const char *name)
@@ -92,32 +109,57 @@ void fv_trace_thread(const char *name)
     strncpy(my_name, name, sizeof my_name - 1);
     if (mine)
         memcpy(mine->name, my_name, sizeof mine->name);
+    if (atomic_load_explicit(&fv_trace_on_, memory_order_acquire) & TO_NVTX)
+        name_for_nvtx();
+}
+
+/* Whoever turns tracing on is the program's own thread, unless it has a name already. */
+static void name_main(void)
+{
+    if (!my_name[0])
+        fv_trace_thread("main");
+}
+
+int fv_trace_nvtx(void)
+{
+    if (atomic_load(&fv_trace_on_) & TO_NVTX)
+        return FV_OK;
+    FV_TRY(fv__nvtx_open(&nvtx));
+    name_main();
+    name_for_nvtx();
+    atomic_fetch_or_explicit(&fv_trace_on_, TO_NVTX, memory_order_release);
+    return FV_OK;
 }
 
 int fv_trace_start(const char *path)
 {
-    if (atomic_load(&fv_trace_on_))
+    if (atomic_load(&fv_trace_on_) & TO_FILE)
         return fv_err(FV_EEXIST, "%s: a trace is being written already", path);
     FV_TRY(fv_file_create(&file, path));
     pthread_mutex_lock(&lock);
     for (struct lane *l = lanes; l; l = l->next)
         atomic_store_explicit(&l->n, 0, memory_order_relaxed);
     pthread_mutex_unlock(&lock);
+    name_main();
     started_ns = fv_now_ns();
-    atomic_store_explicit(&fv_trace_on_, 1, memory_order_release);
+    atomic_fetch_or_explicit(&fv_trace_on_, TO_FILE, memory_order_release);
     return FV_OK;
 }
 
-static void write_lane(FILE *f, const struct lane *l)
+/* Returns how many events had to make way for newer ones. A thread that has none since the start has no lane. */
+static uint64_t write_lane(FILE *f, const struct lane *l)
 {
     const uint64_t n = atomic_load_explicit(&l->n, memory_order_acquire);
+    const uint64_t first = n >= EVENTS ? n - EVENTS + 1 : 0;
     const long pid = (long)getpid();
 
+    if (n == 0)
+        return 0;
     fprintf(f,
             ",\n{\"ph\":\"M\",\"pid\":%ld,\"tid\":%d,\"name\":\"thread_name\",\"args\":{\"name\":"
             "\"%s\"}}",
             pid, l->id, l->name[0] ? l->name : "thread");
-    for (uint64_t i = n >= EVENTS ? n - EVENTS + 1 : 0; i < n; i++) {
+    for (uint64_t i = first; i < n; i++) {
         const struct event *e = &l->event[i % EVENTS];
         if (e->at_ns < started_ns)
             continue;
@@ -133,11 +175,14 @@ static void write_lane(FILE *f, const struct lane *l)
                 ",\n{\"ph\":\"X\",\"pid\":%ld,\"tid\":%d,\"name\":\"%s\",\"ts\":%.3f,\"dur\":%.3f}",
                 pid, l->id, e->name, us, (double)e->for_ns / 1e3);
     }
+    return first;
 }
 
 int fv_trace_stop(void)
 {
-    if (!atomic_exchange(&fv_trace_on_, 0))
+    uint64_t lost = 0;
+
+    if (!(atomic_fetch_and(&fv_trace_on_, ~TO_FILE) & TO_FILE))
         return FV_OK;
     fprintf(file.f,
             "{\"displayTimeUnit\":\"ms\",\"traceEvents\":[\n"
@@ -145,8 +190,8 @@ int fv_trace_stop(void)
             (long)getpid());
     pthread_mutex_lock(&lock);
     for (const struct lane *l = lanes; l; l = l->next)
-        write_lane(file.f, l);
+        lost += write_lane(file.f, l);
     pthread_mutex_unlock(&lock);
-    fputs("\n]}\n", file.f);
+    fprintf(file.f, "\n],\"otherData\":{\"older_events_lost\":%" PRIu64 "}}\n", lost);
     return fv_file_commit(&file);
 }

@@ -142,7 +142,7 @@ static int fetch_state(struct fv_run *run)
 
 static int write_checkpoint(struct fv_run *run, const char *name)
 {
-    const uint64_t t = fv_trace_begin();
+    const uint64_t t = fv_trace_begin("checkpoint");
     char *path = fv_format("%s/%s.safetensors", run->folder, name);
     int rc = path ? fv__snapshot_write(path, &run->snap) : fv_err(FV_ENOMEM, "out of memory");
     free(path);
@@ -229,15 +229,15 @@ static int take_step(struct fv_run *run)
 {
     const struct fv_batch_source *t = run->d->train;
     const struct fv_batch *b;
-    uint64_t span = fv_trace_begin();
+    uint64_t span = fv_trace_begin("wait for batch");
     int rc = t->next(t->ctx, &b);
+    fv_trace_end("wait for batch", span);
     FV_TRY(rc);
     if (rc == 0)
         return fv_err(FV_EINVAL,
                       "the training images came to an end: their source must be endless");
-    fv_trace_end("wait for batch", span);
 
-    span = fv_trace_begin();
+    span = fv_trace_begin("step");
     rc = collect(run);
     if (rc == 0)
         rc = check_batch(run, b);
@@ -313,7 +313,7 @@ static int evaluate(struct fv_run *run, struct fv_runlog_line *l)
                                    .net = run->net,
                                    .capacity = run->d->train->batch,
                                    .report = run->report};
-    const uint64_t t = fv_trace_begin();
+    const uint64_t t = fv_trace_begin("evaluate");
     int rc = 0;
     if (run->d->val)
         rc = without_measure(run, fv__eval_accuracy(&e, run->d->val, &l->val_acc, &l->val_loss));

@@ -35,10 +35,10 @@ static const struct fv_format *unlike_its_name(const struct fv_listed_photo *pho
 static int decode_one(const struct fv_pipe *p, const struct fv_listed_photo *photo, struct hand *h,
                       struct fv_pipe_item *item)
 {
-    uint64_t t = fv_trace_begin();
+    uint64_t t = fv_trace_begin("read");
     int rc = fv__photo_bytes_read(&h->bytes, p->listing, photo, &item->why);
     fv_trace_end("read", t);
-    t = fv_trace_begin();
+    t = fv_trace_begin("decode");
     if (rc == 0)
         rc = fv__photo_decode(h->photo, h->bytes.p, h->bytes.n, fv__listing_face(p->listing, photo),
                               h->rgb, &item->why);
@@ -51,7 +51,7 @@ static int decode_one(const struct fv_pipe *p, const struct fv_listed_photo *pho
 /* A file that already is what would be stored keeps its pixels to the bit: encoding it again would not. */
 static int encode_one(struct hand *h, struct slot *s)
 {
-    uint64_t t = fv_trace_begin();
+    uint64_t t = fv_trace_begin("encode");
     int rc = 1;
     if (fv_encoder_adopts(h->encoder) && fv__photo_is_finished_jpeg(h->photo))
         rc = fv_encoder_adopt(h->encoder, h->bytes.p, h->bytes.n, s->record, &s->item.n);

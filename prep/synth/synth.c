@@ -225,7 +225,7 @@ static int make_picture(struct worker *w, uint64_t at)
     snprintf(w->path, w->room, "%s/id%04u/%04u.jpg", s->output, identity + 1, image + 1);
     if (stat(w->path, &st) == 0 && st.st_size > 0)
         return 0;
-    uint64_t t = fv_trace_begin();
+    uint64_t t = fv_trace_begin("draw");
     fv__person_draw(&person, (uint64_t)s->seed, identity);
     fv__shot_draw(&shot, (uint64_t)s->seed, identity, image);
     FV_TRY(fv__camera_take(w->camera, &person, &shot, &jpeg, &n));
