@@ -76,6 +76,7 @@ struct fv_loader_stats {
     uint64_t bad, replaced, left_out;
     uint64_t decode_ns, warp_ns, colour_ns, erase_ns, mix_ns; /* summed over threads */
     uint64_t producer_wait_ns, consumer_wait_ns;
+    uint64_t threads; /* that make batches */
 };
 void fv_loader_stats(const struct fv_loader *l, struct fv_loader_stats *out);
 /* Tells report how many threads it has, and why. */

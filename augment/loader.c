@@ -138,6 +138,7 @@ void fv_loader_stats(const struct fv_loader *l, struct fv_loader_stats *out)
         .erase_ns = sum[FV_ERASE_NS],
         .mix_ns = sum[FV_MIX_NS],
         .producer_wait_ns = sum[FV_WAIT_NS],
+        .threads = (uint64_t)l->workers,
         .consumer_wait_ns = atomic_load_explicit(&l->waited_ns, memory_order_relaxed),
     };
 }

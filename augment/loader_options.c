@@ -187,6 +187,7 @@ static const struct {
     FIGURE(replaced), FIGURE(left_out),         FIGURE(decode_ns),
     FIGURE(warp_ns),  FIGURE(colour_ns),        FIGURE(erase_ns),
     FIGURE(mix_ns),   FIGURE(producer_wait_ns), FIGURE(consumer_wait_ns),
+    FIGURE(threads),
 };
 enum { FIGURES = sizeof figures / sizeof figures[0] };
 _Static_assert(sizeof(struct fv_loader_stats) == FIGURES * sizeof(uint64_t), "a figure has no row");

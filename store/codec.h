@@ -18,8 +18,9 @@ struct fv_codec_settings {
 struct fv_codec {
     const char *name, *help;
     int id;
-    int quality;        /* 1 to 100, when none is asked for; 0: the codec has no such thing */
-    int shares_headers; /* contents have enough in common to be worth a dictionary */
+    int quality;         /* 1 to 100, when none is asked for; 0: the codec has no such thing */
+    const char *library; /* that does the work of decode; NULL: there is little beyond zstd's */
+    int shares_headers;  /* contents have enough in common to be worth a dictionary */
     int (*open)(void **ctx, const struct fv_codec_settings *s);
     void (*close)(void *ctx);         /* accepts NULL */
     size_t (*bound)(const void *ctx); /* the longest content, in bytes */

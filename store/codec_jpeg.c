@@ -319,6 +319,7 @@ const struct fv_codec fv_codec_jpeg = {
     .help = "a JPEG file each: the photo's own where it has the wanted size; smallest",
     .id = 2,
     .quality = QUALITY,
+    .library = "libjpeg-turbo",
     .shares_headers = 1,
     .open = jpeg_open,
     .close = jpeg_close,

@@ -2,6 +2,7 @@
 #include "tools/command.h"
 #include "common/err.h"
 #include "common/report.h"
+#include "common/trace.h"
 
 #include <string.h>
 
@@ -67,6 +68,36 @@ int tool_version(const char *program, int argc, char **argv)
         return 0;
     printf("%s %s\n", program, FV_VERSION);
     return 1;
+}
+
+#define FIELD(f) offsetof(struct tool_trace, f)
+/* clang-format off */
+const struct fv_opt tool_trace_opts[] = {
+    {"trace", 0, FV_OPT_STRING, FV_OPT_TRANSIENT, FIELD(file), "FILE",
+     "write what each thread did when, for ui.perfetto.dev or chrome://tracing", 0, 0, NULL},
+    {"nvtx", 0, FV_OPT_FLAG, FV_OPT_TRANSIENT, FIELD(nvtx), NULL,
+     "show the same to Nsight Systems, as NVTX ranges", 0, 0, NULL},
+    {.name = NULL},
+};
+/* clang-format on */
+#undef FIELD
+
+int tool_trace_start(const struct tool_trace *t)
+{
+    if (t->nvtx)
+        FV_TRY(fv_trace_nvtx());
+    return t->file ? fv_trace_start(t->file) : FV_OK;
+}
+
+int tool_trace_stop(const struct tool_trace *t, int rc)
+{
+    char why[FV_ERR_TEXT_MAX];
+
+    if (!t->file)
+        return rc;
+    fv_err_save(why);
+    const int stopped = fv_trace_stop();
+    return rc < 0 ? fv_err_restore(rc, why) : stopped < 0 ? stopped : rc;
 }
 
 int tool_exit(const char *name, int rc)

@@ -17,6 +17,17 @@ int tool_main(const char *program, const char *summary, const struct tool_comman
 /* Prints "<program> <version>" and returns 1 if argv[1] asks for it. */
 int tool_version(const char *program, int argc, char **argv);
 
+/* --trace and --nvtx, which every program has that works for long: a group of options, to be started once they are
+ * parsed and before there are threads. */
+struct tool_trace {
+    const char *file;
+    int nvtx;
+};
+extern const struct fv_opt tool_trace_opts[];
+int tool_trace_start(const struct tool_trace *t);
+/* Writes the file, also of a run that failed. Returns rc, or why the file could not be written. */
+int tool_trace_stop(const struct tool_trace *t, int rc);
+
 /* From a return code to the exit status: 0 done, 1 failed, 2 bad usage, 130 interrupted. Says the sentence of
  * an error. Results that stdout would not take (a full disk) are a failure. */
 int tool_exit(const char *name, int rc);

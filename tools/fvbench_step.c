@@ -1,35 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 /* fvbench step: whole training steps (forward, loss, backward, update) on one batch of noise that stays in
  * memory: what the backend alone can do, whatever feeds it. */
-#include "tools/fvbench_step.h"
+#include "tools/fvbench.h"
+
 #include "common/clock.h"
 #include "common/err.h"
-#include "common/rng.h"
-#include "tools/results.h"
-#include "trainer/trainer.h"
+#include "tools/batch_memory.h"
+#include "tools/fvbench_measure.h"
+#include "tools/trainee.h"
 
 #include <stdlib.h>
 
 struct step_settings {
-    const char *arch, *stem, *backend;
-    int64_t size, batch, classes, threads;
-    double seconds;
-    int profile, json;
+    int64_t size, batch, classes;
+    int profile;
 };
 
 #define FIELD(f) offsetof(struct step_settings, f)
 /* clang-format off */
 static const struct fv_opt step_opts[] = {
-    {"arch", 'a', FV_OPT_STRING, 0, FIELD(arch), "NAME", "the net", 0, 0, NULL},
-    {"stem", 0, FV_OPT_STRING, 0, FIELD(stem), "NAME", "its first layers: auto, 7x7, 3x3", 0, 0, NULL},
     {"size", 's', FV_OPT_INT, 0, FIELD(size), "PX", "pixels a side", 1, 1024, NULL},
     {"batch", 'b', FV_OPT_INT, 0, FIELD(batch), "N", "images in a batch", 1, 4096, NULL},
     {"classes", 0, FV_OPT_INT, 0, FIELD(classes), "N", "classes of the head", 2, 1e7, NULL},
-    {"backend", 0, FV_OPT_STRING, 0, FIELD(backend), "NAME", "what computes", 0, 0, NULL},
-    {"threads", 'j', FV_OPT_INT, 0, FIELD(threads), "N", "threads; 0: one per processor", 0, 4096, NULL},
-    {"seconds", 0, FV_OPT_REAL, 0, FIELD(seconds), "S", "how long to measure, after two steps", 0.1, 3600, NULL},
     {"profile", 0, FV_OPT_FLAG, 0, FIELD(profile), NULL, "also print the time of each node", 0, 0, NULL},
-    {"json", 0, FV_OPT_FLAG, 0, FIELD(json), NULL, "print the result as JSON", 0, 0, NULL},
     {.name = NULL},
 };
 /* clang-format on */
@@ -42,153 +35,96 @@ const struct fv_command fvbench_step_cmd = {
     .notes = "  fvbench step --size 112 --batch 32 --classes 500",
 };
 
-/* Noise pixels and labels in turn: the work of a step does not depend on either. */
-static int make_batch(struct fv_batch *b, const struct step_settings *s)
-{
-    const size_t n = (size_t)s->batch, bytes = n * (size_t)s->size * (size_t)s->size * 3;
-    struct fv_rng r = fv_rng_at(1, 0, 0, FV_RNG_TEST);
+struct work {
+    struct trainee *trainee;
+    struct fv_batch batch;
+    struct bench_times times;
+};
 
-    *b = (struct fv_batch){.n = (int)n,
-                           .capacity = (int)n,
-                           .height = (int)s->size,
-                           .width = (int)s->size,
-                           .pixels = malloc(bytes),
-                           .label = malloc(n * sizeof *b->label),
-                           .lambda = malloc(n * sizeof *b->lambda),
-                           .image = calloc(n, sizeof *b->image)};
-    if (!b->pixels || !b->label || !b->lambda || !b->image)
-        return fv_err(FV_ENOMEM, "out of memory for a batch of %zu images", n);
-    b->label_mix = b->label;
-    for (size_t i = 0; i < bytes; i++)
-        b->pixels[i] = (uint8_t)fv_rng_u32(&r);
-    for (size_t i = 0; i < n; i++) {
-        b->label[i] = (int32_t)(i % (size_t)s->classes);
-        b->lambda[i] = 1;
+static int step_once(void *ctx)
+{
+    struct work *w = ctx;
+    const uint64_t begin = fv_now_ns();
+
+    FV_TRY(trainee_step(w->trainee, &w->batch));
+    FV_TRY(bench_times_add(&w->times, (double)(fv_now_ns() - begin) * 1e-9));
+    return w->batch.n;
+}
+
+static uint64_t steps_of(const struct bench_job *job, int batch)
+{
+    uint64_t items = 0;
+
+    for (int i = 0; i < job->rounds; i++)
+        items += job->round[i].items;
+    return items / (uint64_t)batch;
+}
+
+static void print(const struct bench *b, struct work *w, const struct bench_job *job)
+{
+    const double per_s = bench_per_s(job), cores = bench_cores(job);
+    const double p50 = bench_times_percentile(&w->times, 50) * 1e3;
+    const double p99 = bench_times_percentile(&w->times, 99) * 1e3;
+    struct results r = {0};
+
+    results_string(&r, "backend", trainee_info(w->trainee));
+    results_int(&r, "steps", steps_of(job, w->batch.n), NULL);
+    results_real(&r, "images_per_s", per_s, "%8.1f", per_s);
+    results_real(&r, "step_ms", p50, "%8.2f, the median", p50);
+    results_real(&r, "step_p99_ms", p99, "%8.2f", p99);
+    results_real(&r, "cores_used", cores, "%8.2f", cores);
+    if (trainee_macs(w->trainee)) {
+        /* Backward costs about twice the multiply-adds of forward. */
+        const double gflops = per_s * 6 * (double)trainee_macs(w->trainee) * 1e-9;
+        results_real(&r, "gflop_per_s", gflops,
+                     "%8.1f (counting 6 per multiply-add of a forward pass)", gflops);
     }
-    return FV_OK;
+    bench_print(b, &r, "training step", job, 1, trainee_info(w->trainee));
 }
 
-static void free_batch(struct fv_batch *b)
+/* Two steps warm up: the first one may set things up, whatever time it takes. */
+static int measure(const struct bench *b, struct work *w, struct bench_job *job, int profile)
 {
-    free(b->pixels);
-    free(b->label);
-    free(b->lambda);
-    free(b->image);
-}
-
-/* A learning rate of 1e-4 keeps the loss finite on noise for any number of steps. */
-static int one_step(const struct fv_backend *be, struct fv_program *p, const struct fv_batch *b)
-{
-    const struct fv_optim optim = {
-        .lr = 1e-4f, .momentum = 0.9f, .weight_decay = 5e-4f, .decay_all = 1};
-    struct fv_step_result result;
-
-    FV_TRY(be->step(p, b, &optim));
-    FV_TRY(be->result(p, &result));
-    return result.finite ? FV_OK : fv_err(FV_EBACKEND, "the loss of a step is not finite");
-}
-
-static int print_profile(const struct fv_backend *be, struct fv_program *p)
-{
-    char *text = be->profile ? be->profile(p) : NULL;
-
+    for (int i = 0; i < 2; i++)
+        FV_TRY(step_once(w));
+    w->times.n = 0;
+    for (int64_t k = 0; k < b->rounds; k++)
+        FV_TRY(bench_round(job, b->seconds / (double)b->rounds));
+    print(b, w, job);
+    if (!profile)
+        return FV_OK;
+    char *text = trainee_profile(w->trainee);
     if (!text)
-        return fv_err(FV_EUNSUPPORTED, "--profile: the backend %s keeps no times of nodes",
-                      be->name);
+        return FV_EUNSUPPORTED;
     fputs(text, stdout);
     free(text);
     return FV_OK;
 }
 
-static int measure(const struct fv_backend *be, struct fv_device *d, struct fv_program *p,
-                   const struct fv_net *net, const struct step_settings *s)
-{
-    struct results r = {0};
-    struct fv_batch b = {0};
-    uint64_t steps = 0, begin = 0, now = 0;
-    int rc = make_batch(&b, s);
-
-    for (int warm = 0; warm < 2 && rc >= 0; warm++)
-        rc = one_step(be, p, &b);
-    begin = now = fv_now_ns();
-    for (; rc >= 0 && (double)(now - begin) * 1e-9 < s->seconds; steps++) {
-        rc = one_step(be, p, &b);
-        now = fv_now_ns();
-    }
-    if (rc >= 0) {
-        const double seconds = (double)(now - begin) * 1e-9,
-                     per_s = (double)steps * (double)s->batch / seconds;
-        results_string(&r, "backend", be->info(d));
-        results_int(&r, "steps", steps, NULL);
-        results_real(&r, "images_per_s", per_s, "%8.1f", per_s);
-        results_real(&r, "step_ms", 1e3 * seconds / (double)steps, "%8.2f",
-                     1e3 * seconds / (double)steps);
-        /* Backward costs about twice the multiply-adds of forward. */
-        const double gflops = per_s * 6 * (double)fv_net_macs(net) * 1e-9;
-        results_real(&r, "gflop_per_s", gflops,
-                     "%8.1f (counting 6 per multiply-add of a forward pass)", gflops);
-        results_print(&r, net->arch, s->json);
-        if (s->profile)
-            rc = print_profile(be, p);
-    }
-    free_batch(&b);
-    return rc;
-}
-
-static int with_net(const struct step_settings *s, const struct fv_net *net)
-{
-    const struct fv_device_settings ds = {.threads = (int)s->threads};
-    const struct fv_backend *be;
-    struct fv_device *d = NULL;
-    struct fv_program *p = NULL;
-    float *arena = malloc((net->params + net->buffers) * sizeof *arena);
-
-    if (!arena)
-        return fv_err(FV_ENOMEM, "out of memory for the net");
-    fv_net_init(net, 1, arena);
-    int rc = fv_backend_open(s->backend, &ds, &be, &d);
-    if (rc >= 0)
-        rc = be->compile(d, net, (int)s->batch, 1, &p);
-    if (rc >= 0)
-        rc = be->params_set(p, arena);
-    if (rc >= 0)
-        rc = measure(be, d, p, net, s);
-    if (p)
-        be->release(&p);
-    if (d)
-        be->close(&d);
-    free(arena);
-    return rc;
-}
-
 int fvbench_step(int argc, char **argv)
 {
-    struct step_settings s = {.arch = "resnet18",
-                              .stem = "auto",
-                              .backend = "auto",
-                              .size = 112,
-                              .batch = 32,
-                              .classes = 500,
-                              .seconds = 5};
-    const struct fv_opt_group group = {"options", step_opts, &s};
-    struct fv_net *net = NULL;
-    struct fv_args args;
+    struct bench b = bench_defaults(&fvbench_step_cmd);
+    struct step_settings s = {.size = 112, .batch = 32, .classes = 500};
+    struct trainee_settings t;
+    const struct fv_opt_group groups[] = {{"step", step_opts, &s}, {"net", trainee_opts, &t}};
+    struct work w = {0};
+    struct bench_job job = {.name = "step", .run = step_once, .ctx = &w};
 
-    FV_TRY(fv_opt_parse(&fvbench_step_cmd, &group, 1, argc, argv, &args));
-    if (args.help) {
-        fv_opt_help(&fvbench_step_cmd, &group, 1, stdout);
-        return FV_OK;
-    }
-    if (s.profile && s.json)
-        return fv_err(FV_EUSAGE, "--profile is text: leave out --json");
-    const struct fv_arch_settings a = {.size = (int)s.size,
-                                       .classes = (int)s.classes,
-                                       .stem = s.stem,
-                                       .mean = {0.5f, 0.5f, 0.5f},
-                                       .std = {0.5f, 0.5f, 0.5f}};
-    int rc = fv_net_build(&net, s.arch, &a);
+    trainee_defaults(&t);
+    int rc = bench_parse(&b, groups, 2, argc, argv);
+    if (rc)
+        return rc < 0 ? rc : FV_OK;
+    if (s.profile && b.json)
+        return bench_end(&b, fv_err(FV_EUSAGE, "--profile is text: leave out --json"));
+    rc = trainee_open(&w.trainee, &t, (int)s.batch, (int)s.size, (int)s.classes);
     if (rc >= 0)
-        rc = with_net(&s, net);
-    fv_net_free(&net);
-    return rc;
+        rc = batch_alloc(&w.batch, (int)s.batch, (int)s.size, (int)s.size);
+    if (rc >= 0) {
+        batch_fill_noise(&w.batch, (int)s.classes);
+        rc = measure(&b, &w, &job, s.profile);
+    }
+    batch_free(&w.batch);
+    bench_times_free(&w.times);
+    trainee_close(&w.trainee);
+    return bench_end(&b, rc);
 }

@@ -18,6 +18,7 @@ static void add(struct results *r, const char *key, json_t *value, char *text)
         abort(); /* a command that has more to say must raise it */
     r->row[r->n].key = key;
     r->row[r->n].json = value;
+    r->row[r->n].silent = 0;
     r->row[r->n++].text = text;
 }
 
@@ -85,6 +86,29 @@ void results_counts(struct results *r, const char *key, const struct result_coun
     add(r, key, all, text);
 }
 
+void results_object(struct results *r, const char *key, const struct result_number *number, int n,
+                    const char *text, ...)
+{
+    json_t *all = json_object();
+    va_list ap;
+    for (int i = 0; i < n; i++)
+        json_object_set_new(all, number[i].name, json_real(number[i].value));
+    va_start(ap, text);
+    add(r, key, all, format_text(text, ap));
+    va_end(ap);
+}
+
+void results_heading(struct results *r, const char *label, const char *text)
+{
+    add(r, label, NULL, strdup(text));
+}
+
+void results_json(struct results *r, const char *key, void *json)
+{
+    add(r, key, json, NULL);
+    r->row[r->n - 1].silent = 1;
+}
+
 void results_settings(struct results *r, const char *key, const char *lines)
 {
     json_t *all = json_object();
@@ -126,9 +150,12 @@ static void print_rows(const struct results *r, const char *title)
 {
     int width = 0;
     for (int i = 0; i < r->n; i++)
-        width = (int)strlen(r->row[i].key) > width ? (int)strlen(r->row[i].key) : width;
+        if (!r->row[i].silent && (int)strlen(r->row[i].key) > width)
+            width = (int)strlen(r->row[i].key);
     printf("%s\n", title);
     for (int i = 0; i < r->n; i++) {
+        if (r->row[i].silent)
+            continue;
         printf("  ");
         for (const char *p = r->row[i].key; *p; p++)
             putchar(*p == '_' ? ' ' : *p);
@@ -149,7 +176,8 @@ void results_print(struct results *r, const char *title, int as_json)
     json_t *all = json_object();
     json_object_set_new(all, "file", results_json_text(title));
     for (int i = 0; i < r->n; i++)
-        json_object_set_new(all, r->row[i].key, r->row[i].json);
+        if (r->row[i].json)
+            json_object_set_new(all, r->row[i].key, r->row[i].json);
     if (as_json) {
         json_dumpf(all, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
         putchar('\n');

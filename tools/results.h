@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-enum { RESULTS_MAX = 40 };
+enum { RESULTS_MAX = 64 };
 
 struct result_count {
     const char *name;
@@ -17,8 +17,9 @@ struct results {
     int n;
     struct {
         const char *key; /* JSON's name; shown with blanks for underscores */
-        void *json;
+        void *json; /* NULL: for people alone */
         char *text;
+        int silent; /* for programs alone */
     } row[RESULTS_MAX];
 };
 
@@ -31,6 +32,17 @@ void results_real(struct results *r, const char *key, double value, const char *
  * call. */
 void results_counts(struct results *r, const char *key, const struct result_count *count, int n);
 void results_string(struct results *r, const char *key, const char *value);
+/* Named numbers: an object in JSON, the text for people. */
+struct result_number {
+    const char *name;
+    double value;
+};
+void results_object(struct results *r, const char *key, const struct result_number *number, int n,
+                    const char *text, ...) __attribute__((format(printf, 5, 6)));
+/* For people alone: a line among the rows. */
+void results_heading(struct results *r, const char *label, const char *text);
+/* For programs alone: takes a json_t *. */
+void results_json(struct results *r, const char *key, void *json);
 /* "name = value" lines: an object in JSON; for people one row, "name value, name value". */
 void results_settings(struct results *r, const char *key, const char *lines);
 

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/* fvbench e2e: training steps fed by the loader, beside the two that it can be no faster than: the loader with nothing
+ * to feed and the steps with batches that are there already. */
+#include "tools/fvbench.h"
+
+#include "common/err.h"
+#include "common/report.h"
+#include "tools/feeding.h"
+
+#include <stdlib.h>
+
+const struct fv_command fvbench_e2e_cmd = {
+    .name = "fvbench e2e",
+    .summary = "Measures the loader and the training step together, beside each of them alone.",
+    .usage = "--db FILE [options]",
+    .notes = "  fvbench e2e --db faces.lmdb --batch 32 --aug 'flip,rotate(10),jitter(.2,.2,.2)'",
+};
+
+static void print(const struct bench *b, struct feeding *f)
+{
+    const double per_s = bench_per_s(&f->job[FED]);
+    const double step = bench_per_s(&f->job[REPLAYED]), loader = bench_per_s(&f->job[LOADER_ALONE]);
+    const double limit = loader < step ? loader : step;
+    const double stall = feeding_stall(f);
+    const double p50 = bench_times_percentile(&f->wait, 50) * 1e3;
+    const double p99 = bench_times_percentile(&f->wait, 99) * 1e3;
+    struct results r = {0};
+
+    results_string(&r, "backend", trainee_info(f->trainee));
+    results_real(&r, "images_per_s", per_s, "%8.1f", per_s);
+    results_real(&r, "data_wait", stall, "%8.1f %% of the time", stall * 100);
+    results_real(&r, "data_wait_p50_ms", p50, "%8.2f a step", p50);
+    results_real(&r, "data_wait_p99_ms", p99, "%8.2f", p99);
+    results_real(&r, "cores_used", bench_cores(&f->job[FED]), "%8.2f", bench_cores(&f->job[FED]));
+    results_real(&r, "loader_images_per_s", loader, "%8.1f (%d threads, alone)", loader,
+                 f->threads);
+    results_real(&r, "step_images_per_s", step, "%8.1f (with batches that are there already)",
+                 step);
+    results_real(&r, "share_of_limit", per_s / limit, "%8.1f %% of the slower of the two (the %s)",
+                 per_s / limit * 100, loader < step ? "loader" : "step");
+    bench_print(b, &r, b->db, f->job, FEEDS, trainee_info(f->trainee));
+}
+
+int fvbench_e2e(int argc, char **argv)
+{
+    struct bench b = bench_defaults(&fvbench_e2e_cmd);
+    struct fv_loader_settings set;
+    struct trainee_settings t;
+    const struct fv_opt_group groups[] = {
+        {"data", bench_db_opts, &b}, {"loader", fv_loader_opts, &set}, {"net", trainee_opts, &t}};
+
+    fv_loader_defaults(&set);
+    trainee_defaults(&t);
+    b.rounds = 3;
+    int rc = bench_parse(&b, groups, 3, argc, argv);
+    if (rc)
+        return rc < 0 ? rc : FV_OK;
+    set.report = fv_console_report(fvbench_e2e_cmd.name, 2);
+    struct feeding *f = calloc(1, sizeof *f);
+    rc = f ? feeding_open(f, b.db, &set, &t) : fv_err(FV_ENOMEM, "out of memory");
+    if (rc >= 0) {
+        rc = feeding_measure(f, &b);
+        if (rc >= 0)
+            print(&b, f);
+        feeding_close(f);
+    }
+    free(f);
+    return bench_end(&b, rc);
+}
