@@ -5,6 +5,7 @@
 #include "augment/exact.h"
 #include "augment/render_parts.h"
 #include "common/clock.h"
+#include "common/trace.h"
 
 #include <string.h>
 
@@ -121,6 +122,10 @@ void fv_render_exact(const struct fv_plan *plan, const uint8_t *src, int src_h, 
     memcpy(c.px, src, (size_t)src_h * (size_t)src_w * 3);
     for (int i = 0; i < plan->steps; i++) {
         const struct fv_step *step = &plan->step[i];
+        const char *name = step->kind == FV_STEP_ERASE         ? "erase"
+                           : step->kind <= FV_STEP_PERSPECTIVE ? "warp"
+                                                               : "colour";
+        const uint64_t span = fv_trace_begin(name);
         uint64_t *sort = &spent.erase_ns;
         if (step->kind == FV_STEP_ERASE) {
             fv__render_erase(&plan->erase[(int)step->v[0]], c.px, c.h, c.w);
@@ -131,6 +136,7 @@ void fv_render_exact(const struct fv_plan *plan, const uint8_t *src, int src_h, 
             colour(&c, step);
             sort = &spent.colour_ns;
         }
+        fv_trace_end(name, span);
         now = fv_now_ns();
         *sort += now - before;
         before = now;

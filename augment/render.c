@@ -9,6 +9,7 @@
 #include "augment/policy.h"
 #include "augment/render_parts.h"
 #include "common/clock.h"
+#include "common/trace.h"
 
 #include <math.h>
 #include <string.h>
@@ -142,16 +143,22 @@ void fv_render(const struct fv_dsp *dsp, const struct fv_plan *plan, const uint8
                struct fv_render_times *times)
 {
     const uint64_t start = fv_now_ns();
+    uint64_t span = fv_trace_begin("warp");
 
     if (plan->identity)
         copy(dsp, src, dst, out_h, out_w, plan->mirror);
     else
         warp(dsp, plan, src, src_h, src_w, dst, out_h, out_w, scratch);
+    fv_trace_end("warp", span);
     const uint64_t warped = fv_now_ns();
     fv__render_colour(dsp, plan, dst, out_h, out_w, scratch);
     const uint64_t coloured = fv_now_ns();
-    for (int i = 0; i < plan->erases; i++)
-        fv__render_erase(&plan->erase[i], dst, out_h, out_w);
+    if (plan->erases) {
+        span = fv_trace_begin("erase");
+        for (int i = 0; i < plan->erases; i++)
+            fv__render_erase(&plan->erase[i], dst, out_h, out_w);
+        fv_trace_end("erase", span);
+    }
     if (times) {
         times->warp_ns += warped - start;
         times->colour_ns += coloured - warped;

@@ -10,6 +10,7 @@
  * Pixels are rounded to the nearest once, at the end of a pass, after half a level was taken off for each time that
  * torchvision cuts off. For a single operation that is the same thing, for several it is the same on average. */
 #include "augment/render_parts.h"
+#include "common/trace.h"
 
 #include <math.h>
 
@@ -46,12 +47,14 @@ static void carry_out(struct colouring *c)
     const float sixths = (float)c->sixths;
     const int n = c->h * c->w;
 
+    if (!c->turned && before.scale == 1 && before.grey == 0 && before.offset == 0)
+        return;
+    const uint64_t span = fv_trace_begin("colour");
     if (c->turned)
         c->dsp->hue(c->px, n, &before, sixths < 6.0f ? sixths : 0.0f, &after);
-    else if (before.scale != 1 || before.grey != 0 || before.offset != 0)
-        c->dsp->colour(c->px, n, &before);
     else
-        return;
+        c->dsp->colour(c->px, n, &before);
+    fv_trace_end("colour", span);
     c->before = c->after = unchanged;
     c->turned = c->has_mean = 0;
 }

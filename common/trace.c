@@ -20,7 +20,7 @@
 _Atomic int fv_trace_on_;
 enum { TO_FILE = 1, TO_NVTX = 2 }; /* its bits */
 
-enum { EVENTS = 1 << 16 };
+enum { EVENTS = 1 << 17 };
 
 struct event {
     const char *name;
@@ -31,7 +31,7 @@ struct event {
 struct lane {
     struct lane *next;
     char name[32];
-    int id;
+    int id, vacant; /* its thread has ended; guarded by the lock */
     _Atomic uint64_t n;
     struct event event[EVENTS];
 };
@@ -45,21 +45,59 @@ static struct fv_nvtx nvtx;
 static _Thread_local struct lane *mine;
 static _Thread_local char my_name[32];
 
+static pthread_once_t key_once = PTHREAD_ONCE_INIT;
+static pthread_key_t lane_key; /* for what it calls when a thread ends */
+
+static void vacate(void *lane)
+{
+    pthread_mutex_lock(&lock);
+    ((struct lane *)lane)->vacant = 1;
+    pthread_mutex_unlock(&lock);
+}
+
+static void make_key(void)
+{
+    pthread_key_create(&lane_key, vacate);
+}
+
+/* That of an ended thread of the same name, so that loaders opened one after another are one lane each thread. */
+static struct lane *vacant_lane(void)
+{
+    struct lane *l = lanes;
+
+    while (l && !(l->vacant && strcmp(l->name, my_name) == 0))
+        l = l->next;
+    return l;
+}
+
+static struct lane *new_lane(void)
+{
+    struct lane *l = calloc(1, sizeof *l);
+
+    if (!l)
+        return NULL;
+    memcpy(l->name, my_name, sizeof l->name);
+    l->id = ++lane_count;
+    l->next = lanes;
+    lanes = l;
+    return l;
+}
+
 static struct lane *my_lane(void)
 {
     if (mine)
         return mine;
-    struct lane *l = calloc(1, sizeof *l);
-    if (!l)
-        return NULL;
-    memcpy(l->name, my_name, sizeof l->name);
+    pthread_once(&key_once, make_key);
     pthread_mutex_lock(&lock);
-    l->id = ++lane_count;
-    l->next = lanes;
-    lanes = l;
+    mine = vacant_lane();
+    if (!mine)
+        mine = new_lane();
+    if (mine)
+        mine->vacant = 0;
     pthread_mutex_unlock(&lock);
-    mine = l;
-    return l;
+    if (mine)
+        pthread_setspecific(lane_key, mine);
+    return mine;
 }
 
 static void put(const struct event *e)

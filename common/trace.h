@@ -6,7 +6,7 @@
  *     fv_trace_end("decode", t);
  *
  * While no trace is open both calls are one relaxed load and a predicted branch. While one is, each
- * thread writes to a buffer of its own (the newest 65536 events win when it wraps), and fv_trace_stop
+ * thread writes to a buffer of its own (the newest 131072 events win when it wraps), and fv_trace_stop
  * writes Chrome trace JSON, which Perfetto opens: one lane a thread, counters as graphs. Spans of a
  * thread must nest: what was begun last ends first. Names must be string literals: only the pointer
  * is kept.

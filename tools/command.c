@@ -89,12 +89,10 @@ int tool_trace_start(const struct tool_trace *t)
     return t->file ? fv_trace_start(t->file) : FV_OK;
 }
 
-int tool_trace_stop(const struct tool_trace *t, int rc)
+static int end_trace(int rc)
 {
     char why[FV_ERR_TEXT_MAX];
 
-    if (!t->file)
-        return rc;
     fv_err_save(why);
     const int stopped = fv_trace_stop();
     return rc < 0 ? fv_err_restore(rc, why) : stopped < 0 ? stopped : rc;
@@ -102,6 +100,7 @@ int tool_trace_stop(const struct tool_trace *t, int rc)
 
 int tool_exit(const char *name, int rc)
 {
+    rc = end_trace(rc);
     if (rc >= 0 && (fflush(stdout) != 0 || ferror(stdout)))
         rc = fv_err_errno(FV_EIO, "cannot write to standard output");
     if (rc >= 0)

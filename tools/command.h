@@ -24,12 +24,11 @@ struct tool_trace {
     int nvtx;
 };
 extern const struct fv_opt tool_trace_opts[];
-int tool_trace_start(const struct tool_trace *t);
-/* Writes the file, also of a run that failed. Returns rc, or why the file could not be written. */
-int tool_trace_stop(const struct tool_trace *t, int rc);
+int tool_trace_start(const struct tool_trace *t); /* tool_exit writes the file */
 
-/* From a return code to the exit status: 0 done, 1 failed, 2 bad usage, 130 interrupted. Says the sentence of
- * an error. Results that stdout would not take (a full disk) are a failure. */
+/* Ends the trace, also of a run that failed; then from a return code to the exit status: 0 done, 1 failed, 2 bad
+ * usage, 130 interrupted. Says the sentence of an error. Results that stdout would not take (a full disk) are a
+ * failure. */
 int tool_exit(const char *name, int rc);
 
 #endif

@@ -62,11 +62,6 @@ int bench_parse(struct bench *b, const struct fv_opt_group *groups, int n, int a
     return tool_trace_start(&b->trace);
 }
 
-int bench_end(struct bench *b, int rc)
-{
-    return tool_trace_stop(&b->trace, rc);
-}
-
 /* --- rounds --------------------------------------------------------------------------------------- */
 
 static int run_for(struct bench_job *job, double seconds, struct bench_round *out)

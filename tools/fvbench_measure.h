@@ -35,8 +35,6 @@ struct bench bench_defaults(const struct fv_command *cmd);
 /* Parses the given groups and, behind them, what all commands have; obeys --cpu-mask and starts --trace. 1 when
  * --help was asked for and printed. */
 int bench_parse(struct bench *b, const struct fv_opt_group *groups, int n, int argc, char **argv);
-/* Ends the trace. Returns rc, or what went wrong with the trace. */
-int bench_end(struct bench *b, int rc);
 
 /* One thing to be measured. */
 struct bench_job {

@@ -212,5 +212,5 @@ int fvbench_read(int argc, char **argv)
         print(&b, &w, job, &cold);
     free(w.copy);
     fv_store_close(&w.store);
-    return bench_end(&b, rc);
+    return rc;
 }

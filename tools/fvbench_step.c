@@ -115,7 +115,7 @@ int fvbench_step(int argc, char **argv)
     if (rc)
         return rc < 0 ? rc : FV_OK;
     if (s.profile && b.json)
-        return bench_end(&b, fv_err(FV_EUSAGE, "--profile is text: leave out --json"));
+        return fv_err(FV_EUSAGE, "--profile is text: leave out --json");
     rc = trainee_open(&w.trainee, &t, (int)s.batch, (int)s.size, (int)s.classes);
     if (rc >= 0)
         rc = batch_alloc(&w.batch, (int)s.batch, (int)s.size, (int)s.size);
@@ -126,5 +126,5 @@ int fvbench_step(int argc, char **argv)
     batch_free(&w.batch);
     bench_times_free(&w.times);
     trainee_close(&w.trainee);
-    return bench_end(&b, rc);
+    return rc;
 }

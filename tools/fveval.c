@@ -451,7 +451,7 @@ static char *make_notes(void)
     return fclose(f) == 0 ? notes : NULL;
 }
 
-static int print_help(const struct fv_opt_group *group)
+static int print_help(const struct fv_opt_group groups[2])
 {
     struct fv_command cmd = pairs_cmd;
     char *notes = make_notes();
@@ -459,7 +459,7 @@ static int print_help(const struct fv_opt_group *group)
     if (!notes)
         return fv_err(FV_ENOMEM, "out of memory");
     cmd.notes = notes;
-    fv_opt_help(&cmd, group, 1, stdout);
+    fv_opt_help(&cmd, groups, 2, stdout);
     free(notes);
     return FV_OK;
 }
@@ -468,14 +468,17 @@ static int run_pairs(int argc, char **argv)
 {
     struct eval_settings s = {
         .format = "auto", .n = 6000, .seed = 1, .batch = 32, .backend = "auto"};
-    const struct fv_opt_group group = {"options", pairs_opts, &s};
+    struct tool_trace trace = {0};
+    const struct fv_opt_group groups[] = {{"options", pairs_opts, &s},
+                                          {"tracing", tool_trace_opts, &trace}};
     struct roc_curve curve[3] = {{0}};
     struct fv_model *model = NULL;
     struct fv_args args;
 
-    FV_TRY(fv_opt_parse(&pairs_cmd, &group, 1, argc, argv, &args));
+    FV_TRY(fv_opt_parse(&pairs_cmd, groups, 2, argc, argv, &args));
     if (args.help)
-        return print_help(&group);
+        return print_help(groups);
+    FV_TRY(tool_trace_start(&trace));
     struct eval e = {.s = &s, .report = fv_console_report("fveval", s.quiet ? 1 : 2)};
     int rc = open_pairs(&e);
     if (rc >= 0)

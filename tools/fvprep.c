@@ -340,10 +340,11 @@ static int run_verify(int argc, char **argv)
     struct talk talk = {0};
     const struct fv_opt_group groups[] = {{"options", verify_opts, &s},
                                           {"data set", manifest_verify_opts, &use},
-                                          {"output", talk_opts, &talk}};
+                                          {"output", talk_opts, &talk},
+                                          {"tracing", tool_trace_opts, &talk.trace}};
     struct fv_args args;
     struct fv_store *store;
-    int rc = talk_parse_groups(&verify_cmd, groups, 3, argc, argv, &args);
+    int rc = talk_parse_groups(&verify_cmd, groups, 4, argc, argv, &args);
     if (rc)
         return rc;
     if (args.n > 1 && !use.path)

@@ -52,7 +52,8 @@ int manifest_parse_pack(const struct fv_command *cmd, struct manifest_use *u,
 {
     const struct fv_opt_group groups[] = {{"options", fv_pack_opts, s},
                                           {"data set", manifest_pack_opts, u},
-                                          {"output", talk_opts, talk}};
+                                          {"output", talk_opts, talk},
+                                          {"tracing", tool_trace_opts, &talk->trace}};
     enum { GROUPS = sizeof groups / sizeof *groups };
     struct fv_args args;
 

@@ -5,9 +5,11 @@
 
 #include "common/opt.h"
 #include "common/report.h"
+#include "tools/command.h"
 
 struct talk {
     int quiet, json;
+    struct tool_trace trace;
 };
 extern const struct fv_opt talk_opts[],
     talk_brief_opts[]; /* the latter: of commands without progress */
@@ -17,7 +19,7 @@ extern const struct fv_opt talk_opts[],
 int talk_parse(const struct fv_command *cmd, const struct fv_opt *opts, void *settings,
                const struct fv_opt *output, struct talk *talk, int argc, char **argv,
                struct fv_args *args);
-/* The same of any groups. */
+/* The same of any groups; starts the trace when tool_trace_opts is among them. */
 int talk_parse_groups(const struct fv_command *cmd, const struct fv_opt_group *groups, int n,
                       int argc, char **argv, struct fv_args *args);
 const struct fv_report *talk_console(const struct fv_command *cmd, const struct talk *talk);

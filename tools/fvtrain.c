@@ -11,7 +11,6 @@
 #include "common/err.h"
 #include "common/fs.h"
 #include "common/opt.h"
-#include "common/trace.h"
 #include "trainer/trainer.h"
 
 #include <dirent.h>
@@ -27,7 +26,7 @@
 static const char default_policy[] = "rrc(0.8),flip,rotate(10),jitter(0.2,0.2,0.2),erase(0.1)";
 
 struct options {
-    const char *db, *pairs, *out, *resume, *trace;
+    const char *db, *pairs, *out, *resume;
     int64_t max_pairs;
     int quiet;
 };
@@ -65,12 +64,6 @@ static const struct fv_opt run_opts[] = {
      .help = "pairs to draw where there is no --pairs; 0: no verification",
      .min = 0,
      .max = 1e8},
-    {.name = "trace",
-     .type = FV_OPT_STRING,
-     .flags = FV_OPT_TRANSIENT,
-     .offset = FIELD(trace),
-     .metavar = "FILE",
-     .help = "write where the time goes as a Chrome trace"},
     {.name = "quiet",
      .letter = 'q',
      .type = FV_OPT_FLAG,
@@ -100,12 +93,14 @@ struct settings {
     struct options run;
     struct fv_loader_settings loader;
     struct fv_train_settings train;
+    struct tool_trace trace;
 };
-enum { GROUPS = 3 };
+enum { GROUPS = 4 };
 
 static void set_defaults(struct settings *s)
 {
     s->run = (struct options){.max_pairs = 6000};
+    s->trace = (struct tool_trace){0};
     fv_loader_defaults(&s->loader);
     s->loader.policy = default_policy;
     fv_train_defaults(&s->train);
@@ -116,6 +111,7 @@ static void list_groups(struct settings *s, struct fv_opt_group groups[GROUPS])
     groups[0] = (struct fv_opt_group){"Run", run_opts, &s->run};
     groups[1] = (struct fv_opt_group){"Data", fv_loader_opts, &s->loader};
     groups[2] = (struct fv_opt_group){"Training", fv_train_opts, &s->train};
+    groups[3] = (struct fv_opt_group){"Tracing", tool_trace_opts, &s->trace};
 }
 
 /* --aug list */
@@ -321,7 +317,7 @@ static void print_banner(struct settings *s)
 {
     struct fv_opt_group groups[GROUPS];
     struct settings fresh;
-    void *defaults[GROUPS] = {&fresh.run, &fresh.loader, &fresh.train};
+    void *defaults[GROUPS] = {&fresh.run, &fresh.loader, &fresh.train, &fresh.trace};
     set_defaults(&fresh);
     list_groups(s, groups);
     fv_opt_banner(groups, GROUPS, defaults, stderr);
@@ -387,15 +383,15 @@ int main(int argc, char **argv)
         rc = make_absolute(&s.run.pairs, &pairs);
     if (rc == 0 && level >= FV_LEVEL_INFO)
         print_banner(&s);
-    if (rc == 0 && s.run.trace)
-        rc = fv_trace_start(s.run.trace);
+    if (rc == 0)
+        rc = tool_trace_start(&s.trace);
     if (rc == 0) {
         original = s.run.resume ? saved_db(s.run.resume) : NULL;
         rc = train(&s, original ? original : s.run.db, report);
-        if (s.run.trace && fv_trace_stop() < 0 && rc == 0)
-            rc = FV_EIO;
     }
-    const int status = rc == FV_EINTR ? 130 : tool_exit("fvtrain", rc); /* 130: it has been said */
+    int status = tool_exit("fvtrain", rc == FV_EINTR ? 0 : rc);
+    if (rc == FV_EINTR && status == 0)
+        status = 130; /* what there is to say of it has been said */
     free(kept);
     free(db);
     free(pairs);

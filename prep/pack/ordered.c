@@ -8,9 +8,11 @@
 #include "prep/pack/ordered.h"
 
 #include "common/err.h"
+#include "common/trace.h"
 #include "prep/prep.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { SLOTS_PER_THREAD = 8 };
@@ -19,9 +21,10 @@ struct run {
     const struct fv_ordered *o;
     unsigned char *slot, *done;
     uint64_t slots, next, written;
+    int ready, named; /* done and not yet taken, for the trace; threads so far */
     pthread_mutex_t lock;
-    pthread_cond_t room, ready; /* for the threads; for the caller */
-    int rc;                     /* the first failure, with its sentence */
+    pthread_cond_t room, arrived; /* for the threads; for the caller */
+    int rc;                       /* the first failure, with its sentence */
     char text[FV_ERR_TEXT_MAX];
 };
 
@@ -38,14 +41,24 @@ static void fail(struct run *r, int rc)
         fv_err_save(r->text);
     }
     pthread_cond_broadcast(&r->room);
-    pthread_cond_signal(&r->ready);
+    pthread_cond_signal(&r->arrived);
+}
+
+/* Lock held. */
+static void count_ready(struct run *r, int by)
+{
+    r->ready += by;
+    fv_trace_counter("results ready", r->ready);
+    fv_trace_counter("slots free", (double)(r->slots - (r->next - r->written)));
 }
 
 /* Lock held on entry and return. */
 static int do_next(struct run *r, void *hand)
 {
     if (r->next == r->written + r->slots) {
+        const uint64_t span = fv_trace_begin("wait slot");
         pthread_cond_wait(&r->room, &r->lock);
+        fv_trace_end("wait slot", span);
         return 0;
     }
     const uint64_t job = r->next++;
@@ -54,7 +67,8 @@ static int do_next(struct run *r, void *hand)
                           : r->o->work(r->o->ctx, hand, job, slot_of(r, job));
     pthread_mutex_lock(&r->lock);
     r->done[job % r->slots] = 1;
-    pthread_cond_signal(&r->ready);
+    count_ready(r, 1);
+    pthread_cond_signal(&r->arrived);
     return rc;
 }
 
@@ -62,8 +76,11 @@ static void *worker(void *arg)
 {
     struct run *r = arg;
     void *hand = NULL;
+    char name[32];
     int rc = r->o->open_hand(r->o->ctx, &hand);
     pthread_mutex_lock(&r->lock);
+    snprintf(name, sizeof name, "worker %d", r->named++);
+    fv_trace_thread(name);
     while (rc >= 0 && r->rc == 0 && r->next < r->o->jobs)
         rc = do_next(r, hand);
     if (rc < 0)
@@ -78,7 +95,9 @@ static void take_in_order(struct run *r)
 {
     while (r->rc == 0 && r->written < r->o->jobs) {
         if (!r->done[r->written % r->slots]) {
-            pthread_cond_wait(&r->ready, &r->lock);
+            const uint64_t span = fv_trace_begin("wait result");
+            pthread_cond_wait(&r->arrived, &r->lock);
+            fv_trace_end("wait result", span);
             continue;
         }
         pthread_mutex_unlock(&r->lock);
@@ -90,6 +109,7 @@ static void take_in_order(struct run *r)
             return;
         }
         r->done[r->written++ % r->slots] = 0;
+        count_ready(r, -1);
         pthread_cond_signal(&r->room);
     }
 }
@@ -121,9 +141,9 @@ int fv__ordered_run(const struct fv_ordered *o)
     if (rc == 0) {
         pthread_mutex_init(&r.lock, NULL);
         pthread_cond_init(&r.room, NULL);
-        pthread_cond_init(&r.ready, NULL);
+        pthread_cond_init(&r.arrived, NULL);
         rc = run_threads(&r, thread);
-        pthread_cond_destroy(&r.ready);
+        pthread_cond_destroy(&r.arrived);
         pthread_cond_destroy(&r.room);
         pthread_mutex_destroy(&r.lock);
     }

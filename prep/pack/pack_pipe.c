@@ -105,7 +105,10 @@ static int sink(void *ctx, uint64_t job, void *slot)
 {
     const struct fv_pipe *p = ctx;
     const struct slot *s = slot;
-    return p->sink(p->ctx, p->first + job, &s->item);
+    const uint64_t t = fv_trace_begin("write");
+    const int rc = p->sink(p->ctx, p->first + job, &s->item);
+    fv_trace_end("write", t);
+    return rc;
 }
 
 static void close_slot(void *slot)

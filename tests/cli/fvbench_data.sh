@@ -53,6 +53,9 @@ run fvbench augment --db p.lmdb $quick --aug 'flip,rotate(10)' --json
 exits 0
 has_json 'whole policy/us' 'rotate(10)/us' 'rotate(10)/us_in_c' 'rotate(10)/faster_than_c' 'limit: one warp/us' \
     'limit: memcpy/us'
+for op in $(fvtrain --help | sed -n '/^Augmentation ops/,$s/^  \([a-z]*\) .*/\1/p'); do
+    grep -q "\"$op[(\"]" "$work/out" || fail "$op is not measured"
+done
 run fvbench augment --aug 'flop' $quick
 exits 2
 err_has "flop"
