@@ -9,10 +9,12 @@
 #include "common/cpu.h"
 #include "common/err.h"
 #include "common/report.h"
+#include "common/trace.h"
 #include "tools/fvbench_measure.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 const struct fv_command fvbench_loader_cmd = {
     .name = "fvbench loader",
@@ -27,20 +29,26 @@ enum { CASES_MAX = 16 };
 
 struct loader_settings {
     const char *scaling;
+    int trace_cost;
 };
 
+#define FIELD(f) offsetof(struct loader_settings, f)
 /* clang-format off */
-static const struct fv_opt scaling_opts[] = {
-    {"scaling", 0, FV_OPT_STRING, 0, offsetof(struct loader_settings, scaling), "1,2,...",
+static const struct fv_opt compare_opts[] = {
+    {"scaling", 0, FV_OPT_STRING, 0, FIELD(scaling), "1,2,...",
      "measure with so many threads each, instead of --loader-threads", 0, 0, NULL},
+    {"trace-cost", 0, FV_OPT_FLAG, 0, FIELD(trace_cost), NULL,
+     "measure without a trace and with one, in turns: what tracing costs", 0, 0, NULL},
     {.name = NULL},
 };
 /* clang-format on */
+#undef FIELD
 
-/* One number of threads. */
-struct threads_case {
+/* One number of threads, or one way of tracing. */
+struct loader_case {
     struct fv_loader_settings set;
     char name[32];
+    int traced; /* its rounds, into a file that is thrown away */
     struct fv_loader *loader;
     struct bench_times first, between; /* to the first batch; from one to the next */
     uint64_t last_ns;
@@ -50,11 +58,11 @@ struct threads_case {
 struct work {
     struct fv_store *store;
     int cases;
-    struct threads_case one[CASES_MAX];
+    struct loader_case one[CASES_MAX];
     struct bench_job job[CASES_MAX];
 };
 
-static int take_batch(struct threads_case *c)
+static int take_batch(struct loader_case *c)
 {
     const struct fv_batch_source *src = fv_loader_source(c->loader);
     const struct fv_batch *b;
@@ -67,7 +75,7 @@ static int take_batch(struct threads_case *c)
 
 static int take_and_time(void *ctx)
 {
-    struct threads_case *c = ctx;
+    struct loader_case *c = ctx;
     const int n = take_batch(c);
 
     FV_TRY(n);
@@ -90,14 +98,37 @@ static void add_stats(struct fv_loader_stats *sum, const struct fv_loader_stats 
     sum->consumer_wait_ns += to->consumer_wait_ns - from->consumer_wait_ns;
 }
 
+/* Under a trace that nobody wants to see. */
+static int traced_round(struct bench_job *job, double seconds)
+{
+    const char *folder = getenv("TMPDIR");
+    char path[512];
+
+    snprintf(path, sizeof path, "%s/fvbench-XXXXXX", folder && *folder ? folder : "/tmp");
+    const int fd = mkstemp(path);
+    if (fd < 0)
+        return fv_err_errno(FV_EIO, "%s: cannot create", path);
+    close(fd);
+    int rc = fv_trace_start(path);
+    if (rc >= 0) {
+        rc = bench_round(job, seconds);
+        const int stopped = fv_trace_stop();
+        rc = rc < 0 ? rc : stopped;
+    }
+    unlink(path);
+    return rc;
+}
+
 /* A whole round: open, first batch, throw away, count, close. */
 static int one_round(struct work *w, int k, double seconds)
 {
-    struct threads_case *c = &w->one[k];
+    struct loader_case *c = &w->one[k];
     struct fv_loader_stats from, to;
     const uint64_t begin = fv_now_ns();
 
     FV_TRY(fv_loader_open(&c->loader, w->store, &c->set));
+    if (w->job[k].rounds == 0)
+        fv_loader_say_threads(c->loader);
     int rc = take_batch(c);
     if (rc >= 0)
         rc = bench_times_add(&c->first, (double)(fv_now_ns() - begin) * 1e-9);
@@ -106,7 +137,7 @@ static int one_round(struct work *w, int k, double seconds)
     fv_loader_stats(c->loader, &from);
     c->last_ns = fv_now_ns();
     if (rc >= 0)
-        rc = bench_round(&w->job[k], seconds);
+        rc = (c->traced ? traced_round : bench_round)(&w->job[k], seconds);
     fv_loader_stats(c->loader, &to);
     add_stats(&c->sum, &from, &to);
     fv_loader_close(&c->loader);
@@ -130,7 +161,7 @@ static void add_stage(struct results *r, const char *key, uint64_t ns, uint64_t 
     results_real(r, key, us, "%8.2f us an image", us);
 }
 
-static void add_case(struct results *r, struct threads_case *c, const struct bench_job *job)
+static void add_case(struct results *r, struct loader_case *c, const struct bench_job *job)
 {
     const struct fv_loader_stats *s = &c->sum;
     double wall = 0;
@@ -166,7 +197,7 @@ static void add_scaling(struct results *r, struct work *w)
                     "img/s   img/s a core   cores    scaling   by processor time   "
                     "first batch   p50 batch   p99 batch");
     for (int k = 0; k < w->cases; k++) {
-        struct threads_case *c = &w->one[k];
+        struct loader_case *c = &w->one[k];
         const struct bench_job *job = &w->job[k];
         const double per_s = bench_per_s(job), per_core = bench_per_cpu_s(job);
         const double threads = (double)c->set.threads / (double)w->one[0].set.threads;
@@ -192,10 +223,30 @@ static void add_scaling(struct results *r, struct work *w)
     }
 }
 
+static void add_trace_cost(struct results *r, const struct work *w)
+{
+    const double without = bench_per_cpu_s(&w->job[0]), with = bench_per_cpu_s(&w->job[1]);
+    const double cost = 1 - bench_ratio(&w->job[1], &w->job[0]);
+
+    results_real(r, "images_per_s_per_core", without, "%8.0f without a trace", without);
+    results_real(r, "images_per_s_per_core_traced", with, "%8.0f with one", with);
+    results_real(r, "trace_cost", cost, "%8.2f %% of the processor time, the median of %d pairs",
+                 cost * 100, w->job[0].rounds);
+}
+
 /* --- the command ---------------------------------------------------------------------------------- */
 
-static int parse_cases(struct work *w, const struct fv_loader_settings *set, const char *scaling)
+static int parse_cases(struct work *w, const struct fv_loader_settings *set,
+                       const struct loader_settings *s)
 {
+    const char *scaling = s->scaling;
+
+    if (s->trace_cost) {
+        w->cases = 2;
+        w->one[0].set = w->one[1].set = *set;
+        w->one[1].traced = 1;
+        return FV_OK;
+    }
     if (!scaling) {
         w->cases = 1;
         w->one[0].set = *set;
@@ -218,8 +269,10 @@ static int parse_cases(struct work *w, const struct fv_loader_settings *set, con
 static void name_jobs(struct work *w)
 {
     for (int k = 0; k < w->cases; k++) {
-        struct threads_case *c = &w->one[k];
-        if (c->set.threads)
+        struct loader_case *c = &w->one[k];
+        if (w->one[1].traced)
+            snprintf(c->name, sizeof c->name, "%s", c->traced ? "traced" : "not traced");
+        else if (c->set.threads)
             snprintf(c->name, sizeof c->name, "threads %d", (int)c->set.threads);
         else
             snprintf(c->name, sizeof c->name, "loader");
@@ -227,13 +280,15 @@ static void name_jobs(struct work *w)
     }
 }
 
-static int run(const struct bench *b, struct work *w, int scaling)
+static int run(const struct bench *b, struct work *w, const struct loader_settings *s)
 {
     struct results r = {0};
 
     FV_TRY(fv_store_open(&w->store, b->db));
     FV_TRY(measure(b, w));
-    if (scaling)
+    if (s->trace_cost)
+        add_trace_cost(&r, w);
+    else if (s->scaling)
         add_scaling(&r, w);
     else
         add_case(&r, &w->one[0], &w->job[0]);
@@ -248,18 +303,21 @@ int fvbench_loader(int argc, char **argv)
     struct loader_settings s = {0};
     const struct fv_opt_group groups[] = {{"data", bench_db_opts, &b},
                                           {"loader", fv_loader_opts, &set},
-                                          {"threads", scaling_opts, &s}};
+                                          {"comparing", compare_opts, &s}};
 
     fv_loader_defaults(&set);
     int rc = bench_parse(&b, groups, 3, argc, argv);
     if (rc)
         return rc < 0 ? rc : FV_OK;
+    if (s.trace_cost && (s.scaling || b.trace.file))
+        return fv_err(FV_EUSAGE, "--trace-cost compares with and without a trace: leave out %s",
+                      s.scaling ? "--scaling" : "--trace");
     set.report = fv_console_report(fvbench_loader_cmd.name, 2);
     struct work *w = calloc(1, sizeof *w);
-    rc = w ? parse_cases(w, &set, s.scaling) : fv_err(FV_ENOMEM, "out of memory");
+    rc = w ? parse_cases(w, &set, &s) : fv_err(FV_ENOMEM, "out of memory");
     if (rc >= 0) {
         name_jobs(w);
-        rc = run(&b, w, s.scaling != NULL);
+        rc = run(&b, w, &s);
     }
     for (int k = 0; w && k < w->cases; k++) {
         bench_times_free(&w->one[k].first);

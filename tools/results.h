@@ -17,7 +17,7 @@ struct results {
     int n;
     struct {
         const char *key; /* JSON's name; shown with blanks for underscores */
-        void *json; /* NULL: for people alone */
+        void *json;      /* NULL: for people alone */
         char *text;
         int silent; /* for programs alone */
     } row[RESULTS_MAX];

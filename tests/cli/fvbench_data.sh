@@ -65,6 +65,12 @@ has_json images_per_s images_per_s_per_core first_batch_ms batch_p50_ms batch_p9
 run fvbench loader --db p.lmdb --batch 8 $quick --scaling 1,3 --json
 exits 0
 has_json 'threads 1/images_per_s' 'threads 3/scaling' 'threads 3/batch_p99_ms'
+run fvbench loader --db p.lmdb --batch 8 $quick --trace-cost --json
+exits 0
+has_json images_per_s_per_core images_per_s_per_core_traced
+out_has '"trace_cost"'
+run fvbench loader --db p.lmdb --batch 8 --trace-cost --scaling 1,2
+exits 2
 run fvbench loader --db p.lmdb --batch 8 --scaling 1,,2
 exits 2
 err_has "--scaling '1,,2'"
