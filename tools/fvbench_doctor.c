@@ -168,39 +168,46 @@ static void add_cheaper(struct prescription *p, const struct finding *d, const c
     if (decodes && d->stage_share >= COSTLY && strcmp(codec, "pixels") != 0)
         say(next_remedy(p),
             "fvprep pack --codec pixels: decoding %s is %.0f %% of the loader's work; fvprep "
-            "codecs "
-            "shows what pixels would take",
+            "codecs shows what pixels would take",
             codec, d->stage_share * 100);
     else if (decodes && d->stage_share >= COSTLY)
         say(next_remedy(p),
-            "fvprep pack --size, smaller: decoding is %.0f %% of the loader's work and goes with "
-            "the pixels",
+            "a smaller --size of fvprep pack: decoding is %.0f %% of the loader's work and goes "
+            "with the pixels",
             d->stage_share * 100);
     if (d->op[0] && d->op_share >= 0.1)
         say(next_remedy(p), "--aug without %s: saves %.0f %% of the loader's work", d->op,
             d->op_share * 100);
 }
 
+/* Where steps run elsewhere, the thread that launches them still wants a processor now and then. */
+static void add_threads(struct prescription *p, const struct finding *d, int simulated)
+{
+    const int threads = d->needed < d->cores ? d->needed : d->cores;
+
+    if (d->threads >= d->cores)
+        say(next_remedy(p), "more processors: %d threads would keep up and this machine has %d",
+            d->needed, d->cores);
+    else
+        say(next_remedy(p), "--loader-threads %d: %s%s", threads,
+            d->needed <= d->cores ? "enough to keep up" : "nearer but not enough to keep up",
+            simulated && threads == d->cores
+                ? "; the thread that launches the steps then has no processor to itself"
+                : "");
+}
+
 static void prescribe_loader(struct prescription *p, const struct finding *d, int simulated,
                              const char *codec)
 {
-    /* A processor is kept for the thread that launches the steps, where they run elsewhere. */
-    const int most = simulated ? d->cores - 1 : d->cores;
-
     say(p->verdict,
         "the loader: training waits for batches %.1f %% of the time; with free data it would be "
         "%.2f times as fast",
         d->stall * 100, 1 / (1 - d->gain));
     say(p->why,
-        "the step could take %.0f img/s, the loader makes %.0f with %d thread%s; %s is %.0f %% of "
-        "its work",
+        "the step could take %.0f img/s and the loader makes %.0f with %d thread%s; %s is %.0f %% "
+        "of its work",
         d->step, d->loader, d->threads, d->threads == 1 ? "" : "s", d->stage, d->stage_share * 100);
-    if (d->threads < most)
-        say(next_remedy(p), "--loader-threads %d: %s", d->needed < most ? d->needed : most,
-            d->needed <= most ? "enough to keep up" : "closer, but not enough to keep up");
-    else
-        say(next_remedy(p), "more processors: %d threads would keep up, this machine has %d",
-            d->needed, d->cores);
+    add_threads(p, d, simulated);
     add_cheaper(p, d, codec);
 }
 
@@ -209,15 +216,15 @@ static void prescribe_cores(struct prescription *p, const struct finding *d, con
     const double share = d->loader_work / (d->loader_work + d->step_work);
 
     say(p->verdict,
-        "the processors, which loader and step share: the step takes %.1f %% of the time more than "
+        "the processors that loader and step share: the step takes %.1f %% of the time more than "
         "with free data",
         d->sharing_most * 100);
     say(p->why,
-        "of the work of an image %.0f %% is the loader's, and all of it happens on %d processor%s; "
+        "of the work of an image %.0f %% is the loader's and all of it happens on %d processor%s; "
         "training waits %.1f %% of the time",
         share * 100, d->cores, d->cores == 1 ? "" : "s", d->stall * 100);
     say(next_remedy(p),
-        "more processors, or a backend that does not need these; cheaper images gain %.0f %% at "
+        "more processors or a backend that does not need these; cheaper images gain %.0f %% at "
         "most",
         share * 100);
     if (d->threads > 1)
@@ -231,14 +238,14 @@ static void prescribe_step(struct prescription *p, const struct finding *d, int 
     say(p->verdict, "the step: free data would save %.1f %% of the time",
         fmax(d->stall + d->sharing_most, 0) * 100);
     say(p->why,
-        "the loader alone makes %.0f img/s with %d thread%s, %.3g times what the step takes",
+        "the loader alone makes %.0f img/s with %d thread%s: %.3g times what the step takes",
         d->loader, d->threads, d->threads == 1 ? "" : "s", d->loader / d->step);
     if (simulated)
         say(next_remedy(p), "a faster step: data is there in time");
     else
         say(next_remedy(p),
-            "a faster step: another --backend, more --threads, a smaller --size or net; data is "
-            "there in time");
+            "a faster step: another --backend or more --threads or a smaller --size or net; data "
+            "is there in time");
     if (d->threads > 1 && d->loader > 2 * d->step)
         say(next_remedy(p), "--loader-threads %d is enough: leave the processors to others",
             d->needed < 1 ? 1 : d->needed);

@@ -127,7 +127,7 @@ static int one_round(struct work *w, int k, double seconds)
     const uint64_t begin = fv_now_ns();
 
     FV_TRY(fv_loader_open(&c->loader, w->store, &c->set));
-    if (w->job[k].rounds == 0)
+    if (w->job[k].rounds == 0 && !c->traced)
         fv_loader_say_threads(c->loader);
     int rc = take_batch(c);
     if (rc >= 0)

@@ -4,7 +4,7 @@
 #include "common/clock.h"
 #include "common/cpu.h"
 #include "common/err.h"
-#include "common/trace.h"
+#include "common/report.h"
 #include "store/limit.h"
 #include "tools/evidence.h"
 
@@ -39,6 +39,21 @@ struct bench bench_defaults(const struct fv_command *cmd)
     return (struct bench){.cmd = cmd, .seconds = 5, .rounds = 5};
 }
 
+/* Figures by processor time stand up to other work; those by the clock do not. */
+static void warn_when_busy(const struct bench *b)
+{
+    double load = 0;
+    FILE *f = fopen("/proc/loadavg", "re");
+
+    if (f && fscanf(f, "%lf", &load) == 1 && load >= fv_cpu_count())
+        fv_say(fv_console_report(b->cmd->name, 1), FV_LEVEL_WARN,
+               "this machine has other work (load average %.1f on %d processors): what is measured "
+               "by the clock will be too slow",
+               load, fv_cpu_count());
+    if (f)
+        fclose(f);
+}
+
 int bench_parse(struct bench *b, const struct fv_opt_group *groups, int n, int argc, char **argv)
 {
     struct fv_args args;
@@ -59,6 +74,7 @@ int bench_parse(struct bench *b, const struct fv_opt_group *groups, int n, int a
         FV_TRY(fv_cpu_parse_mask(b->cpu, &mask));
         fv_cpu_set_mask(mask);
     }
+    warn_when_busy(b);
     return tool_trace_start(&b->trace);
 }
 
