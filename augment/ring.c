@@ -10,21 +10,25 @@
  * Sleeping. Whoever waits for a turn spins for a moment and then sleeps on a futex: the low half of
  * the turn.
  *   - No lost wake-up: the sleeper counts itself in `sleepers` and then reads the turn; the waker
- * changes the turn and then reads `sleepers`; all four are seq_cst, so one of the two sees the
- * other's write. If the turn changes after the sleeper's read, the kernel finds another value in
- * the word and does not put it to sleep.
+ *     changes the turn and then reads `sleepers`; all four are seq_cst, so one of the two sees the
+ *     other's write. If the turn changes after the sleeper's read, the kernel finds another value in
+ *     the word and does not put it to sleep.
  *   - No ABA: the kernel compares only 32 bits, so a change by a multiple of 2^32 would go unseen.
- * But a turn never passes the value that somebody waits for, since that thread's own item or
- * release is needed for it to go on, and it never lags far behind: between the slot's ticket s and
- * the awaited t, all items of s + N, s + 2N .. t - N were claimed and are unfinished, one a
- * producer at most, so that t - s is at most N * producers and the turn is at most 4 * 1024 * 1024
- * away.
+ *     But a turn never passes the value that somebody waits for, since that thread's own item or
+ *     release is needed for it to go on, and it never lags far behind. Let a slot be at ticket s and
+ *     a producer of P wait for it to reach t. Releases go in order, so no ticket from s + N on has
+ *     its slot; an item of each of s + N .. t - 1 was claimed before, and each has another producer
+ *     waiting: t - s < N + P, and the turn is less than 4 * (1024 + 1024) away.
  *
- * Items are dealt by fetch_add on one counter that restarts at 0 with every seek; it cannot wrap.
+ * Items are dealt by fetch_add on one counter that restarts at 0 with every seek: at a thousand
+ * million a second it would wrap after 584 years.
  *
  * Parking, seeking and errors are rare and use a mutex. A producer that meets the end of the
  * sequence or a stopped slot parks. seek stops all slots, waits until all producers are parked, and
- * with nobody left to see it, writes everything anew. */
+ * with nobody left to see it, writes everything anew.
+ *
+ * docs/ring.md argues each memory order; tests/model has the protocol for the model checker, and is
+ * to be changed with it. */
 #include "augment/ring.h"
 #include "common/clock.h"
 #include "common/err.h"
@@ -41,8 +45,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { CACHE_LINE = 64, SPINS = 64 }; /* about 3 us: less than a sleep and its wake-up cost */
+enum { CACHE_LINE = 64, SPINS = 64 }; /* 1 to 3 us: less than a sleep and its wake-up cost */
 enum { STOPPED = 1, PUBLISHED = 2 };
+_Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "the kernel compares half of a 64-bit atomic");
 
 struct slot {
     alignas(CACHE_LINE) _Atomic uint64_t turn;
@@ -61,13 +66,16 @@ struct fv_ring {
     struct fv_ring_shape shape;
     uint64_t first; /* written by seek while all producers are parked */
 
-    alignas(
-        CACHE_LINE) _Atomic uint64_t next_item; /* producers: items claimed since the last seek */
+    /* Producers: items claimed since the last seek. */
+    alignas(CACHE_LINE) _Atomic uint64_t next_item;
 
-    alignas(CACHE_LINE) uint64_t taken; /* consumer: the next ticket to take */
-    uint64_t released;                  /* and the oldest one held */
+    /* The consumer: the next ticket to take, and the oldest one held. */
+    alignas(CACHE_LINE) uint64_t taken;
+    uint64_t released;
 
-    alignas(CACHE_LINE) _Atomic int ready; /* published and not taken: for the trace */
+    /* For display only. */
+    alignas(CACHE_LINE) _Atomic int ready; /* published and not taken */
+    _Atomic int full;                      /* published and not released */
 
     alignas(CACHE_LINE) pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t all_parked, resumed;
@@ -78,8 +86,7 @@ struct fv_ring {
     alignas(CACHE_LINE) struct slot slot[];
 };
 
-/* --- waiting for a turn
- * ---------------------------------------------------------------------------- */
+/* --- waiting for a turn ----------------------------------------------------------------------- */
 
 static void *low_half(_Atomic uint64_t *turn)
 {
@@ -158,8 +165,28 @@ static bool await(struct slot *s, uint64_t wanted, const char *why, uint64_t *wa
     return !(turn & STOPPED);
 }
 
-/* --- producers
- * ------------------------------------------------------------------------------------- */
+/* --- how full it is --------------------------------------------------------------------------- */
+
+/* Relaxed, here and in the two below: figures to look at, which order nothing. */
+static void count(struct fv_ring *r, int ready, int full)
+{
+    ready += atomic_fetch_add_explicit(&r->ready, ready, memory_order_relaxed);
+    full += atomic_fetch_add_explicit(&r->full, full, memory_order_relaxed);
+    fv_trace_counter("batches ready", ready);
+    fv_trace_counter("slots free", (int)r->shape.slots - full);
+}
+
+uint32_t fv_ring_ready(const struct fv_ring *r)
+{
+    return (uint32_t)atomic_load_explicit(&r->ready, memory_order_relaxed);
+}
+
+uint32_t fv_ring_free(const struct fv_ring *r)
+{
+    return r->shape.slots - (uint32_t)atomic_load_explicit(&r->full, memory_order_relaxed);
+}
+
+/* --- producers -------------------------------------------------------------------------------- */
 
 int fv_ring_attach(struct fv_ring *r)
 {
@@ -232,16 +259,12 @@ int fv_ring_complete(struct fv_ring *r, const struct fv_ring_claim *c, int rc)
 
 void fv_ring_publish(struct fv_ring *r, const struct fv_ring_claim *c)
 {
-    /* Relaxed: a number for the trace, which orders nothing. Counted before the consumer can take
-     * it. */
-    const int ready = atomic_fetch_add_explicit(&r->ready, 1, memory_order_relaxed) + 1;
-
-    fv_trace_counter("batches ready", ready);
+    /* Before the consumer can take it, so that no figure goes below 0. */
+    count(r, 1, 1);
     add_turn(&r->slot[c->slot], PUBLISHED);
 }
 
-/* --- the consumer
- * ---------------------------------------------------------------------------------- */
+/* --- the consumer ----------------------------------------------------------------------------- */
 
 int fv_ring_take(struct fv_ring *r, struct fv_ring_view *v)
 {
@@ -259,9 +282,7 @@ int fv_ring_take(struct fv_ring *r, struct fv_ring_view *v)
     if (s->error != FV_OK)
         return fv_err_restore(s->error, s->error_text);
     r->taken++;
-    /* Relaxed: as in fv_ring_publish. */
-    fv_trace_counter("batches ready",
-                     atomic_fetch_sub_explicit(&r->ready, 1, memory_order_relaxed) - 1);
+    count(r, -1, 0);
     return 1;
 }
 
@@ -281,6 +302,7 @@ void fv_ring_release(struct fv_ring *r)
     struct slot *s = &r->slot[r->released % slots];
     prepare(r, s, r->released + slots);
     r->released++;
+    count(r, 0, -1);
     add_turn(s, 4 * slots - PUBLISHED);
 }
 
@@ -291,6 +313,7 @@ static void restart(struct fv_ring *r, uint64_t first)
     /* Relaxed stores here: the mutex orders them before whatever a producer does next. */
     atomic_store_explicit(&r->next_item, 0, memory_order_relaxed);
     atomic_store_explicit(&r->ready, 0, memory_order_relaxed);
+    atomic_store_explicit(&r->full, 0, memory_order_relaxed);
     for (uint32_t i = 0; i < r->shape.slots; i++) {
         struct slot *s = &r->slot[(first + i) % r->shape.slots];
         prepare(r, s, first + i);
@@ -328,8 +351,7 @@ void fv_ring_stop(struct fv_ring *r)
     pthread_mutex_unlock(&r->lock);
 }
 
-/* --- both
- * ------------------------------------------------------------------------------------------ */
+/* --- both ------------------------------------------------------------------------------------- */
 
 uint32_t fv_ring_items(const struct fv_ring *r, uint64_t ticket)
 {

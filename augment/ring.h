@@ -9,8 +9,7 @@
  *     fv_ring_attach(ring);
  *     while (fv_ring_claim(ring, &c)) {               the next item, once its slot is free
  *         rc = ... write item c.item of slot c.slot ...
- *         if (fv_ring_complete(ring, &c, rc)) {       true for whoever completes the batch's last
- * item
+ *         if (fv_ring_complete(ring, &c, rc)) {       true for the batch's last item
  *             ... finish the batch as a whole ...
  *             fv_ring_publish(ring, &c);
  *         }
@@ -33,8 +32,8 @@
 
 struct fv_ring;
 
-#define FV_RING_TICKETS                                                                            \
-    (UINT64_C(1) << 60) /* tickets are below this: also the `end` of a sequence without one */
+/* Tickets are below this: also the `end` of a sequence without one. */
+#define FV_RING_TICKETS (UINT64_C(1) << 60)
 enum { FV_RING_MAX_SLOTS = 1024, FV_RING_MAX_PRODUCERS = 1024 };
 
 struct fv_ring_shape {
@@ -46,7 +45,7 @@ struct fv_ring_shape {
 
 /* The sequence begins at ticket 0. */
 int fv_ring_open(struct fv_ring **out, const struct fv_ring_shape *shape);
-/* Every producer must have left. Accepts NULL. */
+/* Every producer must have left, and every fv_ring_stop have returned. Accepts NULL. */
 void fv_ring_close(struct fv_ring **ring);
 
 struct fv_ring_claim {
@@ -90,5 +89,10 @@ void fv_ring_stop(struct fv_ring *ring);
 
 /* Items in batch `ticket`. */
 uint32_t fv_ring_items(const struct fv_ring *ring, uint64_t ticket);
+
+/* How full the ring was a moment ago: batches that wait to be taken, and slots that the producers
+ * may write to (the rest is held by the consumer). From any thread, for nothing but to be shown. */
+uint32_t fv_ring_ready(const struct fv_ring *ring);
+uint32_t fv_ring_free(const struct fv_ring *ring);
 
 #endif
