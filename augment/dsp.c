@@ -1,20 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* The kernels in C: what they mean, and what the others are compared with. */
 #include "augment/dsp.h"
+#include "augment/dsp_fixed.h"
 #include "common/cpu.h"
 
-#include <math.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { ONE = 1 << FV_DSP_WEIGHT_BITS };
-
-/* The comparisons are written so that a NaN becomes lo, as with the vector instructions. */
-static float clamp(float v, float lo, float hi)
-{
-    v = v > lo ? v : lo;
-    return v < hi ? v : hi;
-}
 
 static int clamp_int(int v, int hi)
 {
@@ -105,53 +99,82 @@ static void sum(const uint8_t *src, int n, uint32_t sums[3])
     sums[2] = b;
 }
 
-static void map_colour(float rgb[3], const struct fv_colour *k, float rounding)
+static int saturated(int v)
 {
-    const float luma = rgb[0] * FV_LUMA_R + rgb[1] * FV_LUMA_G + rgb[2] * FV_LUMA_B;
-    const float common = luma * k->grey + (k->offset + rounding);
+    return v < INT16_MIN ? INT16_MIN : v < INT16_MAX ? v : INT16_MAX;
+}
 
-    for (int c = 0; c < 3; c++)
-        rgb[c] = clamp(rgb[c] * k->scale + common, 0.0f, 255.0f);
+static int times(int a, int b)
+{
+    return (a * b + (1 << 14)) >> 15;
+}
+
+static void map_colour(int rgb[3], const struct fv_fixed_map *m)
+{
+    const int luma = times(rgb[0], FV_FIXED_LUMA_R) + times(rgb[1], FV_FIXED_LUMA_G) +
+                     times(rgb[2], FV_FIXED_LUMA_B);
+    const int common = saturated(times(luma, m->grey) + m->offset);
+
+    for (int c = 0; c < 3; c++) {
+        rgb[c] = saturated(times(rgb[c], m->scale) + common);
+        for (int i = 0; i < m->doublings; i++)
+            rgb[c] = saturated(2 * rgb[c]);
+    }
+}
+
+/* v >> shift to the nearest, within 0 and hi. */
+static int narrowed(int v, int shift, int hi)
+{
+    return clamp_int(saturated(v + (1 << (shift - 1))) >> shift, hi);
 }
 
 static void colour(uint8_t *px, int n, const struct fv_colour *k)
 {
+    const struct fv_fixed_map m = fv__fixed_map(k);
+
     for (int i = 0; i < n; i++, px += 3) {
-        float rgb[3] = {px[0], px[1], px[2]};
-        map_colour(rgb, k, 0.5f);
+        int rgb[3] = {px[0] << FV_FIXED_BITS, px[1] << FV_FIXED_BITS, px[2] << FV_FIXED_BITS};
+        map_colour(rgb, &m);
         for (int c = 0; c < 3; c++)
-            px[c] = (uint8_t)rgb[c];
+            px[c] = (uint8_t)narrowed(rgb[c], FV_FIXED_BITS, 255);
     }
 }
 
 /* HSV without S and without a division: what the colour has above grey is `range`, hues are counted in units of range
- * / 6, and each channel takes the part of the range that its distance on the circle of hues gives. */
-static void turn_hue(float rgb[3], float sixths)
+ * / 6 from -3 to 3, and each channel takes the part of the range that its distance on the circle of hues gives. */
+static void turn_hue(int rgb[3], int turn)
 {
-    const float r = rgb[0], g = rgb[1], b = rgb[2];
-    const float gb_most = g > b ? g : b, gb_least = g < b ? g : b;
-    const float most = r > gb_most ? r : gb_most, least = r < gb_least ? r : gb_least;
-    const float range = most - least, twice = range + range, circle = range * 6.0f;
-    float h = most == r ? g - b : most == g ? b - r + twice : r - g + (twice + twice);
+    const int r = rgb[0], g = rgb[1], b = rgb[2];
+    const int gb_most = g > b ? g : b, gb_least = g < b ? g : b;
+    const int most = r > gb_most ? r : gb_most, least = r < gb_least ? r : gb_least;
+    const int range = most - least;
+    int h = most == r ? g - b : most == g ? b - r + 2 * range : r - g - 2 * range;
 
-    h += range * sixths; /* from -range to 11 ranges */
-    h -= h >= circle ? circle : 0.0f;
-    h += h < 0.0f ? circle : 0.0f;
-    rgb[0] = least + clamp(fabsf(h - (twice + range)) - range, 0.0f, range);
-    rgb[1] = least + clamp(twice - fabsf(h - twice), 0.0f, range);
-    rgb[2] = least + clamp(twice - fabsf(h - (twice + twice)), 0.0f, range);
+    h += times(4 * range, turn);
+    h -= h > 3 * range ? 6 * range : 0;
+    h += h < -3 * range ? 6 * range : 0;
+    rgb[0] = least + clamp_int(2 * range - abs(h), range);
+    rgb[1] = least + clamp_int(abs(h + range) - range, range);
+    rgb[2] = least + clamp_int(abs(h - range) - range, range);
 }
 
 static void hue(uint8_t *px, int n, const struct fv_colour *before, float sixths,
                 const struct fv_colour *after)
 {
+    const struct fv_fixed_map first = fv__fixed_map(before), second = fv__fixed_map(after);
+    const int turn = fv__fixed_turn(sixths);
+
     for (int i = 0; i < n; i++, px += 3) {
-        float rgb[3] = {px[0], px[1], px[2]};
-        map_colour(rgb, before, 0.0f);
-        turn_hue(rgb, sixths);
-        map_colour(rgb, after, 0.5f);
+        int rgb[3] = {px[0] << FV_FIXED_BITS, px[1] << FV_FIXED_BITS, px[2] << FV_FIXED_BITS};
+        map_colour(rgb, &first);
         for (int c = 0; c < 3; c++)
-            px[c] = (uint8_t)rgb[c];
+            rgb[c] = narrowed(rgb[c], FV_FIXED_HUE_SHIFT, FV_FIXED_HUE_WHITE);
+        turn_hue(rgb, turn);
+        for (int c = 0; c < 3; c++)
+            rgb[c] <<= FV_FIXED_HUE_SHIFT;
+        map_colour(rgb, &second);
+        for (int c = 0; c < 3; c++)
+            px[c] = (uint8_t)narrowed(rgb[c], FV_FIXED_BITS, 255);
     }
 }
 

@@ -1,151 +1,208 @@
 /* SPDX-License-Identifier: MIT */
-/* Colour maps and hue for AVX2, eight pixels at a time, each channel as floats: the same operations in the same order
- * as in dsp.c, so the same bits. */
+/* Colour maps and hue for AVX2, sixteen pixels at a time, a register a channel: the same operations on the same 16 bits
+ * as in dsp.c. */
 #include "augment/dsp.h"
-#include "augment/rgb_avx2.h"
+#include "augment/dsp_fixed.h"
+
+#include <immintrin.h>
+#include <string.h>
+
+enum { STEP = 16 };
 
 struct rgb {
-    __m256 r, g, b;
+    __m256i r, g, b;
 };
 
 struct map {
-    __m256 scale, grey, offset;
+    __m256i scale, grey, offset;
+    int doublings;
 };
 
-static inline struct map map_of(const struct fv_colour *k, float rounding)
+static struct map map_of(const struct fv_colour *k)
 {
-    return (struct map){_mm256_set1_ps(k->scale), _mm256_set1_ps(k->grey),
-                        _mm256_set1_ps(k->offset + rounding)};
+    const struct fv_fixed_map m = fv__fixed_map(k);
+
+    return (struct map){_mm256_set1_epi16(m.scale), _mm256_set1_epi16(m.grey),
+                        _mm256_set1_epi16(m.offset), m.doublings};
 }
 
-static inline struct rgb to_floats(__m256i rgb0)
+/* Eight pixels; in each half the red bytes of four, the green and the blue ones, and four of no meaning. */
+static inline __m256i load_eight(const uint8_t *px)
 {
-    const __m256i byte = _mm256_set1_epi32(255);
+    const __m256i part = _mm256_setr_epi8(0, 3, 6, 9, 1, 4, 7, 10, 2, 5, 8, 11, 12, 13, 14, 15, 4,
+                                          7, 10, 13, 5, 8, 11, 14, 6, 9, 12, 15, 0, 1, 2, 3);
+    const __m128i low = _mm_loadu_si128((const __m128i *)px);
+    const __m128i high = _mm_loadu_si128((const __m128i *)(px + 8));
 
-    return (struct rgb){
-        _mm256_cvtepi32_ps(_mm256_and_si256(rgb0, byte)),
-        _mm256_cvtepi32_ps(_mm256_and_si256(_mm256_srli_epi32(rgb0, 8), byte)),
-        _mm256_cvtepi32_ps(_mm256_srli_epi32(rgb0, 16)), /* the fourth byte is 0 */
-    };
+    return _mm256_shuffle_epi8(_mm256_inserti128_si256(_mm256_castsi128_si256(low), high, 1), part);
 }
 
-/* Cuts off what is behind the point, and what is below 0 or above 255. */
-static inline __m256i to_bytes(struct rgb c)
+/* Sixteen pixels in the order 0-3 8-11, 4-7 12-15. */
+static inline struct rgb load(const uint8_t *px)
 {
-    const __m256i rg = _mm256_packs_epi32(_mm256_cvttps_epi32(c.r), _mm256_cvttps_epi32(c.g));
-    const __m256i b0 = _mm256_packs_epi32(_mm256_cvttps_epi32(c.b), _mm256_setzero_si256());
-    const __m256i weave = _mm256_setr_epi8(0, 4, 8, 12, 1, 5, 9, 12, 2, 6, 10, 12, 3, 7, 11, 12, 0,
-                                           4, 8, 12, 1, 5, 9, 12, 2, 6, 10, 12, 3, 7, 11, 12);
+    const __m256i a = load_eight(px), b = load_eight(px + 24), zero = _mm256_setzero_si256();
+    const __m256i rg = _mm256_unpacklo_epi32(a, b), b_ = _mm256_unpackhi_epi32(a, b);
 
-    return _mm256_shuffle_epi8(_mm256_packus_epi16(rg, b0), weave);
+    return (struct rgb){_mm256_srli_epi16(_mm256_unpacklo_epi8(zero, rg), 8 - FV_FIXED_BITS),
+                        _mm256_srli_epi16(_mm256_unpackhi_epi8(zero, rg), 8 - FV_FIXED_BITS),
+                        _mm256_srli_epi16(_mm256_unpacklo_epi8(zero, b_), 8 - FV_FIXED_BITS)};
+}
+
+/* The 24 bytes of eight pixels whose halves are like those of load_eight, then 8 of no meaning. */
+static inline __m256i weave(__m256i parts)
+{
+    const __m256i pixels = _mm256_setr_epi8(0, 4, 8, 1, 5, 9, 2, 6, 10, 3, 7, 11, -1, -1, -1, -1, 0,
+                                            4, 8, 1, 5, 9, 2, 6, 10, 3, 7, 11, -1, -1, -1, -1);
+    const __m256i join = _mm256_setr_epi32(0, 1, 2, 4, 5, 6, 3, 7);
+
+    return _mm256_permutevar8x32_epi32(_mm256_shuffle_epi8(parts, pixels), join);
+}
+
+static inline __m256i rounded(__m256i v, int shift)
+{
+    return _mm256_srai_epi16(_mm256_adds_epi16(v, _mm256_set1_epi16((int16_t)(1 << (shift - 1)))),
+                             shift);
+}
+
+static inline void store(uint8_t *px, struct rgb c)
+{
+    const __m256 rg = _mm256_castsi256_ps(
+        _mm256_packus_epi16(rounded(c.r, FV_FIXED_BITS), rounded(c.g, FV_FIXED_BITS)));
+    const __m256 b = _mm256_castsi256_ps(
+        _mm256_packus_epi16(rounded(c.b, FV_FIXED_BITS), _mm256_setzero_si256()));
+    const __m256i first = weave(_mm256_castps_si256(_mm256_shuffle_ps(rg, b, 0x88)));
+    const __m256i second = weave(_mm256_castps_si256(_mm256_shuffle_ps(rg, b, 0xDD)));
+
+    _mm256_storeu_si256((__m256i *)px, first);
+    _mm_storeu_si128((__m128i *)(px + 24), _mm256_castsi256_si128(second));
+    _mm_storel_epi64((__m128i *)(px + 40), _mm256_extracti128_si256(second, 1));
+}
+
+static inline __m256i map_channel(__m256i c, __m256i common, const struct map *m)
+{
+    c = _mm256_adds_epi16(_mm256_mulhrs_epi16(c, m->scale), common);
+    for (int i = 0; i < m->doublings; i++)
+        c = _mm256_adds_epi16(c, c);
+    return c;
 }
 
 static inline struct rgb map_colour(struct rgb c, const struct map *m)
 {
-    const __m256 luma = _mm256_add_ps(_mm256_add_ps(_mm256_mul_ps(c.r, _mm256_set1_ps(FV_LUMA_R)),
-                                                    _mm256_mul_ps(c.g, _mm256_set1_ps(FV_LUMA_G))),
-                                      _mm256_mul_ps(c.b, _mm256_set1_ps(FV_LUMA_B)));
-    const __m256 common = _mm256_add_ps(_mm256_mul_ps(luma, m->grey), m->offset);
+    const __m256i luma = _mm256_add_epi16(
+        _mm256_add_epi16(_mm256_mulhrs_epi16(c.r, _mm256_set1_epi16(FV_FIXED_LUMA_R)),
+                         _mm256_mulhrs_epi16(c.g, _mm256_set1_epi16(FV_FIXED_LUMA_G))),
+        _mm256_mulhrs_epi16(c.b, _mm256_set1_epi16(FV_FIXED_LUMA_B)));
+    const __m256i common = _mm256_adds_epi16(_mm256_mulhrs_epi16(luma, m->grey), m->offset);
 
+    return (struct rgb){map_channel(c.r, common, m), map_channel(c.g, common, m),
+                        map_channel(c.b, common, m)};
+}
+
+static inline __m256i clamp(__m256i v, __m256i hi)
+{
+    return _mm256_min_epi16(_mm256_max_epi16(v, _mm256_setzero_si256()), hi);
+}
+
+/* From the bits of a map to those of a hue. */
+static inline struct rgb narrow(struct rgb c)
+{
+    const __m256i white = _mm256_set1_epi16(FV_FIXED_HUE_WHITE);
+
+    return (struct rgb){clamp(rounded(c.r, FV_FIXED_HUE_SHIFT), white),
+                        clamp(rounded(c.g, FV_FIXED_HUE_SHIFT), white),
+                        clamp(rounded(c.b, FV_FIXED_HUE_SHIFT), white)};
+}
+
+static inline struct rgb widen(struct rgb c)
+{
+    return (struct rgb){_mm256_slli_epi16(c.r, FV_FIXED_HUE_SHIFT),
+                        _mm256_slli_epi16(c.g, FV_FIXED_HUE_SHIFT),
+                        _mm256_slli_epi16(c.b, FV_FIXED_HUE_SHIFT)};
+}
+
+static inline struct rgb turn_hue(struct rgb c, __m256i turn)
+{
+    const __m256i most = _mm256_max_epi16(c.r, _mm256_max_epi16(c.g, c.b));
+    const __m256i least = _mm256_min_epi16(c.r, _mm256_min_epi16(c.g, c.b));
+    const __m256i range = _mm256_sub_epi16(most, least), twice = _mm256_add_epi16(range, range);
+    const __m256i thrice = _mm256_add_epi16(twice, range);
+    const __m256i circle = _mm256_add_epi16(thrice, thrice);
+    const __m256i of_r = _mm256_sub_epi16(c.g, c.b);
+    const __m256i of_g = _mm256_add_epi16(_mm256_sub_epi16(c.b, c.r), twice);
+    const __m256i of_b = _mm256_sub_epi16(_mm256_sub_epi16(c.r, c.g), twice);
+    __m256i h = _mm256_blendv_epi8(_mm256_blendv_epi8(of_b, of_g, _mm256_cmpeq_epi16(most, c.g)),
+                                   of_r, _mm256_cmpeq_epi16(most, c.r));
+
+    h = _mm256_add_epi16(h, _mm256_mulhrs_epi16(_mm256_add_epi16(twice, twice), turn));
+    h = _mm256_sub_epi16(h, _mm256_and_si256(_mm256_cmpgt_epi16(h, thrice), circle));
+    const __m256i opposite = _mm256_sub_epi16(_mm256_setzero_si256(), thrice);
+    h = _mm256_add_epi16(h, _mm256_and_si256(_mm256_cmpgt_epi16(opposite, h), circle));
+    const __m256i r = _mm256_sub_epi16(twice, _mm256_abs_epi16(h));
+    const __m256i g = _mm256_sub_epi16(_mm256_abs_epi16(_mm256_add_epi16(h, range)), range);
+    const __m256i b = _mm256_sub_epi16(_mm256_abs_epi16(_mm256_sub_epi16(h, range)), range);
     return (struct rgb){
-        _mm256_add_ps(_mm256_mul_ps(c.r, m->scale), common),
-        _mm256_add_ps(_mm256_mul_ps(c.g, m->scale), common),
-        _mm256_add_ps(_mm256_mul_ps(c.b, m->scale), common),
+        _mm256_add_epi16(least, clamp(r, range)),
+        _mm256_add_epi16(least, clamp(g, range)),
+        _mm256_add_epi16(least, clamp(b, range)),
     };
 }
 
-static inline __m256 clamp(__m256 v, __m256 hi)
+static void colour_steps(uint8_t *px, int n, const struct map *m)
 {
-    return _mm256_min_ps(_mm256_max_ps(v, _mm256_setzero_ps()), hi);
-}
-
-static inline struct rgb clip(struct rgb c)
-{
-    const __m256 most = _mm256_set1_ps(255);
-
-    return (struct rgb){clamp(c.r, most), clamp(c.g, most), clamp(c.b, most)};
-}
-
-static inline __m256 distance(__m256 a, __m256 b)
-{
-    return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), _mm256_sub_ps(a, b));
-}
-
-static inline struct rgb turn_hue(struct rgb c, __m256 sixths)
-{
-    const __m256 zero = _mm256_setzero_ps();
-    const __m256 most = _mm256_max_ps(c.r, _mm256_max_ps(c.g, c.b));
-    const __m256 least = _mm256_min_ps(c.r, _mm256_min_ps(c.g, c.b));
-    const __m256 range = _mm256_sub_ps(most, least), twice = _mm256_add_ps(range, range);
-    const __m256 fourfold = _mm256_add_ps(twice, twice);
-    const __m256 circle = _mm256_mul_ps(range, _mm256_set1_ps(6));
-    const __m256 of_r = _mm256_sub_ps(c.g, c.b);
-    const __m256 of_g = _mm256_add_ps(_mm256_sub_ps(c.b, c.r), twice);
-    const __m256 of_b = _mm256_add_ps(_mm256_sub_ps(c.r, c.g), fourfold);
-    __m256 h = _mm256_blendv_ps(_mm256_blendv_ps(of_b, of_g, _mm256_cmp_ps(most, c.g, _CMP_EQ_OQ)),
-                                of_r, _mm256_cmp_ps(most, c.r, _CMP_EQ_OQ));
-
-    h = _mm256_add_ps(h, _mm256_mul_ps(range, sixths));
-    h = _mm256_sub_ps(h, _mm256_and_ps(_mm256_cmp_ps(h, circle, _CMP_GE_OQ), circle));
-    h = _mm256_add_ps(h, _mm256_and_ps(_mm256_cmp_ps(h, zero, _CMP_LT_OQ), circle));
-    const __m256 r = _mm256_sub_ps(distance(h, _mm256_add_ps(twice, range)), range);
-    const __m256 g = _mm256_sub_ps(twice, distance(h, twice));
-    const __m256 b = _mm256_sub_ps(twice, distance(h, fourfold));
-    return (struct rgb){
-        _mm256_add_ps(least, clamp(r, range)),
-        _mm256_add_ps(least, clamp(g, range)),
-        _mm256_add_ps(least, clamp(b, range)),
-    };
-}
-
-/* The last few pixels, in a register's worth of room. */
-static inline __m256i load_rest(const uint8_t *px, int n)
-{
-    uint8_t rest[24] = {0};
-
-    memcpy(rest, px, (size_t)n * 3);
-    return fv__rgb_load(rest);
-}
-
-/* In place a store must not touch what is still to be read: at most eight pixels of room. */
-static inline int room(int n)
-{
-    return n < 8 ? n : 8;
-}
-
-static inline __m256i load_some(const uint8_t *px, int n)
-{
-    return n >= 8 ? fv__rgb_load(px) : load_rest(px, n);
+    for (; n > 0; n -= STEP, px += 3 * STEP)
+        store(px, map_colour(load(px), m));
 }
 
 static void colour(uint8_t *px, int n, const struct fv_colour *k)
 {
-    const struct map m = map_of(k, 0.5f);
+    const struct map m = map_of(k);
+    const int whole = n / STEP * STEP;
+    uint8_t rest[3 * STEP] = {0};
 
-    for (; n > 0; n -= 8, px += 24)
-        fv__rgb_store(px, to_bytes(map_colour(to_floats(load_some(px, n)), &m)), room(n));
+    colour_steps(px, whole, &m);
+    if (whole == n)
+        return;
+    memcpy(rest, px + 3 * (ptrdiff_t)whole, 3 * (size_t)(n - whole));
+    colour_steps(rest, STEP, &m);
+    memcpy(px + 3 * (ptrdiff_t)whole, rest, 3 * (size_t)(n - whole));
 }
 
+struct hue {
+    struct map before, after;
+    __m256i turn;
+};
+
 /* In three steps over some pixels at a time: all these operations in one chain are more than a processor keeps in
- * view, and it would wait for one pixel's before it begins the next one's. */
-enum { CHUNK = 64 };
+ * view, and it would wait for some pixels' before it begins the next ones'. */
+static void hue_steps(uint8_t *px, int n, const struct hue *k)
+{
+    enum { CHUNK = 128 };
+    struct rgb c[CHUNK / STEP];
+
+    for (; n > 0; n -= CHUNK) {
+        const int steps = (n < CHUNK ? n : CHUNK) / STEP;
+        for (int i = 0; i < steps; i++)
+            c[i] = narrow(map_colour(load(px + 3 * STEP * i), &k->before));
+        for (int i = 0; i < steps; i++)
+            c[i] = widen(turn_hue(c[i], k->turn));
+        for (int i = 0; i < steps; i++, px += 3 * STEP)
+            store(px, map_colour(c[i], &k->after));
+    }
+}
 
 static void hue(uint8_t *px, int n, const struct fv_colour *before, float sixths,
                 const struct fv_colour *after)
 {
-    const struct map first = map_of(before, 0), second = map_of(after, 0.5f);
-    const __m256 turn = _mm256_set1_ps(sixths);
-    struct rgb c[CHUNK / 8];
+    const struct hue k = {map_of(before), map_of(after), _mm256_set1_epi16(fv__fixed_turn(sixths))};
+    const int whole = n / STEP * STEP;
+    uint8_t rest[3 * STEP] = {0};
 
-    for (; n > 0; n -= CHUNK) {
-        const int some = n < CHUNK ? n : CHUNK, vectors = (some + 7) / 8;
-        for (int i = 0; i < vectors; i++)
-            c[i] = clip(map_colour(to_floats(load_some(px + 24 * i, some - 8 * i)), &first));
-        for (int i = 0; i < vectors; i++)
-            c[i] = turn_hue(c[i], turn);
-        for (int i = 0; i < vectors; i++, px += 24)
-            fv__rgb_store(px, to_bytes(map_colour(c[i], &second)), room(some - 8 * i));
-    }
+    hue_steps(px, whole, &k);
+    if (whole == n)
+        return;
+    memcpy(rest, px + 3 * (ptrdiff_t)whole, 3 * (size_t)(n - whole));
+    hue_steps(rest, STEP, &k);
+    memcpy(px + 3 * (ptrdiff_t)whole, rest, 3 * (size_t)(n - whole));
 }
 
 void fv__dsp_init_colour_avx2(struct fv_dsp *dsp)
