@@ -32,8 +32,8 @@ static void print(const struct bench *b, struct feeding *f)
     results_real(&r, "data_wait_p50_ms", p50, "%8.2f a step", p50);
     results_real(&r, "data_wait_p99_ms", p99, "%8.2f", p99);
     results_real(&r, "cores_used", bench_cores(&f->job[FED]), "%8.2f", bench_cores(&f->job[FED]));
-    results_real(&r, "loader_images_per_s", loader, "%8.1f (%d threads, alone)", loader,
-                 f->threads);
+    results_real(&r, "loader_images_per_s", loader, "%8.1f (%d thread%s, alone)", loader,
+                 f->threads, f->threads == 1 ? "" : "s");
     results_real(&r, "step_images_per_s", step, "%8.1f (with batches that are there already)",
                  step);
     results_real(&r, "share_of_limit", per_s / limit, "%8.1f %% of the slower of the two (the %s)",
