@@ -1,11 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # What is installed is enough: the headers stand alone in C and C++, and the example builds with pkg-config's flags and
-# runs, giving the same epoch for any number of threads.
+# runs, giving the same epoch for any number of threads. The Python package, where it is installed, finds the library.
 #
-# usage: installed.sh MESON BUILD EXAMPLE.c DEMO_SET SANITIZE CC...
-meson=$1 build=$2 example=$(realpath "$3") demo_set=$(realpath "$4") sanitize=$5
-shift 5
+# usage: installed.sh MESON BUILD EXAMPLE.c DEMO_SET PYTHON SANITIZE CC...
+meson=$1 build=$2 example=$(realpath "$3") demo_set=$(realpath "$4") python=$5 sanitize=$6
+shift 6
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 fail()
@@ -53,3 +53,12 @@ grep -q "'trian' is not one of train, val, holdout" err || fail "$(cat err)"
 ./example none.lmdb 2>err && fail "a missing file is taken"
 grep -q "none.lmdb" err || fail "$(cat err)"
 head -3 one
+
+package=$(find "$work" -path '*-packages/fv/__init__.py')
+if [ -n "$package" ] && [ -z "$sanitize" ] && "$python" -c 'import numpy' 2>/dev/null; then
+    PYTHONPATH=${package%/fv/*} PYTHONDONTWRITEBYTECODE=1 "$python" -c '
+import fv, sys
+assert fv.__file__ == sys.argv[1], fv.__file__
+assert len(fv.Loader("faces.lmdb", batch=16)) == 7' "$package" || fail "the Python package does not work"
+    echo "Python package: works"
+fi
