@@ -15,14 +15,15 @@ static struct fv_open_file *listed;
 
 static int list(struct fv_open_file *f, const char *path, const struct stat *st)
 {
+    const pid_t process = getpid();
     int rc = FV_OK;
 
     pthread_mutex_lock(&lock);
     for (const struct fv_open_file *o = listed; o; o = o->next)
-        if (o->device == st->st_dev && o->inode == st->st_ino)
+        if (o->device == st->st_dev && o->inode == st->st_ino && o->process == process)
             rc = fv_err(FV_EEXIST, "%s: is already open in this process: use that handle", path);
     if (rc == FV_OK) {
-        *f = (struct fv_open_file){st->st_dev, st->st_ino, 1, listed};
+        *f = (struct fv_open_file){st->st_dev, st->st_ino, process, listed};
         listed = f;
     }
     pthread_mutex_unlock(&lock);
@@ -31,7 +32,7 @@ static int list(struct fv_open_file *f, const char *path, const struct stat *st)
 
 void fv__open_file_release(struct fv_open_file *f)
 {
-    if (!f->listed)
+    if (!f->process)
         return;
     pthread_mutex_lock(&lock);
     struct fv_open_file **o = &listed;
@@ -39,7 +40,7 @@ void fv__open_file_release(struct fv_open_file *f)
         o = &(*o)->next;
     *o = f->next;
     pthread_mutex_unlock(&lock);
-    f->listed = 0;
+    f->process = 0;
 }
 
 static int missing(const char *path)

@@ -8,11 +8,12 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* One of the files that this process has open; zeroed is none. Stays at its address while listed. */
+/* One of the files that this process has open; zeroed is none. Stays at its address while listed. A child process
+ * begins with none: what its parent opened is not for it. */
 struct fv_open_file {
     dev_t device;
     ino_t inode;
-    int listed;
+    pid_t process; /* that listed it; 0: not listed */
     struct fv_open_file *next;
 };
 

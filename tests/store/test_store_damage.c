@@ -8,6 +8,7 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static char folder[] = "/tmp/fv-test-damage-XXXXXX";
@@ -330,6 +331,27 @@ static void a_file_opens_once(void **state)
     fv_store_close(&s);
 }
 
+static void a_child_may_open_what_its_parent_has(void **state)
+{
+    struct fv_store *s, *own = NULL;
+    int status;
+
+    (void)state;
+    assert_int_equal(fv_store_open(&s, path), FV_OK);
+    const pid_t child = fork();
+    if (child == 0) {
+        int ok = fv_store_open(&own, path) == FV_OK && fv_store_info(own)->images > 0;
+        ok = ok && fv_store_open(&s, path) == FV_EEXIST; /* its own is open now */
+        fv_store_close(&own);
+        ok = ok && fv_store_open(&own, path) == FV_OK;
+        _exit(!ok);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    assert_int_equal(fv_store_open(&own, path), FV_EEXIST);
+    fv_store_close(&s);
+}
+
 /* The first image's entry, where the second's belongs: both records are whole, but one is not this image. */
 static void a_record_of_another_image_is_told(void **state)
 {
@@ -405,6 +427,7 @@ int main(void)
         cmocka_unit_test(a_record_of_another_image_is_told),
         cmocka_unit_test(a_content_that_was_not_packed_is_told_by_verify),
         cmocka_unit_test(a_file_opens_once),
+        cmocka_unit_test(a_child_may_open_what_its_parent_has),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
