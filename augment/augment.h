@@ -118,6 +118,8 @@ FV_API int fv_loader_open_options(struct fv_loader **out, struct fv_store *store
                                   const struct fv_loader_options *o);
 /* A figure of fv_loader_stats by the name of its field: FV_ENOTFOUND lists them. */
 FV_API int fv_loader_stat(const struct fv_loader *l, const char *name, uint64_t *value);
+/* Figure i: 1 and its name, or 0 after the last. */
+FV_API int fv_loader_stat_row(size_t i, const char **name);
 
 /* Bytes of struct fv_batch as the library knows it: a program built with a newer header may use the fields that end
  * within them. struct fv_batch and struct fv_batch_source only ever grow at their end. */

@@ -175,10 +175,9 @@ int fv_loader_open_options(struct fv_loader **out, struct fv_store *store,
     return fv_loader_open(out, store, &set);
 }
 
-#define FIGURE(f)                                                                                  \
-    {                                                                                              \
-#f, offsetof(struct fv_loader_stats, f)                                                    \
-    }
+/* clang-format off */
+#define FIGURE(f) {#f, offsetof(struct fv_loader_stats, f)}
+/* clang-format on */
 static const struct {
     const char *name;
     size_t offset;
@@ -191,6 +190,14 @@ static const struct {
 };
 enum { FIGURES = sizeof figures / sizeof figures[0] };
 _Static_assert(sizeof(struct fv_loader_stats) == FIGURES * sizeof(uint64_t), "a figure has no row");
+
+int fv_loader_stat_row(size_t i, const char **name)
+{
+    if (i >= FIGURES)
+        return 0;
+    *name = figures[i].name;
+    return 1;
+}
 
 int fv_loader_stat(const struct fv_loader *l, const char *name, uint64_t *value)
 {

@@ -83,6 +83,7 @@ _FUNCTIONS = {  # name: result, arguments
     "fv_loader_open_options": (C.c_int, out, P, P),
     "fv_loader_close": (None, out),
     "fv_loader_source": (C.POINTER(Source), P),
+    "fv_loader_stat_row": (C.c_int, C.c_size_t, C.POINTER(C.c_char_p)),
     "fv_loader_stat": (C.c_int, P, C.c_char_p, C.POINTER(C.c_uint64)),
 }
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes as C
 import os
 import threading
-import weakref
 from typing import Iterable, NamedTuple, Union
 
 import numpy as np
@@ -16,36 +15,55 @@ from fv._lib import check, check_process, lib
 Path = Union[str, "os.PathLike[str]", Iterable[Union[str, "os.PathLike[str]"]]]
 
 
-class Handle:
-    """An open data set, closed with its last user."""
+class _File:
+    """An open data set and how many use it."""
 
-    def __init__(self, path: str):
-        self.ptr, self.pid, self.path = C.c_void_p(), os.getpid(), path
+    def __init__(self, path: str, key: "tuple | None"):
+        self.ptr, self.key, self.users = C.c_void_p(), key, 0
         self.lock = threading.Lock()  # of what is not for several threads at once
         check(lib.fv_store_open(C.byref(self.ptr), os.fsencode(path)))
 
+
+# A process may have a file open once, so those who name the same files share it. The lock may be taken again by its
+# own thread: Python collects garbage at any time.
+_open: "dict[tuple, _File]" = {}
+_open_lock = threading.RLock()
+
+
+def _start_child() -> None:
+    global _open_lock
+    _open.clear()
+    _open_lock = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_start_child)
+
+
+class Handle:
+    """One user of an open data set; the last one closes it."""
+
+    def __init__(self, path: str):
+        self.file, self.pid = None, os.getpid()
+        files = [path] if os.path.exists(path) else path.split(",")
+        with _open_lock:
+            try:
+                key = tuple((s.st_dev, s.st_ino) for s in map(os.stat, files))
+            except OSError:
+                key = None  # opening it says what is wrong
+            file = _open.get(key)
+            if file is None:
+                file = _open[key] = _File(path, key)
+            file.users += 1
+            self.file, self.ptr, self.lock = file, file.ptr, file.lock
+
     def __del__(self):
-        if self.ptr and os.getpid() == self.pid:
-            lib.fv_store_close(C.byref(self.ptr))
-
-
-_open: "weakref.WeakValueDictionary[tuple, Handle]" = weakref.WeakValueDictionary()
-_open_lock = threading.Lock()
-
-
-def open_handle(path: str) -> Handle:
-    """A process may have a file open once, so those who name the same files share a handle."""
-    files = [path] if os.path.exists(path) else path.split(",")
-    try:
-        stats = [os.stat(f) for f in files]
-    except OSError:
-        return Handle(path)  # which says what is wrong
-    key = (os.getpid(), *((s.st_dev, s.st_ino) for s in stats))
-    with _open_lock:
-        handle = _open.get(key)
-        if handle is None:
-            handle = _open[key] = Handle(path)
-        return handle
+        if self.file is None or os.getpid() != self.pid:
+            return
+        with _open_lock:
+            self.file.users -= 1
+            if self.file.users == 0:
+                del _open[self.file.key]
+                lib.fv_store_close(C.byref(self.file.ptr))
 
 
 class Image(NamedTuple):
@@ -62,10 +80,11 @@ class Dataset:
     """
 
     def __init__(self, path: Path):
-        self._decoder, self._handle, self._lock = C.c_void_p(), None, threading.Lock()
+        self._decoder, self._lock = C.c_void_p(), threading.Lock()
+        self._handle: Handle | None = None
         if not isinstance(path, (str, os.PathLike)):
             path = ",".join(os.fspath(p) for p in path)
-        self._handle = open_handle(os.fspath(path))
+        self._handle = Handle(os.fspath(path))
         info = lib.fv_store_info(self._handle.ptr).contents
         self.path: str = os.fspath(path)
         self.images: int = info.images

@@ -69,6 +69,7 @@ class _Ring:
         self.ptr, self.pid, self.slots = C.c_void_p(), os.getpid(), slots
         self.handle = dataset.handle  # outlives the loader
         self.lock = threading.Lock()
+        self.at = 0  # ticket of the next batch
         self.taken = 0  # batches so far; a batch is known by its number
         self.held: deque[int] = deque()
         self.dropped: deque[int] = deque()  # appended to by any thread
@@ -109,14 +110,17 @@ class _Ring:
             if len(self.held) >= self.slots:
                 raise UsageError(f"all {self.slots} batches of the loader are kept, or arrays or tensors over them: "
                                  "keep copies, or open the loader with more slots")
-            if check(self.source.next(self.source.ctx, C.byref(found))) == 0:
-                return None
-            number = self.taken
-            self.taken += 1
-            self.held.append(number)
+            try:
+                check(self.source.next(self.source.ctx, C.byref(found)))
+            finally:
+                if found:  # even when a signal's exception came between
+                    slot = _Slot(self, self.taken)
+                    self.held.append(self.taken)
+                    self.taken += 1
+                    self.at = found.contents.ticket + 1
         while self.said:
             log.warning("%s", self.said.pop(0))
-        return _Slot(self, number), found.contents
+        return (slot, found.contents) if found else None
 
     def seek(self, ticket: int) -> bool:
         """False, and nothing done, while batches are held: their memory would be written to."""
@@ -125,6 +129,7 @@ class _Ring:
             if self.held:
                 return False
             check(self.source.seek(self.source.ctx, ticket))
+            self.at = ticket
             return True
 
     def stuck(self) -> bool:
@@ -133,11 +138,11 @@ class _Ring:
             self._give_back()
             return len(self.held) >= self.slots and bool(self.early)
 
-    def stats(self, names) -> dict[str, int]:
-        value, found = C.c_uint64(), {}
-        for name in names:
-            check(lib.fv_loader_stat(self.ptr, name.encode(), C.byref(value)))
-            found[name] = value.value
+    def stats(self) -> dict[str, int]:
+        name, value, found = C.c_char_p(), C.c_uint64(), {}
+        while lib.fv_loader_stat_row(len(found), C.byref(name)):
+            check(lib.fv_loader_stat(self.ptr, name, C.byref(value)))
+            found[name.value.decode()] = value.value
         return found
 
 
@@ -312,6 +317,7 @@ class Loader:
     def _take(self) -> Batch:
         if self._opened().stuck():
             self._leave_ring(self._next)
+        self._go_to(self._next)
         found = self._ring.next()
         if found is None:
             raise Error("the pass ended early")
@@ -321,7 +327,7 @@ class Loader:
 
     def _go_to(self, ticket: int) -> None:
         ring = self._opened()
-        if ticket != self._next and not ring.seek(ticket):
+        if ticket != ring.at and not ring.seek(ticket):
             self._leave_ring(ticket)
         self._next = ticket
 
@@ -370,9 +376,7 @@ class Loader:
     def stats(self) -> dict[str, int]:
         """Images and batches delivered, bad images, how often another one stood in or one was left out, nanoseconds of
         each stage over all threads, and those that threads and consumer waited."""
-        names = ("images", "batches", "bad", "replaced", "left_out", "decode_ns", "warp_ns", "colour_ns", "erase_ns",
-                 "mix_ns", "producer_wait_ns", "consumer_wait_ns")
-        now = self._opened().stats(names)
+        now = self._opened().stats()
         return {name: value + self._figures.get(name, 0) for name, value in now.items()}
 
     def close(self) -> None:

@@ -5,6 +5,9 @@ import json
 import logging
 import os
 import pickle
+import signal
+import sys
+import threading
 import unittest
 
 import demo
@@ -13,6 +16,7 @@ demo.needs("numpy")
 import numpy as np  # noqa: E402
 
 import fv  # noqa: E402
+from fv import _lib  # noqa: E402
 
 
 def some(loader, count):
@@ -94,6 +98,35 @@ class Epochs(unittest.TestCase):
         with self.assertRaisesRegex(fv.UsageError, "this iteration is over"):
             next(iterator)
         self.assertGreaterEqual(loader.stats()["batches"], 18)
+
+    def test_go_on_after_an_interrupt(self):
+        """Wherever a signal's exception strikes, the next batch is the one that was not delivered."""
+        def interrupt(*_):
+            raise KeyboardInterrupt
+
+        expected = demo.c_batches(demo.whole, 16, demo.POLICY, count=70)
+        handler, hook = signal.signal(signal.SIGALRM, interrupt), sys.unraisablehook
+        sys.unraisablehook = lambda _: None  # one that strikes while garbage is collected is lost: Python's rule
+        loader, found, struck = fv.Loader(demo.whole, batch=16, aug=demo.POLICY, threads=1, slots=2), [], 0
+        try:
+            for k in range(1, 60):
+                signal.setitimer(signal.ITIMER_REAL, k * 5e-5)
+                try:
+                    loader.seek(*divmod(len(found), len(loader)))
+                    for batch in loader:
+                        found.append(demo.raw(batch))
+                except KeyboardInterrupt:
+                    struck += 1
+                signal.setitimer(signal.ITIMER_REAL, 0)
+                if len(found) > 60:
+                    self.assertEqual(found, expected[:len(found)])
+                    found = []
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, handler)
+            sys.unraisablehook = hook
+        self.assertEqual(found, expected[:len(found)])
+        self.assertGreater(struck, 5)
 
     def test_begin_where_seek_says(self):
         loader = fv.Loader(demo.whole, batch=16, aug=demo.POLICY, threads=2)
@@ -192,12 +225,15 @@ class Errors(unittest.TestCase):
                     use()
                 except fv.UsageError as e:
                     said += f"{e}\n".encode()
+            with fv.Loader(demo.whole, batch=16, threads=2) as own:
+                said += str(len(list(map(len, own)))).encode()
             os.write(write, said)
             del kept, iterator, loader  # which must neither wait for threads nor close what is the parent's
             os._exit(0)
         self.assertEqual(os.waitpid(child, 0)[1], 0)
         said = os.read(read, 4096).decode()
         self.assertEqual(said.count("must not be used in its child"), 2, said)
+        self.assertEqual(said.splitlines()[2], "7")
         self.assertEqual(len(list(map(len, iterator))), 6)
         for pickled in (loader, loader.dataset):
             with self.assertRaisesRegex(TypeError, "cannot be pickled"):
@@ -220,6 +256,39 @@ class Info(unittest.TestCase):
                     dataset.image(bad)
         with self.assertRaisesRegex(fv.UsageError, "closed"):
             dataset.image(0)
+
+    def test_opened_and_closed_by_many_threads(self):
+        """Those who share a file neither close it for each other nor find it open when the last one has closed it."""
+        failed = []
+
+        def use(k):
+            try:
+                for i in range(40):
+                    with fv.Dataset(demo.whole) as dataset:
+                        self.assertEqual(dataset.image(k * 10 + i % 10).label, (k * 10 + i % 10) // 15)
+            except Exception as e:
+                failed.append(e)
+
+        threads = [threading.Thread(target=use, args=(k,)) for k in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(failed, [])
+
+    def test_of_the_structs_that_c_has(self):
+        """Members lie where tests/api/abi.txt says, which another test compares with the library."""
+        mine = {"fv_batch": _lib.Batch, "fv_batch_source": _lib.Source, "fv_report": _lib.Report,
+                "fv_store_info": _lib.StoreInfo, "fv_store_image": _lib.StoreImage, "fv_store_label": _lib.StoreLabel}
+        compared = 0
+        with open(os.path.join(os.path.dirname(__file__), "..", "api", "abi.txt")) as f:
+            rows = [line.split() for line in f if line.startswith("struct ") and len(line.split()) == 5]
+        for _, struct, member, offset, size in rows:
+            if struct in mine:
+                field = getattr(mine[struct], {"lambda": "lam"}.get(member, member))
+                self.assertEqual((field.offset, field.size), (int(offset), int(size)), f"{struct}.{member}")
+                compared += 1
+        self.assertEqual(compared, sum(len(s._fields_) for s in mine.values()))
 
     def test_of_the_options(self):
         self.assertLessEqual({"batch", "aug", "seed", "split", "order", "on-error"}, fv.options().keys())

@@ -79,15 +79,17 @@ class Views(unittest.TestCase):
         for thread in droppers:
             thread.start()
         loader, k = open_loader(slots=6), 0
-        for _ in range(3):
-            for batch in loader:
-                with lock:
-                    if len(kept) < 3:
-                        kept.append((batch, EXPECTED[k]))
-                self.assertEqual(demo.raw(batch), EXPECTED[k])
-                k += 1
-        done.set()
-        del batch
+        try:
+            for _ in range(3):
+                for batch in loader:
+                    with lock:
+                        if len(kept) < 3:
+                            kept.append((batch, EXPECTED[k]))
+                    self.assertEqual(demo.raw(batch), EXPECTED[k])
+                    k += 1
+            del batch
+        finally:
+            done.set()
         for thread in droppers:
             thread.join()
         self.assertEqual(wrong, [])
