@@ -197,6 +197,10 @@ int fvprep_preview(int argc, char **argv)
     int rc = talk_parse_groups(&fvprep_preview_cmd, groups, 3, argc, argv, &args);
     if (rc)
         return rc;
+    if (strcmp(s.policy, "list") == 0) {
+        fv_policy_help(stdout);
+        return FV_OK;
+    }
     s.report = talk_console(&fvprep_preview_cmd, &talk);
     FV_TRY(fv_store_open(&store, p.db));
     if (fv_store_info(store)->split_images[FV_SPLIT_TRAIN] < (uint64_t)s.batch)

@@ -94,6 +94,9 @@ err_has '--step 2: an epoch has 2 batches of 6 images'
 run fvprep preview --db faces.lmdb -o none.png --aug 'spin(3)'
 exits 2
 err_has 'spin'
+run fvprep preview --db faces.lmdb -o none.png --aug list
+exits 0
+out_has 'cutmix'
 run fvprep preview -o none.png
 exits 2
 err_has '--db'
@@ -101,3 +104,19 @@ run fvprep preview --db faces.lmdb -o no/such/folder.png
 exits 1
 err_has 'no/such/folder.png'
 not_there none.png
+
+# the two ways beside each other: what copies is the same, what resamples is not
+run fvbench parity --db faces.lmdb -n 8 --aug 'jitter(.2)'
+exits 0
+out_has '  flip(1)'
+out_has '  chain'
+run fvbench parity --db faces.lmdb -n 8 --json
+exits 0
+cp "$work/out" parity.json
+run python3 -c '
+import json
+p = json.load(open("parity.json"))
+assert p["flip(1)"]["most"] == p["erase(1)"]["most"] == p["cutmix(1,p=1)"]["most"] == 0, p
+assert p["rotate(10)"]["most"] > 0 and p["blur(5)"]["most"] <= 1, p
+'
+exits 0
