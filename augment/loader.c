@@ -254,18 +254,14 @@ static void choose_threads(struct fv_loader *l)
 
 void fv_loader_say_threads(const struct fv_loader *l)
 {
-    const char *plural = l->workers == 1 ? "" : "s";
+    const char *why = l->set.threads ? "as told"
+                      : fv_cpu_available(&l->cpu) > 1
+                          ? "one kept free for the thread that takes batches"
+                          : "shared with the thread that takes batches";
     char available[100];
 
     fv_cpu_say_limits(&l->cpu, available, sizeof available);
-    if (l->set.threads)
-        fv_say(l->set.report, FV_LEVEL_INFO, "loader: %d thread%s, as told; there are %s",
-               l->workers, plural, available);
-    else
-        fv_say(l->set.report, FV_LEVEL_INFO, "loader: %d thread%s; of %s%s", l->workers, plural,
-               available,
-               fv_cpu_available(&l->cpu) > 1 ? " one is kept free for the thread that takes batches"
-                                             : ": shared with the thread that takes batches");
+    fv_say(l->set.report, FV_LEVEL_INFO, "loader threads: %d, %s (%s)", l->workers, why, available);
 }
 
 static int open_workers(struct fv_loader *l)
