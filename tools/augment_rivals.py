@@ -57,7 +57,9 @@ def photo_arrays(folder, most):
 
 
 def cutmix(x, labels, channels_last):
-    """torchvision's CutMix, one box a batch, partner k-1, of a numpy array or a tensor, in place."""
+    """torchvision's CutMix of every other batch, in place: one box a batch, partner k-1. A numpy array or a tensor."""
+    if random.random() < 0.5:
+        return x, labels, labels, 1
     h, w = (x.shape[1], x.shape[2]) if channels_last else (x.shape[2], x.shape[3])
     lam, cx, cy = random.random(), random.randrange(w), random.randrange(h)
     r = 0.5 * (1 - lam) ** 0.5
@@ -125,9 +127,9 @@ class Torchvision:
         torch, T, bilinear = self.torch, self.T, self.bilinear
         to_tensor = [T.PILToTensor()] if self.files else []
         ops = T.Compose([T.RandomHorizontalFlip(), T.RandomRotation(10, interpolation=bilinear),
-                         T.ColorJitter(.2, .2, .2, .1),
-                         T.RandomAffine(0, (.1, .1), (.9, 1.1), 10, interpolation=bilinear), *to_tensor,
-                         T.RandomErasing(.25)])
+                         T.ColorJitter(.2, .2, .2),
+                         T.RandomAffine(0, (.1, .1), (.9, 1.1), interpolation=bilinear), *to_tensor,
+                         T.RandomErasing(.25, value=127)])
         return torch_loader(torch, Items(self.items, ops, self.files),
                             lambda items: cutmix(*torch.utils.data.default_collate(items), False), self.threads)
 
@@ -191,15 +193,16 @@ class Albumentations:
                          contrast__contrast_range=(1 - c, 1 + c), saturation__saturation_range=(1 - s, 1 + s),
                          hue__hue_range=(-h, h))
 
-    def affine(self, rotate):
+    def affine(self, rotate, shear):
         return self.make("Affine", scale=(.9, 1.1), translate_percent=(-.1, .1),
-                         rotate__rotate_range=(-rotate, rotate), shear__shear_range={"x": (-10, 10), "y": (0, 0)})
+                         rotate__rotate_range=(-rotate, rotate),
+                         shear__shear_range={"x": (-shear, shear), "y": (0, 0)})
 
     def op(self, name):
         make = {
             "flip": lambda: self.make("HorizontalFlip"),
             "rotate": lambda: self.make("Rotate", limit__angle_range=(-10, 10)),
-            "affine": lambda: self.affine(10),
+            "affine": lambda: self.affine(10, 10),
             "perspective": lambda: self.make("Perspective", scale=(.05, .1)),
             "rrc": lambda: self.make("RandomResizedCrop", size=(self.size, self.size), scale=(.08, 1)),
             "brightness": lambda: self.jitter(.2, 0, 0, 0),
@@ -219,7 +222,7 @@ class Albumentations:
 
         np = self.np
         ops = self.A.Compose([self.make("HorizontalFlip", .5), self.make("Rotate", limit__angle_range=(-10, 10)),
-                              self.jitter(.2, .2, .2, .1), self.affine(0), self.make("Erasing", .25)])
+                              self.jitter(.2, .2, .2, 0), self.affine(0, 0), self.make("Erasing", .25, fill=127)])
 
         def collate(items):
             x = torch.from_numpy(np.stack([x for x, _ in items]))
@@ -266,17 +269,16 @@ class Dali:
             matrix = fn.transforms.scale(scale=fn.stack(fn.cast(mirror, dtype=types.FLOAT), 1.0), center=centre)
             matrix = fn.transforms.rotation(matrix, angle=uniform(-10, 10), center=centre)
             matrix = fn.transforms.scale(matrix, scale=fn.stack(*[uniform(.9, 1.1)] * 2), center=centre)
-            matrix = fn.transforms.shear(matrix, angles=fn.stack(uniform(-10, 10), 0.0), center=centre)
             matrix = fn.transforms.translation(matrix, offset=uniform(-.1 * w, .1 * w, shape=[2]))
             image = fn.warp_affine(image, matrix, fill_value=0, inverse_map=False,
                                    interp_type=types.INTERP_LINEAR)
             image = fn.color_twist(image, brightness=uniform(.8, 1.2), contrast=uniform(.8, 1.2),
-                                   saturation=uniform(.8, 1.2), hue=uniform(-36, 36))
+                                   saturation=uniform(.8, 1.2))
             on = fn.cast(fn.random.coin_flip(probability=.25), dtype=types.FLOAT)
             area, ratio = uniform(.02, .33), math.exp(uniform(-1.2, 1.2))
             shape = fn.stack(on * math.sqrt(area * ratio), on * math.sqrt(area / ratio))
             image = fn.erase(image, anchor=uniform(0, .7, shape=[2]), shape=shape, axis_names="HW",
-                             normalized_anchor=True, normalized_shape=True, fill_value=0)
+                             normalized_anchor=True, normalized_shape=True, fill_value=127)
             pipe.set_outputs(image, label)
         pipe.build()
         while True:
@@ -288,7 +290,7 @@ class Dali:
 
 
 class Ffcv:
-    """Raw pixels, and those ops of the chain that it has: no rotation, affine or hue; its cutout for erasing."""
+    """Raw pixels, and those ops of the chain that it has: no rotation or affine; its cutout for erasing."""
 
     def __init__(self, photos, threads):
         import ffcv.fields
