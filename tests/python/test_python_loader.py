@@ -110,14 +110,14 @@ class Epochs(unittest.TestCase):
         loader, found, struck = fv.Loader(demo.whole, batch=16, aug=demo.POLICY, threads=1, slots=2), [], 0
         try:
             for k in range(1, 60):
-                signal.setitimer(signal.ITIMER_REAL, k * 5e-5)
                 try:
+                    signal.setitimer(signal.ITIMER_REAL, k * 5e-5)
                     loader.seek(*divmod(len(found), len(loader)))
                     for batch in loader:
                         found.append(demo.raw(batch))
+                    signal.setitimer(signal.ITIMER_REAL, 0)  # here: it may strike until this is done
                 except KeyboardInterrupt:
                     struck += 1
-                signal.setitimer(signal.ITIMER_REAL, 0)
                 if len(found) > 60:
                     self.assertEqual(found, expected[:len(found)])
                     found = []
