@@ -3,6 +3,7 @@
  * bad records, and a steady state without allocation. */
 #include "augment/augment.h"
 #include "augment/policy.h"
+#include "augment/sampler.h"
 #include "common/err.h"
 #include "store/store.h"
 #include "tests/cmocka_all.h"
@@ -233,12 +234,14 @@ static void shards_give_the_batches_of_the_one_file(void **state)
     uint64_t one[N], three[N];
 
     (void)state;
-    for (int threads = 1; threads <= 4; threads += 3) {
-        const struct fv_loader_settings s = settings(threads, 3);
-        run(whole, &s, 0, N, one);
-        run(sharded, &s, 0, N, three);
-        assert_memory_equal(one, three, sizeof one);
-    }
+    for (int o = 0; fv_sampler_orders[o]; o++)
+        for (int threads = 1; threads <= 4; threads += 3) {
+            struct fv_loader_settings s = settings(threads, 3);
+            s.order = fv_sampler_orders[o];
+            run(whole, &s, 0, N, one);
+            run(sharded, &s, 0, N, three);
+            assert_memory_equal(one, three, sizeof one);
+        }
 }
 
 static void seeking_equals_having_come_that_far(void **state)
