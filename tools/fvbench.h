@@ -6,11 +6,13 @@
 #include "common/opt.h"
 
 extern const struct fv_command fvbench_read_cmd, fvbench_decode_cmd, fvbench_augment_cmd,
-    fvbench_loader_cmd, fvbench_step_cmd, fvbench_e2e_cmd, fvbench_doctor_cmd, fvbench_parity_cmd;
+    fvbench_ring_cmd, fvbench_loader_cmd, fvbench_step_cmd, fvbench_e2e_cmd, fvbench_doctor_cmd,
+    fvbench_parity_cmd;
 
 int fvbench_read(int argc, char **argv);
 int fvbench_decode(int argc, char **argv);
 int fvbench_augment(int argc, char **argv);
+int fvbench_ring(int argc, char **argv);
 int fvbench_loader(int argc, char **argv);
 int fvbench_step(int argc, char **argv);
 int fvbench_e2e(int argc, char **argv);

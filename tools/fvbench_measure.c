@@ -59,7 +59,8 @@ int bench_parse(struct bench *b, const struct fv_opt_group *groups, int n, int a
     struct fv_args args;
     unsigned mask;
 
-    memcpy(b->groups, groups, (size_t)n * sizeof *groups);
+    if (n)
+        memcpy(b->groups, groups, (size_t)n * sizeof *groups);
     b->ngroups = n;
     b->groups[b->ngroups++] = (struct fv_opt_group){"measuring", bench_opts, b};
     b->groups[b->ngroups++] = (struct fv_opt_group){"tracing", tool_trace_opts, &b->trace};

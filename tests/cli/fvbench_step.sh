@@ -18,7 +18,7 @@ exits 1
 err_has "resnet18"
 run fvbench nothing
 exits 2
-err_has "valid are read, decode, augment, loader, step, e2e, doctor"
+err_has "valid are read, decode, augment, ring, loader, step, e2e, doctor"
 run fvbench loader --db none.lmdb --cpu-mask avx3
 exits 2
 err_has "unknown instruction set 'avx3': valid are c, avx2, avx512"
