@@ -5,6 +5,7 @@
 #include "augment/dsp_fixed.h"
 
 #include <immintrin.h>
+#include <stddef.h>
 #include <string.h>
 
 enum { STEP = 16 };
