@@ -6,6 +6,7 @@ import ctypes as C
 import logging
 import os
 import threading
+import weakref
 from collections import deque
 from typing import Iterator
 
@@ -57,26 +58,32 @@ class _Options:
         return rows
 
 
+class _Spent(Exception):
+    """A ring that cannot go on: another must take over."""
+
+
 class _Ring:
     """An open loader of the C library and the batches of it that are out.
 
     It is closed when the Loader and the last array of its batches have let go of it, so no view ever points to freed
-    memory. The library takes batches back in order, from one thread at a time: whoever drops one notes that, and
-    gives back what can be unless another thread is at it, which then does.
+    memory. A batch is out until its _Slot is gone. The library takes batches back in order, from one thread at a time:
+    who lets go of one gives back what can be, unless someone is at it; what that misses is for the next call.
+
+    A signal's exception may strike between any two steps. `busy` is then left as it is, and a ring that is still busy
+    under its lock gives nothing back and hands nothing out any more: it is spent, but its views stay valid.
     """
 
     def __init__(self, dataset: Dataset, opts: _Options, slots: int):
         self.ptr, self.pid, self.slots = C.c_void_p(), os.getpid(), slots
         self.handle = dataset.handle  # outlives the loader
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()  # garbage is collected at any time, even by the thread that has it
+        self.busy = False
         self.at = 0  # ticket of the next batch
-        self.taken = 0  # batches so far; a batch is known by its number
-        self.held: deque[int] = deque()
-        self.dropped: deque[int] = deque()  # appended to by any thread
-        self.early: set[int] = set()  # dropped, while an older one is held
-        self.said: list[str] = []
-        self.message = _lib.Report.MESSAGE(lambda ctx, level, text: self_said(text.decode(errors="replace")))
-        self_said = self.said.append  # not through self: that would be a cycle
+        self.held: "deque[weakref.ref[_Slot]]" = deque()  # oldest first
+        me = weakref.ref(self)  # neither what is held nor the report may keep the ring
+        self.let_go = lambda _: me()._tidy()
+        said = self.said = []
+        self.message = _lib.Report.MESSAGE(lambda ctx, level, text: said.append(text.decode(errors="replace")))
         self.report = _lib.Report(None, self.message, None)
         lib.fv_loader_options_report(opts.ptr, C.byref(self.report))
         check(lib.fv_loader_open_options(C.byref(self.ptr), self.handle.ptr, opts.ptr))
@@ -87,56 +94,65 @@ class _Ring:
             lib.fv_loader_close(C.byref(self.ptr))
 
     def _give_back(self) -> None:
-        """With the lock."""
-        while self.dropped:
-            self.early.add(self.dropped.popleft())
-        while self.held and self.held[0] in self.early:
-            self.early.remove(self.held.popleft())
+        """With the lock, and busy."""
+        while self.held and self.held[0]() is None:
+            self.held.popleft()
             self.source.release(self.source.ctx)
 
-    def drop(self, number: int) -> None:
-        self.dropped.append(number)
-        if os.getpid() == self.pid and self.lock.acquire(blocking=False):
-            try:
+    def _tidy(self) -> None:
+        if os.getpid() != self.pid or self.busy:
+            return
+        with self.lock:
+            if not self.busy:
+                self.busy = True
                 self._give_back()
-            finally:
-                self.lock.release()
+                self.busy = False
 
     def next(self) -> "tuple[_Slot, _lib.Batch] | None":
-        """The next batch, None at the end of a single pass."""
-        found = C.POINTER(_lib.Batch)()
+        """The next batch, None at the end of a single pass; _Spent when the oldest batch that is out is in the way of
+        later ones that are not."""
+        found, slot, result = C.POINTER(_lib.Batch)(), None, 0
         with self.lock:
+            if self.busy:
+                raise _Spent
+            self.busy = True
             self._give_back()
-            if len(self.held) >= self.slots:
-                raise UsageError(f"all {self.slots} batches of the loader are kept, or arrays or tensors over them: "
-                                 "keep copies, or open the loader with more slots")
-            try:
-                check(self.source.next(self.source.ctx, C.byref(found)))
-            finally:
-                if found:  # even when a signal's exception came between
-                    slot = _Slot(self, self.taken)
-                    self.held.append(self.taken)
-                    self.taken += 1
-                    self.at = found.contents.ticket + 1
+            full = len(self.held) >= self.slots
+            spent = full and any(out() is None for out in self.held)
+            if not full:
+                result = self.source.next(self.source.ctx, C.byref(found))
+            if result > 0:
+                slot = _Slot(self)
+                self.held.append(weakref.ref(slot, self.let_go))
+                self.at = found.contents.ticket + 1
+            self.busy = False
+        check(result)
+        if spent:
+            raise _Spent
+        if full:
+            raise UsageError(f"all {self.slots} batches of the loader are kept, or arrays or tensors over them: keep "
+                             "copies, or open the loader with more slots")
         while self.said:
             log.warning("%s", self.said.pop(0))
-        return (slot, found.contents) if found else None
+        return (slot, found.contents) if slot else None
 
-    def seek(self, ticket: int) -> bool:
-        """False, and nothing done, while batches are held: their memory would be written to."""
+    def seek(self, ticket: int) -> None:
+        """_Spent while batches are out: their memory would be written to."""
+        if ticket == self.at:
+            return
         with self.lock:
+            if self.busy:
+                raise _Spent
+            self.busy = True
             self._give_back()
-            if self.held:
-                return False
-            check(self.source.seek(self.source.ctx, ticket))
-            self.at = ticket
-            return True
-
-    def stuck(self) -> bool:
-        """Whether nothing can be given back because the oldest batch is kept, though later ones are not."""
-        with self.lock:
-            self._give_back()
-            return len(self.held) >= self.slots and bool(self.early)
+            out = bool(self.held)
+            result = 0 if out else self.source.seek(self.source.ctx, ticket)
+            if not out and result >= 0:
+                self.at = ticket
+            self.busy = False
+        check(result)
+        if out:
+            raise _Spent
 
     def stats(self) -> dict[str, int]:
         name, value, found = C.c_char_p(), C.c_uint64(), {}
@@ -147,14 +163,11 @@ class _Ring:
 
 
 class _Slot:
-    """A batch's place in the ring, given back when the last view of it is gone."""
-    __slots__ = ("ring", "number")
+    """A batch that is out: kept by its views, and keeps the ring."""
+    __slots__ = ("ring", "__weakref__")
 
-    def __init__(self, ring: _Ring, number: int):
-        self.ring, self.number = ring, number
-
-    def __del__(self):
-        self.ring.drop(self.number)
+    def __init__(self, ring: _Ring):
+        self.ring = ring
 
 
 class _Memory:
@@ -211,24 +224,22 @@ class Batch:
 class _Epoch:
     """The rest of an epoch."""
 
-    def __init__(self, loader: "Loader", left: int):
-        self._loader, self._left = loader, left
+    def __init__(self, loader: "Loader", end: int):
+        self._loader, self._end = loader, end
         self._turn = loader._turn
 
     def __iter__(self):
         return self
 
     def __len__(self) -> int:
-        return self._left
+        return self._end - self._loader._next if self._turn == self._loader._turn else 0
 
     def __next__(self) -> Batch:
         if self._turn != self._loader._turn:
             raise UsageError("this iteration is over: a later one, a seek or a close came between")
-        if self._left == 0:
+        if self._loader._next >= self._end:
             raise StopIteration
-        batch = self._loader._take()
-        self._left -= 1
-        return batch
+        return self._loader._take()
 
 
 class Loader:
@@ -306,7 +317,7 @@ class Loader:
             self._go_to(-(-self._next // self._length) * self._length if self._endless else 0)
         self._placed = False
         self._turn += 1
-        return _Epoch(self, self._length - self._next % self._length)
+        return _Epoch(self, self._next - self._next % self._length + self._length)
 
     def _opened(self) -> _Ring:
         if self._ring is None:
@@ -315,19 +326,22 @@ class Loader:
         return self._ring
 
     def _take(self) -> Batch:
-        if self._opened().stuck():
+        try:
+            self._opened().seek(self._next)
+            found = self._ring.next()
+        except _Spent:
             self._leave_ring(self._next)
-        self._go_to(self._next)
-        found = self._ring.next()
+            found = self._ring.next()
         if found is None:
             raise Error("the pass ended early")
-        slot, b = found
-        self._next = b.ticket + 1
-        return Batch(self.dataset, slot, b)
+        batch = Batch(self.dataset, *found)
+        self._next = batch.ticket + 1
+        return batch
 
     def _go_to(self, ticket: int) -> None:
-        ring = self._opened()
-        if ticket != ring.at and not ring.seek(ticket):
+        try:
+            self._opened().seek(ticket)
+        except _Spent:
             self._leave_ring(ticket)
         self._next = ticket
 

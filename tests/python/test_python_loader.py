@@ -109,13 +109,15 @@ class Epochs(unittest.TestCase):
         sys.unraisablehook = lambda _: None  # one that strikes while garbage is collected is lost: Python's rule
         loader, found, struck = fv.Loader(demo.whole, batch=16, aug=demo.POLICY, threads=1, slots=2), [], 0
         try:
-            for k in range(1, 60):
+            for k in range(1, 120):
                 try:
-                    signal.setitimer(signal.ITIMER_REAL, k * 5e-5)
-                    loader.seek(*divmod(len(found), len(loader)))
-                    for batch in loader:
-                        found.append(demo.raw(batch))
-                    signal.setitimer(signal.ITIMER_REAL, 0)  # here: it may strike until this is done
+                    try:
+                        signal.setitimer(signal.ITIMER_REAL, k * 5e-5)
+                        loader.seek(*divmod(len(found), len(loader)))
+                        for batch in loader:
+                            found.append(demo.raw(batch))
+                    finally:
+                        signal.setitimer(signal.ITIMER_REAL, 0)
                 except KeyboardInterrupt:
                     struck += 1
                 if len(found) > 60:
