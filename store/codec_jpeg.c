@@ -10,11 +10,12 @@
  * every version of libjpeg-turbo gives the same pixels. A warning is a failure: libjpeg would go on with grey.
  *
  * libjpeg reports a failure by a call that must not return: it jumps back into guarded(), the only place that
- * calls libjpeg's working functions. Its objects are made once; its memory for one image (tables, rows, and the
- * coefficients of a progressive or optimised file) comes from malloc and goes back with the image.
+ * calls libjpeg's working functions. Its objects are made once, and a decoder's memory for one image is kept for the
+ * next (store/jpeg_memory.h), but for the coefficients of a progressive file.
  */
 #include "common/err.h"
 #include "store/codec.h"
+#include "store/jpeg_memory.h"
 #include "store/jpeg_segments.h"
 
 #include <stdio.h> /* jpeglib.h uses FILE */
@@ -33,6 +34,7 @@ enum {
 };
 
 struct jpeg {
+    struct fv_jpeg_memory memory; /* first: the decompressor's client_data is it too */
     int width, height, quality;
     struct jpeg_decompress_struct d;
     struct jpeg_compress_struct c; /* made by the first encode */
@@ -145,6 +147,7 @@ static void create_decompressor(struct jpeg *j)
 {
     j->has_d = 1; /* also one that is half made can be destroyed */
     jpeg_create_decompress(&j->d);
+    fv__jpeg_memory_use(&j->memory, &j->d);
     j->d.src = &j->source;
     j->d.progress = &j->progress;
     j->d.mem->max_memory_to_use =
@@ -278,6 +281,7 @@ static void jpeg_close(void *ctx)
         jpeg_destroy_decompress(&j->d);
     if (j->has_c)
         jpeg_destroy_compress(&j->c);
+    fv__jpeg_memory_free(&j->memory);
     free(j->row);
     free(j->rgb);
     free(j);

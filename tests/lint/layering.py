@@ -33,7 +33,7 @@ THIRD = [  # pattern of a header, where it may be included
     (r"xxhash\.h", r"store/"),
     (r"vips/.*", r"prep/"),
     (r"spng\.h", r"prep/export/image_png\.c"),
-    (r"jpeglib\.h|jerror\.h", r"store/codec_jpeg\.c|prep/photo/photo_jpeg\.c"),
+    (r"jpeglib\.h|jerror\.h", r"store/(codec_jpeg\.c|jpeg_memory\.[ch])|prep/photo/photo_jpeg\.c"),
     (r"(oneapi/dnnl/)?dnnl.*", r"trainer/backend_cpu"),
     (r"cuda.*|cudnn.*|cublas.*|nccl\.h", r"trainer/cuda/"),
     (r"mpi\.h", r"trainer/comm_"),
