@@ -36,6 +36,8 @@ struct fv_loader_worker {
     struct fv_loader *loader;
     struct fv_decoder *decoder;
     uint8_t *source, *scratch; /* a decoded image; what rendering and mixing need */
+    struct fv_region want,
+        got; /* of the image at hand: what the plan looks at, what is in source */
     pthread_t thread;
     int number;
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A worker: takes an item of the ring, finds out which image is due, decodes, renders, and finishes the batch whose
  * last item it made. */
+#include "augment/footprint.h"
 #include "augment/loader_impl.h"
 #include "common/clock.h"
 #include "common/err.h"
@@ -20,7 +21,7 @@ static void count(struct fv_loader_worker *w, enum fv_loader_counter which, uint
 
 int fv__loader_read(struct fv_loader_worker *w, uint32_t image)
 {
-    return fv_decoder_read(w->decoder, image, w->source);
+    return fv_decoder_read_region(w->decoder, image, &w->want, w->source, &w->got);
 }
 
 /* The image that is due, or what stands in for it: batch->image says which, FV_NO_IMAGE that none does. */
@@ -67,18 +68,24 @@ static int make_item(struct fv_loader *l, struct fv_loader_worker *w, const stru
     if (c->item >= fv_sampler_items(l->sampler, c->ticket))
         return FV_OK;
     read_ahead(l, c);
+    fv_policy_plan(l->policy, (uint64_t)l->set.seed, epoch, due.sample, l->src_h, l->src_w,
+                   l->out_h, l->out_w, &plan);
+    w->want = (struct fv_region){.w = l->src_w, .h = l->src_h};
+    if (!l->exact)
+        fv__footprint(&plan, l->src_h, l->src_w, l->out_h, l->out_w, &w->want);
     FV_TRY(decode(l, w, c, due.image));
     if (s->batch.image[c->item] == FV_NO_IMAGE)
         return FV_OK;
     const uint64_t span = fv_trace_begin("render");
-    fv_policy_plan(l->policy, (uint64_t)l->set.seed, epoch, due.sample, l->src_h, l->src_w,
-                   l->out_h, l->out_w, &plan);
-    if (l->exact)
-        fv_render_exact(&plan, w->source, l->src_h, l->src_w, s->batch.pixels + c->item * bytes,
-                        l->out_h, l->out_w, w->scratch, &times);
-    else
-        fv_render(&l->dsp, &plan, w->source, l->src_h, l->src_w, s->batch.pixels + c->item * bytes,
-                  l->out_h, l->out_w, w->scratch, &times);
+    uint8_t *pixels = s->batch.pixels + c->item * bytes;
+    if (l->exact) {
+        fv_render_exact(&plan, w->source, l->src_h, l->src_w, pixels, l->out_h, l->out_w,
+                        w->scratch, &times);
+    } else {
+        fv__footprint_apply(&plan, &w->got);
+        fv_render(&l->dsp, &plan, w->source, w->got.h, w->got.w, pixels, l->out_h, l->out_w,
+                  w->scratch, &times);
+    }
     count(w, FV_WARP_NS, times.warp_ns);
     count(w, FV_COLOUR_NS, times.colour_ns);
     count(w, FV_ERASE_NS, times.erase_ns);

@@ -37,25 +37,35 @@ size_t fv_render_scratch(int src_h, int src_w, int out_h, int out_w)
     return warp > blur ? warp : blur;
 }
 
-/* Whether the result shows points at infinity: such a map shrinks without end, and no one filter fits it. */
-static int shows_horizon(const double m[9], int out_h, int out_w)
-{
-    const double low = fmin(m[6] * out_w, 0) + fmin(m[7] * out_h, 0) + m[8];
-    const double high = fmax(m[6] * out_w, 0) + fmax(m[7] * out_h, 0) + m[8];
-
-    return low <= 0 && high >= 0;
-}
-
-/* How many pixels of the picture one step in the result crosses at most, along x (row 0) or y (row 1);
+/* How many pixels of the source one step in the result crosses at most, along x (row 0) or y (row 1);
  * taken at the centre of the result. */
-static double shrink(const struct picture *p, int row, int out_h, int out_w)
+static double shrink(const double m[9], int row, int out_h, int out_w)
 {
-    const double *m = p->inverse, *r = m + 3 * row;
+    const double *r = m + 3 * row;
     const double cx = 0.5 * out_w, cy = 0.5 * out_h;
     const double w = m[6] * cx + m[7] * cy + m[8];
     const double at = (r[0] * cx + r[1] * cy + r[2]) / w;
 
     return hypot(r[0] - at * m[6], r[1] - at * m[7]) / fabs(w);
+}
+
+int fv__render_halvings(const double m[9], int src_h, int src_w, int out_h, int out_w,
+                        int halvings[2])
+{
+    const double low = fmin(m[6] * out_w, 0) + fmin(m[7] * out_h, 0) + m[8];
+    const double high = fmax(m[6] * out_w, 0) + fmax(m[7] * out_h, 0) + m[8];
+
+    halvings[0] = halvings[1] = 0;
+    if (low <= 0 && high >= 0)
+        return 0;
+    for (int row = 0; row < 2; row++) {
+        double factor = shrink(m, row, out_h, out_w);
+        for (int side = row ? src_h : src_w; side > 1 && factor > SHRINK_LIMIT; factor /= 2) {
+            halvings[row]++;
+            side = (side + 1) / 2;
+        }
+    }
+    return 1;
 }
 
 static void halve_picture(const struct fv_dsp *dsp, struct picture *p, int in_x, int in_y,
@@ -85,16 +95,11 @@ static void prefilter(const struct fv_dsp *dsp, struct picture *p, int out_h, in
                       uint8_t *scratch, size_t scratch_bytes)
 {
     uint8_t *buffer[2] = {scratch, scratch + scratch_bytes / 2};
+    int left[2];
 
-    if (shows_horizon(p->inverse, out_h, out_w))
-        return;
-    for (int turn = 0;; turn ^= 1) {
-        const int in_x = p->w > 1 && shrink(p, 0, out_h, out_w) > SHRINK_LIMIT;
-        const int in_y = p->h > 1 && shrink(p, 1, out_h, out_w) > SHRINK_LIMIT;
-        if (!in_x && !in_y)
-            return;
-        halve_picture(dsp, p, in_x, in_y, buffer[turn]);
-    }
+    fv__render_halvings(p->inverse, p->h, p->w, out_h, out_w, left);
+    for (int turn = 0; left[0] > 0 || left[1] > 0; turn ^= 1, left[0]--, left[1]--)
+        halve_picture(dsp, p, left[0] > 0, left[1] > 0, buffer[turn]);
 }
 
 static void copy(const struct fv_dsp *dsp, const uint8_t *src, uint8_t *dst, int h, int w,

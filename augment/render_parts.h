@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* What becomes of a picture after the warp, in place: parts of fv_render. */
+/* The parts of fv_render: how often the source is halved before the warp, and what becomes of a picture after it, in
+ * place. */
 #ifndef FV_AUGMENT_RENDER_PARTS_H
 #define FV_AUGMENT_RENDER_PARTS_H
 
 #include "augment/dsp.h"
 #include "augment/policy.h"
+
+/* How often a source of that size is halved along x and y before a warp by the inverse map m; 0 when the result shows
+ * points at infinity: such a map shrinks without end, and no one filter fits it. */
+int fv__render_halvings(const double m[9], int src_h, int src_w, int out_h, int out_w,
+                        int halvings[2]);
 
 /* The plan's colour steps and blurs, in their order. scratch: fv__render_blur_scratch(), 64-byte aligned. */
 void fv__render_colour(const struct fv_dsp *dsp, const struct fv_plan *plan, uint8_t *px, int h,

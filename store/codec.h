@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct fv_region;
+
 struct fv_codec_settings {
     int width, height, quality;
 };
@@ -30,6 +32,10 @@ struct fv_codec {
     int (*adopt)(void *ctx, const uint8_t *file, size_t bytes, uint8_t *content, size_t *n);
     /* May destroy the content. rgb has FV_DECODE_PAD bytes of room behind it. FV_ECORRUPT if it is not one image. */
     int (*decode)(void *ctx, uint8_t *content, size_t n, uint8_t *rgb);
+    /* NULL, or: no more than a part, which lies within the picture. The same pixels as those of the whole picture at
+     * that reduction. Leaves what comes after the part unread, and so unchecked. */
+    int (*decode_region)(void *ctx, const uint8_t *content, size_t n,
+                         const struct fv_region *region, uint8_t *rgb);
 };
 
 extern const struct fv_codec *const fv_codecs[]; /* NULL-terminated */

@@ -9,12 +9,15 @@
  * Decoding is exact: the accurate inverse transform, triangle upsampling, no smoothing of what is missing, so that
  * every version of libjpeg-turbo gives the same pixels. A warning is a failure: libjpeg would go on with grey.
  *
+ * A part is decoded with the transform that makes fewer pixels of a block, without the blocks beside and below it.
+ *
  * libjpeg reports a failure by a call that must not return: it jumps back into guarded(), the only place that
  * calls libjpeg's working functions. Its objects are made once, and a decoder's memory for one image is kept for the
  * next (store/jpeg_memory.h), but for the coefficients of a progressive file.
  */
 #include "common/err.h"
 #include "store/codec.h"
+#include "store/dataset.h"
 #include "store/jpeg_memory.h"
 #include "store/jpeg_segments.h"
 
@@ -29,6 +32,7 @@
 enum {
     QUALITY = 95,
     SCANS_MAX = 64, /* progressive files have about ten; each scan may touch every coefficient */
+    CROP_EDGE = 2,  /* pixels beside a part whose chroma would be made without their neighbours */
     HEADERS_MAX = 2048, /* bytes of a file that is made here, before its scan */
     OTHER_MAX = 1 << 20 /* bytes that libjpeg may take besides coefficients */
 };
@@ -45,8 +49,10 @@ struct jpeg {
     struct jpeg_progress_mgr progress;
     jmp_buf failed;
     char why[JMSG_LENGTH_MAX];
-    JSAMPROW *row; /* (height), into the image at hand */
-    uint8_t *rgb;  /* (height, width, 3): where an adopted file is tried; made by the first */
+    JSAMPROW *row;  /* (height), into the image at hand */
+    uint8_t *strip; /* (width, 3): one row, of which a part is taken */
+    const struct fv_region *region;
+    uint8_t *rgb; /* (height, width, 3): where an adopted file is tried; made by the first */
 };
 
 /* --- failing -------------------------------------------------------------------------------------- */
@@ -160,8 +166,7 @@ static void point_rows(struct jpeg *j, const uint8_t *rgb)
         j->row[y] = (JSAMPROW)(uintptr_t)(rgb + (size_t)y * (size_t)j->width * 3);
 }
 
-/* From j->source into the rows; what follows the picture stays in j->source. */
-static void decode_rows(struct jpeg *j)
+static void begin(struct jpeg *j)
 {
     struct jpeg_decompress_struct *d = &j->d;
 
@@ -175,10 +180,59 @@ static void decode_rows(struct jpeg *j)
     d->dct_method = JDCT_ISLOW;
     d->do_fancy_upsampling = TRUE;
     d->do_block_smoothing = FALSE;
+}
+
+/* From j->source into the rows; what follows the picture stays in j->source. */
+static void decode_rows(struct jpeg *j)
+{
+    struct jpeg_decompress_struct *d = &j->d;
+
+    begin(j);
     jpeg_start_decompress(d);
     while (d->output_scanline < d->output_height)
         jpeg_read_scanlines(d, j->row + d->output_scanline, d->output_height - d->output_scanline);
     jpeg_finish_decompress(d);
+}
+
+/* The part at j->region into the rows. Reduced, each block is transformed to fewer pixels. */
+static void decode_region_rows(struct jpeg *j)
+{
+    struct jpeg_decompress_struct *d = &j->d;
+    const struct fv_region *p = j->region;
+
+    begin(j);
+    d->scale_num = 8u >> p->shift;
+    d->scale_denom = 8;
+    jpeg_start_decompress(d);
+    if ((JDIMENSION)(p->x + p->w) > d->output_width || (JDIMENSION)(p->y + p->h) > d->output_height)
+        give_up(j, "smaller when reduced than its size says");
+    const JDIMENSION all = d->output_width;
+    JDIMENSION left = p->x > CROP_EDGE ? (JDIMENSION)(p->x - CROP_EDGE) : 0;
+    JDIMENSION width = (JDIMENSION)(p->x + p->w + CROP_EDGE) < all
+                           ? (JDIMENSION)(p->x + p->w + CROP_EDGE) - left
+                           : all - left;
+    jpeg_crop_scanline(d, &left, &width); /* to whole blocks */
+    if (p->y > 0)
+        jpeg_skip_scanlines(d, (JDIMENSION)p->y);
+    for (int y = 0; y < p->h; y++) {
+        if (jpeg_read_scanlines(d, &j->strip, 1) != 1)
+            give_up(j, "ends early");
+        memcpy(j->row[y], j->strip + ((size_t)p->x - left) * 3, (size_t)p->w * 3);
+    }
+    jpeg_abort_decompress(d);
+}
+
+static int jpeg_decode_region(void *ctx, const uint8_t *content, size_t n,
+                              const struct fv_region *region, uint8_t *rgb)
+{
+    struct jpeg *j = ctx;
+
+    j->source.next_input_byte = content;
+    j->source.bytes_in_buffer = n;
+    j->region = region;
+    for (int y = 0; y < region->h; y++)
+        j->row[y] = rgb + (size_t)y * (size_t)region->w * 3;
+    return guarded(j, decode_region_rows) ? failed(j, FV_ECORRUPT) : FV_OK;
 }
 
 static int decode(struct jpeg *j, const uint8_t *content, size_t n, uint8_t *rgb)
@@ -283,6 +337,7 @@ static void jpeg_close(void *ctx)
         jpeg_destroy_compress(&j->c);
     fv__jpeg_memory_free(&j->memory);
     free(j->row);
+    free(j->strip);
     free(j->rgb);
     free(j);
 }
@@ -297,6 +352,7 @@ static int jpeg_open(void **ctx, const struct fv_codec_settings *s)
     j->height = s->height;
     j->quality = s->quality;
     j->row = calloc((size_t)s->height, sizeof(JSAMPROW));
+    j->strip = malloc((size_t)s->width * 3);
     j->d.err = j->c.err = jpeg_std_error(&j->error);
     j->error.error_exit = on_error;
     j->error.emit_message = on_message;
@@ -307,7 +363,7 @@ static int jpeg_open(void **ctx, const struct fv_codec_settings *s)
     j->target =
         (struct jpeg_destination_mgr){NULL, 0, nothing_to_flush, no_more_room, nothing_to_flush};
     j->progress.progress_monitor = limit_scans;
-    const int rc = !j->row                           ? fv_err(FV_ENOMEM, "out of memory")
+    const int rc = !j->row || !j->strip              ? fv_err(FV_ENOMEM, "out of memory")
                    : guarded(j, create_decompressor) ? failed(j, FV_EUNSUPPORTED)
                                                      : FV_OK;
     if (rc < 0) {
@@ -331,4 +387,5 @@ const struct fv_codec fv_codec_jpeg = {
     .encode = jpeg_encode,
     .adopt = jpeg_adopt,
     .decode = jpeg_decode,
+    .decode_region = jpeg_decode_region,
 };

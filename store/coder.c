@@ -9,6 +9,7 @@
 #include "store/store.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* One thread's tools, for either direction. */
 struct coder {
@@ -212,6 +213,36 @@ static int read_image(struct fv_decoder *d, uint64_t image, uint8_t *rgb, int pr
 int fv_decoder_read(struct fv_decoder *d, uint64_t image, uint8_t *rgb)
 {
     return read_image(d, image, rgb, 0);
+}
+
+/* Within the picture as it is when reduced. */
+static int check_region(const struct coder *c, const struct fv_region *p)
+{
+    if (p->shift < 0 || p->shift > FV_REGION_SHIFT_MAX)
+        return fv_err(FV_EINVAL, "a picture can be halved 0 to %d times, not %d",
+                      FV_REGION_SHIFT_MAX, p->shift);
+    const int w = fv_region_side(c->width, p->shift), h = fv_region_side(c->height, p->shift);
+    if (p->x < 0 || p->y < 0 || p->w < 1 || p->h < 1 || p->x > w - p->w || p->y > h - p->h)
+        return fv_err(FV_EINVAL, "a part of %dx%d at (%d, %d) is not within a picture of %dx%d",
+                      p->w, p->h, p->x, p->y, w, h);
+    return FV_OK;
+}
+
+int fv_decoder_read_region(struct fv_decoder *d, uint64_t image, const struct fv_region *want,
+                           uint8_t *rgb, struct fv_region *got)
+{
+    struct coder *c = &d->c;
+    size_t n;
+
+    FV_TRY(check_region(c, want));
+    *got = (struct fv_region){.w = c->width, .h = c->height};
+    if (!c->codec->decode_region || memcmp(want, got, sizeof *got) == 0)
+        return fv_decoder_read(d, image, rgb);
+    *got = *want;
+    int rc = unpack_record(d, image, 0, &n);
+    if (rc >= 0)
+        rc = c->codec->decode_region(c->ctx, c->content, n, want, rgb);
+    return explain(d, image, rc);
 }
 
 int fv__decoder_prove(struct fv_decoder *d, uint64_t image, uint8_t *rgb)

@@ -82,4 +82,20 @@ FV_API void fv_decoder_close(struct fv_decoder **d);
 #define FV_DECODE_PAD 64
 FV_API int fv_decoder_read(struct fv_decoder *d, uint64_t image, uint8_t *rgb);
 
+/* A part of a picture that was halved `shift` times in both directions: of its pixels, one of which stands for a square
+ * of 2^shift by 2^shift, the last ones for what is left. */
+struct fv_region {
+    int shift, x, y, w, h;
+};
+enum { FV_REGION_SHIFT_MAX = 3 };
+/* The side of a picture after that. */
+static inline int fv_region_side(int side, int shift)
+{
+    return (side + (1 << shift) - 1) >> shift;
+}
+/* As fv_decoder_read, of what is wanted: *got is *want, or the whole picture as it is when the codec knows no parts.
+ * (got->h, got->w, 3) to rgb, which needs the same room. FV_EINVAL unless *want lies within the picture. */
+int fv_decoder_read_region(struct fv_decoder *d, uint64_t image, const struct fv_region *want,
+                           uint8_t *rgb, struct fv_region *got);
+
 #endif
