@@ -105,7 +105,7 @@ FV_API void fv_loader_options_free(struct fv_loader_options **o); /* accepts NUL
 /* FV_ENOTFOUND for an unknown name, listing those there are; FV_EUSAGE for a bad value. Both texts are copied. */
 FV_API int fv_loader_options_set(struct fv_loader_options *o, const char *name, const char *value);
 /* What decides which batches come, as "name = value" lines: equal texts on equal data, equal batches. Returns the bytes
- * of the text without its end; what does not fit into room bytes is cut off. */
+ * of the text without its end; what does not fit into room bytes is cut off. FV_EUSAGE where the policy is none. */
 FV_API int fv_loader_options_text(const struct fv_loader_options *o, char *text, size_t room);
 /* Option i: 1, its name and a sentence about it; or 0 after the last. */
 FV_API int fv_loader_options_row(size_t i, const char **name, const char **help);

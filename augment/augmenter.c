@@ -66,7 +66,7 @@ void fv_augmenter_repeat(struct fv_augmenter *a, const uint8_t *const *src, stru
     for (int i = 0; i < b->n; i++)
         fv_render(&a->dsp, &a->plan[i], src[i], s->src_h, s->src_w, b->pixels + (size_t)i * image,
                   s->out_h, s->out_w, a->scratch, NULL);
-    fv_mix_apply(&a->mix, b, a->scratch);
+    fv_mix_apply(&a->dsp, &a->mix, b, a->scratch);
 }
 
 void fv_augmenter_run(struct fv_augmenter *a, uint32_t epoch, uint32_t step,

@@ -85,6 +85,15 @@ static void average(uint8_t *dst, const uint8_t *a, const uint8_t *b, int n)
         dst[i] = (uint8_t)((a[i] + b[i] + 1) >> 1);
 }
 
+static void blend(uint8_t *restrict dst, const uint8_t *restrict other, size_t n, int weight)
+{
+    const int one = 1 << FV_DSP_BLEND_BITS;
+
+    for (size_t i = 0; i < n; i++)
+        dst[i] =
+            (uint8_t)((dst[i] * weight + other[i] * (one - weight) + one / 2) >> FV_DSP_BLEND_BITS);
+}
+
 static void sum(const uint8_t *src, int n, uint32_t sums[3])
 {
     uint32_t r = 0, g = 0, b = 0;
@@ -211,6 +220,7 @@ void fv_dsp_init(struct fv_dsp *dsp)
         .mirror = mirror,
         .halve = halve,
         .average = average,
+        .blend = blend,
         .sum = sum,
         .colour = colour,
         .hue = hue,

@@ -10,6 +10,7 @@
 #ifndef FV_AUGMENT_DSP_H
 #define FV_AUGMENT_DSP_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 enum {
@@ -32,6 +33,7 @@ struct fv_colour {
 };
 /* Gaussian and other symmetric filters: an odd number of weights that add up to 1 << FV_DSP_BLUR_BITS. Between the
  * two passes a value has FV_DSP_BLUR_KEPT bits behind the point. */
+enum { FV_DSP_BLEND_BITS = 14 };
 enum { FV_DSP_BLUR_BITS = 14, FV_DSP_BLUR_KEPT = 7, FV_DSP_BLUR_TAPS = 63 };
 
 /* ITU-R 601 luma with torchvision's digits. */
@@ -52,6 +54,8 @@ struct fv_dsp {
     void (*halve)(uint8_t *dst, const uint8_t *a, const uint8_t *b, int n);
     /* Means of two rows of n bytes, rounded half up. */
     void (*average)(uint8_t *dst, const uint8_t *a, const uint8_t *b, int n);
+    /* n bytes in place: (weight dst + (2^14 - weight) other) / 2^14, rounded half up; weight from 0 to 2^14. */
+    void (*blend)(uint8_t *dst, const uint8_t *other, size_t n, int weight);
     /* Channel sums of n < 2^24 pixels. */
     void (*sum)(const uint8_t *src, int n, uint32_t sums[3]);
     /* n pixels in place */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Mirroring, halving, averaging and sums for AVX2: whole numbers, so in any order the bits of dsp.c. */
+/* Mirroring, halving, averaging, blending and sums for AVX2: whole numbers, so in any order the bits of dsp.c. */
 #include "augment/dsp.h"
 
 #include <immintrin.h>
@@ -93,6 +93,36 @@ static void average(uint8_t *dst, const uint8_t *a, const uint8_t *b, int n)
         dst[i] = (uint8_t)((a[i] + b[i] + 1) >> 1);
 }
 
+/* Of 16 pairs of bytes dst, other in two registers of 8. */
+static inline __m256i blend_pairs(__m256i pairs, __m256i weights)
+{
+    const __m256i half = _mm256_set1_epi32(1 << (FV_DSP_BLEND_BITS - 1));
+    const __m256i low =
+        _mm256_madd_epi16(_mm256_unpacklo_epi8(pairs, _mm256_setzero_si256()), weights);
+    const __m256i high =
+        _mm256_madd_epi16(_mm256_unpackhi_epi8(pairs, _mm256_setzero_si256()), weights);
+
+    return _mm256_packs_epi32(_mm256_srli_epi32(_mm256_add_epi32(low, half), FV_DSP_BLEND_BITS),
+                              _mm256_srli_epi32(_mm256_add_epi32(high, half), FV_DSP_BLEND_BITS));
+}
+
+static void blend(uint8_t *dst, const uint8_t *other, size_t n, int weight)
+{
+    const int one = 1 << FV_DSP_BLEND_BITS;
+    const __m256i weights = _mm256_set1_epi32(weight | (one - weight) << 16);
+    size_t i = 0;
+
+    for (; i + 32 <= n; i += 32) {
+        const __m256i a = load32(dst + i), b = load32(other + i);
+        _mm256_storeu_si256((__m256i *)(dst + i),
+                            _mm256_packus_epi16(blend_pairs(_mm256_unpacklo_epi8(a, b), weights),
+                                                blend_pairs(_mm256_unpackhi_epi8(a, b), weights)));
+    }
+    for (; i < n; i++)
+        dst[i] =
+            (uint8_t)((dst[i] * weight + other[i] * (one - weight) + one / 2) >> FV_DSP_BLEND_BITS);
+}
+
 static inline uint64_t total(__m256i four)
 {
     const __m128i two =
@@ -135,5 +165,6 @@ void fv__dsp_init_filter_avx2(struct fv_dsp *dsp)
     dsp->mirror = mirror;
     dsp->halve = halve;
     dsp->average = average;
+    dsp->blend = blend;
     dsp->sum = sum;
 }

@@ -142,12 +142,18 @@ int fv_loader_options_set(struct fv_loader_options *o, const char *name, const c
     return FV_OK;
 }
 
+/* A preset may change from one version to the next: the text says what it stands for. */
 int fv_loader_options_text(const struct fv_loader_options *o, char *text, size_t room)
 {
     struct fv_opt_group groups[GROUPS];
+    struct fv_loader_options plain = *o;
+    char *policy;
 
-    groups_of(o, groups);
+    FV_TRY(fv_policy_expand(&policy, o->set.policy));
+    plain.set.policy = policy;
+    groups_of(&plain, groups);
     char *lines = fv_opt_write_text(groups, GROUPS);
+    free(policy);
     if (!lines)
         return fv_err(FV_ENOMEM, "out of memory for the loader's options");
     const int n = snprintf(text, room, "%s", lines);

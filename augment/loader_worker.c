@@ -115,7 +115,7 @@ static void finish_batch(struct fv_loader *l, struct fv_loader_worker *w,
     }
     fv_policy_plan_batch(l->policy, (uint64_t)l->set.seed, b->epoch, b->step, b->n, b->height,
                          b->width, &mix);
-    fv_mix_apply(&mix, b, w->scratch);
+    fv_mix_apply(&l->dsp, &mix, b, w->scratch);
     count(w, FV_MIX_NS, fv_now_ns() - begin);
     fv_trace_end("mix", span);
 }

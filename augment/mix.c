@@ -4,12 +4,11 @@
  *
  * MixUp's pixels are (w a + (2^14 - w) b) / 2^14 rounded half up, in integers, with w the share lambda to the nearest
  * 2^-14: within 0.51 levels of the real blend. Labels take lambda as it was drawn. */
+#include "augment/dsp.h"
 #include "augment/policy.h"
 
 #include <math.h>
 #include <string.h>
-
-enum { WEIGHT_BITS = 14, ONE = 1 << WEIGHT_BITS };
 
 struct box {
     size_t offset; /* of the box within an image */
@@ -42,25 +41,20 @@ static void cutmix(const struct fv_mix *mix, struct fv_batch *b, size_t image_by
     copy_box(&box, b->pixels, scratch);
 }
 
-static void blend(uint8_t *restrict px, const uint8_t *restrict other, size_t n, int weight)
+static void mixup(const struct fv_dsp *dsp, const struct fv_mix *mix, struct fv_batch *b,
+                  size_t image_bytes, uint8_t *scratch)
 {
-    for (size_t i = 0; i < n; i++)
-        px[i] = (uint8_t)((px[i] * weight + other[i] * (ONE - weight) + ONE / 2) >> WEIGHT_BITS);
-}
-
-static void mixup(const struct fv_mix *mix, struct fv_batch *b, size_t image_bytes,
-                  uint8_t *scratch)
-{
-    const int weight = (int)lrint((double)mix->lambda * ONE);
+    const int weight = (int)lrint(ldexp((double)mix->lambda, FV_DSP_BLEND_BITS));
 
     memcpy(scratch, b->pixels + (size_t)(b->n - 1) * image_bytes, image_bytes);
     for (int k = b->n - 1; k > 0; k--)
-        blend(b->pixels + (size_t)k * image_bytes, b->pixels + (size_t)(k - 1) * image_bytes,
-              image_bytes, weight);
-    blend(b->pixels, scratch, image_bytes, weight);
+        dsp->blend(b->pixels + (size_t)k * image_bytes, b->pixels + (size_t)(k - 1) * image_bytes,
+                   image_bytes, weight);
+    dsp->blend(b->pixels, scratch, image_bytes, weight);
 }
 
-void fv_mix_apply(const struct fv_mix *mix, struct fv_batch *b, void *scratch)
+void fv_mix_apply(const struct fv_dsp *dsp, const struct fv_mix *mix, struct fv_batch *b,
+                  void *scratch)
 {
     const size_t image_bytes = (size_t)b->height * (size_t)b->width * 3;
     const enum fv_mix_kind kind = b->n > 1 ? mix->kind : FV_MIX_NONE;
@@ -72,5 +66,5 @@ void fv_mix_apply(const struct fv_mix *mix, struct fv_batch *b, void *scratch)
     if (kind == FV_MIX_CUTMIX)
         cutmix(mix, b, image_bytes, scratch);
     else if (kind == FV_MIX_MIXUP)
-        mixup(mix, b, image_bytes, scratch);
+        mixup(dsp, mix, b, image_bytes, scratch);
 }

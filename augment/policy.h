@@ -117,6 +117,7 @@ void fv_render_exact(const struct fv_plan *plan, const uint8_t *src, int src_h, 
                      struct fv_render_times *times);
 /* Applies the mix in place to b->n finished items, and sets label_mix and lambda of those; without a mix
  * label_mix is label and lambda 1. scratch: one image. */
-void fv_mix_apply(const struct fv_mix *mix, struct fv_batch *b, void *scratch);
+void fv_mix_apply(const struct fv_dsp *dsp, const struct fv_mix *mix, struct fv_batch *b,
+                  void *scratch);
 
 #endif

@@ -175,6 +175,20 @@ static void the_text_leaves_out_what_changes_no_batch(void **state)
     fv_loader_options_free(&o);
 }
 
+static void the_text_writes_presets_out(void **state)
+{
+    struct fv_loader_options *o = make_options((const char *[]){"aug=finetune-resnet18", NULL});
+    char text[1024];
+
+    (void)state;
+    assert_true(fv_loader_options_text(o, text, sizeof text) > 0);
+    assert_non_null(strstr(text, "aug = rrc,flip\n"));
+    assert_int_equal(fv_loader_options_set(o, "aug", "flap"), FV_OK);
+    assert_int_equal(fv_loader_options_text(o, text, sizeof text), FV_EUSAGE);
+    assert_non_null(strstr(fv_err_text(), "'flap'"));
+    fv_loader_options_free(&o);
+}
+
 static void every_row_can_be_named(void **state)
 {
     struct fv_loader_options *o = make_options((const char *[]){NULL});
@@ -229,6 +243,7 @@ int main(void)
         cmocka_unit_test(splits_and_passes_are_those_asked_for),
         cmocka_unit_test(wrong_ones_are_refused_and_change_nothing),
         cmocka_unit_test(the_text_leaves_out_what_changes_no_batch),
+        cmocka_unit_test(the_text_writes_presets_out),
         cmocka_unit_test(every_row_can_be_named),
         cmocka_unit_test(batches_lie_where_the_allocator_says),
     };

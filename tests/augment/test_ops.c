@@ -74,6 +74,7 @@ enum { N = 3, H = 5, W = 4, BYTES = H * W * 3 };
 static uint8_t px[N * BYTES], scratch[BYTES];
 static int32_t label[N] = {10, 11, 12}, label_mix[N];
 static float lambda[N];
+static struct fv_dsp dsp;
 static struct fv_batch b = {.n = N,
                             .capacity = N,
                             .height = H,
@@ -91,7 +92,7 @@ static void cutmix_takes_the_box_from_the_item_before(void **state)
     (void)state;
     for (int k = 0; k < N; k++)
         memset(px + k * BYTES, k, BYTES);
-    fv_mix_apply(&mix, &b, scratch);
+    fv_mix_apply(&dsp, &mix, &b, scratch);
     for (int k = 0; k < N; k++) {
         const int from = (k + N - 1) % N;
         assert_int_equal(label_mix[k], 10 + from);
@@ -114,7 +115,7 @@ static void mixup_blends_with_the_item_before(void **state)
     for (size_t s = 0; s < sizeof shares / sizeof shares[0]; s++) {
         const struct fv_mix mix = {.kind = FV_MIX_MIXUP, .lambda = shares[s]};
         memcpy(px, before, sizeof before);
-        fv_mix_apply(&mix, &b, scratch);
+        fv_mix_apply(&dsp, &mix, &b, scratch);
         for (int k = 0; k < N; k++) {
             const int from = (k + N - 1) % N;
             assert_int_equal(label_mix[k], 10 + from);
@@ -143,7 +144,7 @@ static void one_item_alone_is_not_mixed(void **state)
     fv_policy_free(&p);
     assert_int_equal(mix.kind, FV_MIX_NONE);
     memset(px, 9, BYTES);
-    fv_mix_apply(&mix, &alone, scratch);
+    fv_mix_apply(&dsp, &mix, &alone, scratch);
     assert_true(lambda[0] == 1 && label_mix[0] == 10);
     for (int i = 0; i < BYTES; i++)
         assert_int_equal(px[i], 9);
@@ -183,6 +184,7 @@ static void erases_fill_their_box_and_nothing_else(void **state)
 
 int main(void)
 {
+    fv_dsp_init(&dsp);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ops_do_not_disturb_each_other),
         cmocka_unit_test(steps_stand_in_the_order_of_their_carrying_out),

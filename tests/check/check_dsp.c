@@ -111,6 +111,27 @@ static void check_halve(void)
     check_result("halve", ok);
 }
 
+static void check_blend(void)
+{
+    int ok = 1;
+
+    for (int round = 0; round < ROUNDS && ok; round++) {
+        const int n = 1 + below(900), one = 1 << FV_DSP_BLEND_BITS;
+        const int weight = round < 3 ? round * one / 2 : below(one + 1);
+        uint8_t *src = check_guarded((size_t)n), *a, *b;
+        check_randomise(other, (size_t)n);
+        if (round < 32) /* the largest sums */
+            memset(src, 255, (size_t)n), memset(other, 255, (size_t)n);
+        prepare((size_t)n, &a, &b);
+        memcpy(a, other, (size_t)n);
+        memcpy(b, other, (size_t)n);
+        c.blend(a, src, (size_t)n, weight);
+        now.blend(b, src, (size_t)n, weight);
+        ok = same();
+    }
+    check_result("blend", ok);
+}
+
 static void check_average(void)
 {
     int ok = 1;
@@ -298,6 +319,12 @@ static void bench_halve(void *arg, int reference)
     pick(reference)->halve(actual.bytes, src, other, IMAGE * IMAGE);
 }
 
+static void bench_blend(void *arg, int reference)
+{
+    (void)arg;
+    pick(reference)->blend(actual.bytes, src, IMAGE * IMAGE * 3, 5000);
+}
+
 static void bench_average(void *arg, int reference)
 {
     (void)arg;
@@ -373,6 +400,7 @@ static const struct {
     {"warp_projective", KERNEL(warp_projective), check_projective, bench_projective},
     {"mirror", KERNEL(mirror), check_mirror, bench_mirror},
     {"halve", KERNEL(halve), check_halve, bench_halve},
+    {"blend", KERNEL(blend), check_blend, bench_blend},
     {"average", KERNEL(average), check_average, bench_average},
     {"sum", KERNEL(sum), check_sum, bench_sum},
     {"colour", KERNEL(colour), check_colour, bench_colour},
