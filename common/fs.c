@@ -193,6 +193,13 @@ int fv_file_read(const char *path, size_t limit, char **data, size_t *n)
     return rc;
 }
 
+int fv_is_folder(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
 int fv_mkdirs(const char *path)
 {
     if (!*path)
@@ -205,8 +212,7 @@ int fv_mkdirs(const char *path)
             continue;
         const char c = *s;
         *s = '\0';
-        struct stat st;
-        if (mkdir(p, 0777) != 0 && (errno != EEXIST || stat(p, &st) != 0 || !S_ISDIR(st.st_mode))) {
+        if (mkdir(p, 0777) != 0 && (errno != EEXIST || !fv_is_folder(p))) {
             if (errno == EEXIST)
                 errno = ENOTDIR;
             const int rc = fv_err_errno(FV_EIO, "%s: cannot create the folder", p);

@@ -27,6 +27,8 @@ void fv_file_discard(struct fv_file *file); /* accepts a committed or zeroed one
 int fv_file_write(const char *path, const void *data, size_t n);
 /* Reads a whole regular file of at most `limit` bytes; NUL-terminated for convenience. Free *data. */
 int fv_file_read(const char *path, size_t limit, char **data, size_t *n);
+/* Whether the path leads to a folder, through links too. */
+int fv_is_folder(const char *path);
 /* Creates a folder and those above it. */
 int fv_mkdirs(const char *path);
 /* fsync on the folder that holds `path`. */

@@ -16,7 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/stat.h>
 
 static const struct {
     const char *name;
@@ -31,8 +30,7 @@ enum { TREE_NAMES = sizeof tree_names / sizeof *tree_names };
 
 static int recognise(const char *path)
 {
-    struct stat st;
-    return stat(path, &st) == 0 && S_ISDIR(st.st_mode) ? 10 : 0;
+    return fv_is_folder(path) ? 10 : 0;
 }
 
 static int split_of(const char *name)
@@ -43,21 +41,12 @@ static int split_of(const char *name)
     return FV_SPLITS;
 }
 
-static int is_folder(const char *root, const char *name)
-{
-    struct stat st;
-    char *path = fv_format("%s/%s", root, name);
-    int yes = path && stat(path, &st) == 0 && S_ISDIR(st.st_mode);
-    free(path);
-    return yes;
-}
-
 /* Which splits' trees these are; 0 when they are none. */
 static unsigned find_trees(const char *root, char *const *name, size_t n)
 {
     unsigned found = 0;
     for (size_t i = 0; i < n; i++) {
-        if (name[i][0] == '.' || !is_folder(root, name[i]))
+        if (name[i][0] == '.' || !fv__walk_has_folder(root, name[i]))
             continue;
         if (split_of(name[i]) == FV_SPLITS)
             return 0;
@@ -72,7 +61,7 @@ static int walk_trees(struct fv_listing *l, char *const *name, size_t n, unsigne
     int has_val = (found & 1u << FV_SPLIT_VAL) != 0;
     for (size_t i = 0; i < n; i++) {
         int split = split_of(name[i]);
-        if (split == FV_SPLITS || !is_folder(l->root, name[i]))
+        if (split == FV_SPLITS || !fv__walk_has_folder(l->root, name[i]))
             continue; /* files beside the trees are no photos of anybody */
         if (split == FV_SPLIT_TRAIN && !has_val)
             split = FV_SPLIT_BY_RULE;

@@ -20,7 +20,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum kind {
@@ -69,12 +68,6 @@ static const struct part {
 };
 enum { PARTS = sizeof parts / sizeof *parts };
 
-static int is_folder(const char *path)
-{
-    struct stat st;
-    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
-}
-
 /* The first name in a folder that ends with `end`; NULL for none. Free it. */
 static char *find_ending(const char *folder, const char *end, size_t end_n)
 {
@@ -101,7 +94,7 @@ static char *find_part(const char *root, const struct part *p)
     rel = star ? fv_format("%s%s", star, p->folder + first) : strdup(p->folder);
     free(star);
     char *path = rel ? fv_format("%s/%s", root, rel) : NULL;
-    if (!path || !is_folder(path)) {
+    if (!path || !fv_is_folder(path)) {
         free(rel);
         rel = NULL;
     }
@@ -135,7 +128,7 @@ static char *find_root(const char *path)
         return NULL;
     for (size_t i = 0; i < n; i++) {
         char *below = name[i][0] == '.' ? NULL : fv_format("%s/%s", path, name[i]);
-        if (below && is_folder(below) && folders++ == 0)
+        if (below && fv_is_folder(below) && folders++ == 0)
             only = below;
         else
             free(below);

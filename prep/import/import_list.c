@@ -45,8 +45,7 @@ static int recognise_file(const char *path, struct fv_list_columns *c)
 /* The list itself, or that of a folder which fvprep export wrote; NULL when out of memory. */
 static char *find_list(const char *path)
 {
-    struct stat st;
-    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+    if (fv_is_folder(path))
         return fv_format("%s/%s", path, FV_LIST_OF_EXPORT);
     return strdup(path);
 }

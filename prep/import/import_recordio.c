@@ -107,12 +107,6 @@ static int begins_with_magic(const char *path)
     return yes;
 }
 
-static int is_folder(const char *path)
-{
-    struct stat st;
-    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
-}
-
 static int recognise(const char *path)
 {
     struct stat st;
@@ -352,7 +346,7 @@ static int begin(struct fv_listing *l, const char *path)
 
 static int add_all(struct fv_listing *l, const char *path, const struct fv_report *r)
 {
-    if (!is_folder(path))
+    if (!fv_is_folder(path))
         return add_container(l, path, "", FV_SPLIT_BY_RULE, 0, r);
     char *only = find_in_folder(path);
     int rc;
@@ -376,7 +370,7 @@ static int list(struct fv_listing *out, const char *path, const struct fv_import
     FV_TRY(fv__listing_end(out));
     if (out->photos == 0)
         return fv_err(FV_ENOTFOUND, "%s: holds no record of an image", path);
-    if (is_folder(path))
+    if (fv_is_folder(path))
         compare_with_property(out, path, r);
     return 0;
 }

@@ -21,19 +21,9 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 static const char *const parts[] = {"train", "test"};
-
-static int is_folder(const char *root, const char *name)
-{
-    struct stat st;
-    char *path = fv_format("%s/%s", root, name);
-    int yes = path && stat(path, &st) == 0 && S_ISDIR(st.st_mode);
-    free(path);
-    return yes;
-}
 
 /* The path of one of the set's own files; NULL when it is not there. Free it. */
 static char *find_file(const char *root, const char *name)
@@ -65,7 +55,7 @@ static int has_file(const char *root, const char *name)
 
 static int recognise(const char *path)
 {
-    if (!is_folder(path, "train") && !is_folder(path, "test"))
+    if (!fv__walk_has_folder(path, "train") && !fv__walk_has_folder(path, "test"))
         return 0;
     return has_file(path, "identity_meta.csv") || has_file(path, "loose_bb_train.csv") ||
                    has_file(path, "loose_bb_test.csv")
@@ -105,7 +95,7 @@ static int add_list(struct fv_listing *l, const char *list, const char *part, in
 
 static int add_part(struct fv_listing *l, const char *part, int split)
 {
-    if (!is_folder(l->root, part))
+    if (!fv__walk_has_folder(l->root, part))
         return 0;
     char *list = find_part_file(l->root, "", part, "_list.txt");
     int rc = list ? add_list(l, list, part, split) : fv__walk_tree(l, part, split);
@@ -122,7 +112,9 @@ static int attach(struct fv_listing *l, const char *begin, const char *part,
     char prefix[16];
     size_t found; /* may be none: the lists of photos may name a few of all */
     snprintf(prefix, sizeof prefix, "%s/", part);
-    int rc = path && is_folder(l->root, part) ? fv__faces_attach(l, path, prefix, r, &found) : 0;
+    int rc = path && fv__walk_has_folder(l->root, part)
+                 ? fv__faces_attach(l, path, prefix, r, &found)
+                 : 0;
     free(path);
     return rc;
 }
@@ -159,7 +151,7 @@ static int check_row(const struct fv_listing *l, const struct fv_table *t, struc
     if (t->fields != 5 || !fv__parse_u64(t->field[2], &photos) ||
         (strcmp(t->field[3], "0") != 0 && strcmp(t->field[3], "1") != 0))
         return fv__table_err(t, "is no row of Class_ID, Name, Sample_Num, Flag, Gender");
-    if (!is_folder(l->root, parts[t->field[3][0] == '0']))
+    if (!fv__walk_has_folder(l->root, parts[t->field[3][0] == '0']))
         return 0; /* the part is not here at all */
     const struct fv_listed_identity *id = find_identity(l, t->field[0]);
     uint64_t found = id ? id->count : 0;

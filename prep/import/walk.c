@@ -61,6 +61,15 @@ void fv__walk_free_names(char **name, size_t n)
     free(name);
 }
 
+int fv__walk_has_folder(const char *root, const char *name)
+{
+    char *path = fv_format("%s/%s", root, name);
+    const int yes = path && fv_is_folder(path);
+
+    free(path);
+    return yes;
+}
+
 int fv__walk_names(const char *path, char ***names, size_t *count)
 {
     size_t room = 0, n = 0;

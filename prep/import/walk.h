@@ -26,6 +26,8 @@ int fv__walk_strangers(struct fv_listing *l, const char *rel);
 int fv__walk_listed(struct fv_listing *l, const char *identity, char *rel, const char *name,
                     int split, uint32_t face);
 
+/* Whether the root has a folder of that name. */
+int fv__walk_has_folder(const char *root, const char *name);
 /* The names in a folder, sorted, without "." and "..". 1 with errno when it cannot be read. */
 int fv__walk_names(const char *path, char ***names, size_t *n);
 void fv__walk_free_names(char **names, size_t n);
