@@ -68,19 +68,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 }
 
 #ifndef FV_LIBFUZZER
-static const char manifest[] = "# x\n"
-                               "[a]\n"
-                               "title = A title,\n"
-                               "  of two lines\n"
-                               "layout = folders\n"
-                               "size = 64\n"
-                               "val = 10%\n"
-                               "images = 3600\n"
-                               "digest = 0123456789abcdef with libvips 8.14.1, cairo 1.16.0\n"
-                               "digest = 0123456789abcdee\n"
-                               "\n"
-                               "[b]\r\n"
-                               "identities = 12\r\n";
+static const char *const manifests[] = {
+    "# x\n"
+    "[a]\n"
+    "title = A title,\n"
+    "  of two lines\n"
+    "layout = folders\n"
+    "size = 64\n"
+    "val = 10%\n"
+    "images = 3600\n"
+    "digest = 0123456789abcdef with libvips 8.14.1, cairo 1.16.0\n"
+    "digest = 0123456789abcdee\n"
+    "\n"
+    "[b]\r\n"
+    "identities = 12\r\n"};
 static const char *const tokens[] = {
     "\n",      "\n ",    "\n  # x\n", "[",     "]",
     "=",       " = ",    ",",         " with", "libvips 8",
@@ -89,21 +90,13 @@ static const char *const tokens[] = {
 
 int main(int argc, char **argv)
 {
-    enum { ROUNDS = 20000 };
-    const uint64_t seed = argc > 1 ? strtoull(argv[1], NULL, 0) : 1;
-    uint8_t text[1024];
-
-    for (uint64_t round = 0; round < ROUNDS; round++) {
-        struct fv_rng r = fv_rng_at(seed, 0, round, FV_RNG_TEST);
-        size_t n = sizeof manifest - 1;
-        memcpy(text, manifest, n);
-        for (uint32_t k = fv_rng_below(&r, 4); k > 0; k--)
-            n = mutate_text(&r, text, n, sizeof text, tokens, sizeof tokens / sizeof *tokens);
-        LLVMFuzzerTestOneInput(text, n);
-    }
-    printf("fuzz_manifest: seed %llu, %d manifests, %lu times accepted, %lu refused\n",
-           (unsigned long long)seed, ROUNDS, accepted, refused);
-    /* Mutations that are all refused, or none, would test little. */
-    return accepted < ROUNDS / 20 || refused < ROUNDS / 20;
+    const struct fuzz_texts f = {.name = "fuzz_manifest",
+                                 .what = "manifests",
+                                 .text = manifests,
+                                 .texts = sizeof manifests / sizeof *manifests,
+                                 .token = tokens,
+                                 .tokens = sizeof tokens / sizeof *tokens,
+                                 .room = 1024};
+    return fuzz_run_texts(&f, argc, argv, &accepted, &refused);
 }
 #endif

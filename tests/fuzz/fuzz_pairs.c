@@ -134,23 +134,16 @@ static const char *const tokens[] = {"\n",
 
 int main(int argc, char **argv)
 {
-    enum { ROUNDS = 20000 };
-    const uint64_t seed = argc > 1 ? strtoull(argv[1], NULL, 0) : 1;
-    uint8_t text[1024];
+    const struct fuzz_texts f = {.name = "fuzz_pairs",
+                                 .what = "lists",
+                                 .text = lists,
+                                 .texts = sizeof lists / sizeof *lists,
+                                 .token = tokens,
+                                 .tokens = sizeof tokens / sizeof *tokens,
+                                 .room = 1024};
+    const int rc = fuzz_run_texts(&f, argc, argv, &accepted, &refused);
 
-    for (uint64_t round = 0; round < ROUNDS; round++) {
-        struct fv_rng r = fv_rng_at(seed, 0, round, FV_RNG_TEST);
-        const char *list = lists[round % (sizeof lists / sizeof *lists)];
-        size_t n = strlen(list);
-        memcpy(text, list, n);
-        for (uint32_t k = fv_rng_below(&r, 4); k > 0; k--)
-            n = mutate_text(&r, text, n, sizeof text, tokens, sizeof tokens / sizeof *tokens);
-        LLVMFuzzerTestOneInput(text, n);
-    }
-    printf("fuzz_pairs: seed %llu, %d lists, %lu times accepted, %lu refused\n",
-           (unsigned long long)seed, ROUNDS, accepted, refused);
     fv_store_close(&store);
-    /* Mutations that are all refused, or none, would test little. */
-    return accepted < ROUNDS / 20 || refused < ROUNDS / 20;
+    return rc;
 }
 #endif

@@ -104,22 +104,13 @@ static const char *const tokens[] = {
 
 int main(int argc, char **argv)
 {
-    enum { ROUNDS = 20000 };
-    const uint64_t seed = argc > 1 ? strtoull(argv[1], NULL, 0) : 1;
-    uint8_t text[512];
-
-    for (uint64_t round = 0; round < ROUNDS; round++) {
-        struct fv_rng r = fv_rng_at(seed, 0, round, FV_RNG_TEST);
-        const char *policy = policies[round % (sizeof policies / sizeof *policies)];
-        size_t n = strlen(policy);
-        memcpy(text, policy, n);
-        for (uint32_t k = fv_rng_below(&r, 4); k > 0; k--)
-            n = mutate_text(&r, text, n, sizeof text, tokens, sizeof tokens / sizeof *tokens);
-        LLVMFuzzerTestOneInput(text, n);
-    }
-    printf("fuzz_policy: seed %llu, %d texts, %lu accepted, %lu refused\n",
-           (unsigned long long)seed, ROUNDS, accepted, refused);
-    /* Mutations that are all refused, or none, would test little. */
-    return accepted < ROUNDS / 20 || refused < ROUNDS / 20;
+    const struct fuzz_texts f = {.name = "fuzz_policy",
+                                 .what = "texts",
+                                 .text = policies,
+                                 .texts = sizeof policies / sizeof *policies,
+                                 .token = tokens,
+                                 .tokens = sizeof tokens / sizeof *tokens,
+                                 .room = 512};
+    return fuzz_run_texts(&f, argc, argv, &accepted, &refused);
 }
 #endif

@@ -6,6 +6,8 @@
 #include "common/rng.h"
 
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* One to four changes to n bytes of a buffer of `room`: a bit, a byte, a cut, a token written over what is
@@ -77,5 +79,40 @@ static inline size_t mutate_text(struct fv_rng *r, uint8_t *text, size_t n, size
         return at < n ? n - 1 : n;
     }
 }
+
+#ifndef FV_LIBFUZZER
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+
+struct fuzz_texts {
+    const char *name, *what; /* of the target, of an input */
+    const char *const *text; /* (texts) where mutations begin, in turns */
+    const char *const *token;
+    uint32_t texts, tokens;
+    size_t room;
+};
+
+/* What the target's main does: the seed is the first argument. Says how many inputs were accepted and refused, and
+ * fails when one of them is rare: mutations that are all refused, or none, would test little. */
+static inline int fuzz_run_texts(const struct fuzz_texts *f, int argc, char **argv,
+                                 const unsigned long *accepted, const unsigned long *refused)
+{
+    enum { ROUNDS = 20000, ROOM_MAX = 1024 };
+    const uint64_t seed = argc > 1 ? strtoull(argv[1], NULL, 0) : 1;
+    uint8_t input[ROOM_MAX];
+
+    for (uint64_t round = 0; round < ROUNDS; round++) {
+        struct fv_rng r = fv_rng_at(seed, 0, round, FV_RNG_TEST);
+        const char *text = f->text[round % f->texts];
+        size_t n = strlen(text);
+        memcpy(input, text, n);
+        for (uint32_t k = fv_rng_below(&r, 4); k > 0; k--)
+            n = mutate_text(&r, input, n, f->room, f->token, f->tokens);
+        LLVMFuzzerTestOneInput(input, n);
+    }
+    printf("%s: seed %llu, %d %s, %lu times accepted, %lu refused\n", f->name,
+           (unsigned long long)seed, ROUNDS, f->what, *accepted, *refused);
+    return *accepted < ROUNDS / 20 || *refused < ROUNDS / 20;
+}
+#endif
 
 #endif
