@@ -4,36 +4,12 @@
  * Seeds are fixed. That such tests see small faults is shown first, on laws that are a little wrong. */
 #include "augment/op.h"
 #include "augment/render_parts.h"
-#include "tests/augment/goodness.h"
+#include "tests/augment/draws.h"
 #include "tests/cmocka_all.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { N = 100000, LARGE = 16384, MOST_KINDS = 256 };
-
-static double value[N];
-static int count[MOST_KINDS];
-static double share[MOST_KINDS];
-
-static void check_values(const char *what, double (*cdf)(double x, const double *law), double a,
-                         double b)
-{
-    check_p(what, ks_p(value, N, cdf, (const double[]){a, b}));
-}
-
-static struct fv_policy *policy;
-static uint64_t seed; /* another one for each policy, or all would be tested on the same draws */
-
-static void use(const char *text)
-{
-    seed++;
-    fv_policy_free(&policy);
-    assert_int_equal(fv_policy_parse(&policy, text), 0);
-    memset(count, 0, sizeof count);
-    memset(share, 0, sizeof share);
-}
 
 static const struct fv_plan *draw(int i, int h, int w)
 {
@@ -50,14 +26,6 @@ static double amount(const struct fv_plan *p, enum fv_step_kind kind, int which)
         if (p->step[i].kind == kind)
             return p->step[i].v[which];
     return NAN;
-}
-
-/* `kinds` equally probable kinds. */
-static void check_equal_counts(const char *what, int kinds)
-{
-    for (int i = 0; i < kinds; i++)
-        share[i] = 1.0 / kinds;
-    check_p(what, chi2_p(count, share, kinds));
 }
 
 static void small_faults_are_seen(void **state)
@@ -400,13 +368,6 @@ static void blurs(void **state)
         assert_true(amount(p, FV_STEP_BLUR, 1) == 7);
     }
     check_values("blur: sigma", uniform, 0.3, 1.7);
-}
-
-static int free_policy(void **state)
-{
-    (void)state;
-    fv_policy_free(&policy);
-    return 0;
 }
 
 int main(void)

@@ -3,33 +3,9 @@
  * of the ops that mix, shares, CutMix's boxes, and who is whose partner. */
 #include "augment/policy.h"
 #include "common/rng.h"
-#include "tests/augment/goodness.h"
+#include "tests/augment/draws.h"
 
 #include <string.h>
-
-enum { N = 100000, LARGE = 16384, MOST_KINDS = 256 };
-
-static double value[N];
-static int count[MOST_KINDS];
-static double share[MOST_KINDS];
-
-static void check_values(const char *what, double (*cdf)(double x, const double *law), double a,
-                         double b)
-{
-    check_p(what, ks_p(value, N, cdf, (const double[]){a, b}));
-}
-
-static struct fv_policy *policy;
-static uint64_t seed; /* another one for each policy, or all would be tested on the same draws */
-
-static void use(const char *text)
-{
-    seed++;
-    fv_policy_free(&policy);
-    assert_int_equal(fv_policy_parse(&policy, text), 0);
-    memset(count, 0, sizeof count);
-    memset(share, 0, sizeof share);
-}
 
 static const struct fv_mix *draw_batch(int i, int h, int w)
 {
@@ -37,14 +13,6 @@ static const struct fv_mix *draw_batch(int i, int h, int w)
 
     fv_policy_plan_batch(policy, seed, 1, (uint64_t)i, 32, h, w, &mix);
     return &mix;
-}
-
-/* `kinds` equally probable kinds. */
-static void check_equal_counts(const char *what, int kinds)
-{
-    for (int i = 0; i < kinds; i++)
-        share[i] = 1.0 / kinds;
-    check_p(what, chi2_p(count, share, kinds));
 }
 
 static void mixup_shares(void **state)
@@ -156,13 +124,6 @@ static void partners(void **state)
         count[before - 1]++;
     }
     check_equal_counts("partners of an image", IMAGES - 1);
-}
-
-static int free_policy(void **state)
-{
-    (void)state;
-    fv_policy_free(&policy);
-    return 0;
 }
 
 int main(void)
