@@ -4,9 +4,10 @@
 #include "common/clock.h"
 #include "common/cpu.h"
 #include "common/err.h"
+#include "common/report.h"
 #include "common/trace.h"
 
-#include <string.h>
+#include <stdlib.h>
 
 enum { REPLAYED_BATCHES = 4 };
 
@@ -106,7 +107,7 @@ static int round_of(struct feeding *f, enum feed which, double seconds)
     return rc;
 }
 
-int feeding_measure(struct feeding *f, const struct bench *b)
+static int measure(struct feeding *f, const struct bench *b)
 {
     for (int64_t k = 0; k < b->rounds; k++)
         for (int which = 0; which < FEEDS; which++)
@@ -174,8 +175,8 @@ static int open_all(struct feeding *f, const char *db, const struct trainee_sett
     return FV_OK;
 }
 
-int feeding_open(struct feeding *f, const char *db, const struct fv_loader_settings *loader,
-                 const struct trainee_settings *trainee)
+static int open_jobs(struct feeding *f, const char *db, const struct fv_loader_settings *loader,
+                     const struct trainee_settings *trainee)
 {
     static const struct {
         const char *name;
@@ -184,17 +185,13 @@ int feeding_open(struct feeding *f, const char *db, const struct fv_loader_setti
                      [REPLAYED] = {"replayed", step_replayed},
                      [LOADER_ALONE] = {"loader alone", take_batch}};
 
-    memset(f, 0, sizeof *f);
     f->set = *loader;
     for (int i = 0; i < FEEDS; i++)
         f->job[i] = (struct bench_job){.name = jobs[i].name, .run = jobs[i].run, .ctx = f};
-    const int rc = open_all(f, db, trainee);
-    if (rc < 0)
-        feeding_close(f);
-    return rc;
+    return open_all(f, db, trainee);
 }
 
-void feeding_close(struct feeding *f)
+static void close_all(struct feeding *f)
 {
     fv_loader_close(&f->loader);
     replay_close(&f->replay);
@@ -202,4 +199,33 @@ void feeding_close(struct feeding *f)
     bench_times_free(&f->wait);
     bench_times_free(&f->step);
     fv_store_close(&f->store);
+}
+
+int feeding_command(const struct fv_command *cmd, int argc, char **argv,
+                    int (*print)(const struct bench *b, struct feeding *f))
+{
+    struct bench b = bench_defaults(cmd);
+    struct fv_loader_settings set;
+    struct trainee_settings t;
+    const struct fv_opt_group groups[] = {
+        {"data", bench_db_opts, &b}, {"loader", fv_loader_opts, &set}, {"net", trainee_opts, &t}};
+
+    fv_loader_defaults(&set);
+    trainee_defaults(&t);
+    b.rounds = 3;
+    int rc = bench_parse(&b, groups, 3, argc, argv);
+    if (rc)
+        return rc < 0 ? rc : FV_OK;
+    set.report = fv_console_report(cmd->name, 2);
+    struct feeding *f = calloc(1, sizeof *f);
+    if (!f)
+        return fv_err(FV_ENOMEM, "out of memory");
+    rc = open_jobs(f, b.db, &set, &t);
+    if (rc >= 0)
+        rc = measure(f, &b);
+    if (rc >= 0)
+        rc = print(&b, f);
+    close_all(f);
+    free(f);
+    return rc;
 }

@@ -29,11 +29,10 @@ struct feeding {
     int threads;                   /* of the loader */
 };
 
-/* The loader's batches decide what the net takes. */
-int feeding_open(struct feeding *f, const char *db, const struct fv_loader_settings *loader,
-                 const struct trainee_settings *trainee);
-int feeding_measure(struct feeding *f, const struct bench *b);
-void feeding_close(struct feeding *f);
+/* The whole of a command: its options, the measuring, and `print` for what comes of it. The loader's batches decide
+ * what the net takes. */
+int feeding_command(const struct fv_command *cmd, int argc, char **argv,
+                    int (*print)(const struct bench *b, struct feeding *f));
 
 /* Medians over the rounds, of one training step with the loader as the whole: */
 double feeding_stall(const struct feeding *f); /* share of the time spent waiting for a batch */

@@ -293,32 +293,16 @@ static void print(const struct bench *b, const struct feeding *f, const struct f
     bench_print(b, &r, b->db, f->job, FEEDS, trainee_info(f->trainee));
 }
 
-int fvbench_doctor(int argc, char **argv)
+static int judge(const struct bench *b, struct feeding *f)
 {
-    struct bench b = bench_defaults(&fvbench_doctor_cmd);
-    struct fv_loader_settings set;
-    struct trainee_settings t;
-    const struct fv_opt_group groups[] = {
-        {"data", bench_db_opts, &b}, {"loader", fv_loader_opts, &set}, {"net", trainee_opts, &t}};
     struct finding d;
 
-    fv_loader_defaults(&set);
-    trainee_defaults(&t);
-    b.rounds = 3;
-    int rc = bench_parse(&b, groups, 3, argc, argv);
-    if (rc)
-        return rc < 0 ? rc : FV_OK;
-    set.report = fv_console_report(fvbench_doctor_cmd.name, 2);
-    struct feeding *f = calloc(1, sizeof *f);
-    rc = f ? feeding_open(f, b.db, &set, &t) : fv_err(FV_ENOMEM, "out of memory");
-    if (rc >= 0) {
-        rc = feeding_measure(f, &b);
-        if (rc >= 0)
-            rc = find(&d, f);
-        if (rc >= 0)
-            print(&b, f, &d);
-        feeding_close(f);
-    }
-    free(f);
-    return rc;
+    FV_TRY(find(&d, f));
+    print(b, f, &d);
+    return FV_OK;
+}
+
+int fvbench_doctor(int argc, char **argv)
+{
+    return feeding_command(&fvbench_doctor_cmd, argc, argv, judge);
 }

@@ -4,10 +4,7 @@
 #include "tools/fvbench.h"
 
 #include "common/err.h"
-#include "common/report.h"
 #include "tools/feeding.h"
-
-#include <stdlib.h>
 
 const struct fv_command fvbench_e2e_cmd = {
     .name = "fvbench e2e",
@@ -16,7 +13,7 @@ const struct fv_command fvbench_e2e_cmd = {
     .notes = "  fvbench e2e --db faces.lmdb --batch 32 --aug 'flip,rotate(10),jitter(.2,.2,.2)'",
 };
 
-static void print(const struct bench *b, struct feeding *f)
+static int print(const struct bench *b, struct feeding *f)
 {
     const double per_s = bench_per_s(&f->job[FED]);
     const double step = bench_per_s(&f->job[REPLAYED]), loader = bench_per_s(&f->job[LOADER_ALONE]);
@@ -39,31 +36,10 @@ static void print(const struct bench *b, struct feeding *f)
     results_real(&r, "share_of_limit", per_s / limit, "%8.1f %% of the slower of the two (the %s)",
                  per_s / limit * 100, loader < step ? "loader" : "step");
     bench_print(b, &r, b->db, f->job, FEEDS, trainee_info(f->trainee));
+    return FV_OK;
 }
 
 int fvbench_e2e(int argc, char **argv)
 {
-    struct bench b = bench_defaults(&fvbench_e2e_cmd);
-    struct fv_loader_settings set;
-    struct trainee_settings t;
-    const struct fv_opt_group groups[] = {
-        {"data", bench_db_opts, &b}, {"loader", fv_loader_opts, &set}, {"net", trainee_opts, &t}};
-
-    fv_loader_defaults(&set);
-    trainee_defaults(&t);
-    b.rounds = 3;
-    int rc = bench_parse(&b, groups, 3, argc, argv);
-    if (rc)
-        return rc < 0 ? rc : FV_OK;
-    set.report = fv_console_report(fvbench_e2e_cmd.name, 2);
-    struct feeding *f = calloc(1, sizeof *f);
-    rc = f ? feeding_open(f, b.db, &set, &t) : fv_err(FV_ENOMEM, "out of memory");
-    if (rc >= 0) {
-        rc = feeding_measure(f, &b);
-        if (rc >= 0)
-            print(&b, f);
-        feeding_close(f);
-    }
-    free(f);
-    return rc;
+    return feeding_command(&fvbench_e2e_cmd, argc, argv, print);
 }
