@@ -25,16 +25,16 @@ command -v pkg-config >/dev/null || {
 }
 pc=$(find "$work" -name fv.pc) && [ -n "$pc" ] || fail "fv.pc is not installed"
 export PKG_CONFIG_SYSROOT_DIR="$work" PKG_CONFIG_LIBDIR="${pc%/*}"
-flags=$(pkg-config --cflags --libs fv) || fail "pkg-config does not know fv"
+cflags=$(pkg-config --cflags fv) && flags=$(pkg-config --cflags --libs fv) || fail "pkg-config does not know fv"
 headers=$(find "$work" -path '*/include/fv/*.h')
 [ "$(echo "$headers" | wc -l)" -ge 6 ] || fail "headers are missing: $headers"
 
 cd "$work" || exit 1
 for h in $headers; do
     printf '#include <%s>\nextern int nothing;\n' "${h#*/include/fv/}" >alone.c
-    "$@" -std=c11 -pedantic -Wall -Wextra -Werror -fsyntax-only alone.c $flags || fail "$h does not stand alone"
+    "$@" -std=c11 -pedantic -Wall -Wextra -Werror -fsyntax-only alone.c $cflags || fail "$h does not stand alone"
     if command -v c++ >/dev/null; then
-        c++ -Wall -Wextra -Werror -fsyntax-only -x c++ alone.c $flags || fail "$h is not for C++"
+        c++ -Wall -Wextra -Werror -fsyntax-only -x c++ alone.c $cflags || fail "$h is not for C++"
     fi
 done
 "$@" -std=c11 -Wall -Wextra -Werror $sanitize "$example" $flags -o example || fail "the example does not build"
