@@ -9,7 +9,7 @@
 #define FV_TRAINER_BACKEND_H
 
 #include "augment/batch.h"
-#include "trainer/net.h"
+#include "trainer/net/net.h"
 
 struct fv_device; /* an opened backend; each backend defines its own */
 struct fv_program;

@@ -20,9 +20,9 @@
 #include "common/opt.h"
 #include "common/report.h"
 #include "trainer/backend.h"
-#include "trainer/checkpoint.h"
-#include "trainer/metrics.h"
-#include "trainer/net.h"
+#include "trainer/eval/metrics.h"
+#include "trainer/net/net.h"
+#include "trainer/run/checkpoint.h"
 
 struct fv_train_settings {
     /* net */

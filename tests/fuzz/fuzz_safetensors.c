@@ -6,7 +6,7 @@
  */
 #include "common/rng.h"
 #include "tests/fuzz/seeds.h"
-#include "trainer/checkpoint.h"
+#include "trainer/run/checkpoint.h"
 
 #include <stdint.h>
 #include <stdio.h>

@@ -34,9 +34,9 @@ THIRD = [  # pattern of a header, where it may be included
     (r"vips/.*", r"prep/"),
     (r"spng\.h", r"prep/export/image_png\.c"),
     (r"jpeglib\.h|jerror\.h", r"store/(codec_jpeg\.c|jpeg_memory\.[ch])|prep/photo/photo_jpeg\.c"),
-    (r"(oneapi/dnnl/)?dnnl.*", r"trainer/backend_cpu"),
+    (r"(oneapi/dnnl/)?dnnl.*", r"trainer/cpu/"),
     (r"cuda.*|cudnn.*|cublas.*|nccl\.h", r"trainer/cuda/"),
-    (r"mpi\.h", r"trainer/comm_"),
+    (r"mpi\.h", r"trainer/comm/"),
     (r"jansson\.h", r"(common|trainer|tools)/"),
     (r"immintrin\.h", r".*_(avx2|avx512)\.[ch]$"),
 ]

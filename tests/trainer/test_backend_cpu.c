@@ -10,8 +10,8 @@
 #include "common/rng.h"
 #include "tests/cmocka_all.h"
 #include "trainer/backend.h"
-#include "trainer/backend_cpu.h"
-#include "trainer/backend_cpu_threads.h"
+#include "trainer/cpu/backend_cpu.h"
+#include "trainer/cpu/backend_cpu_threads.h"
 
 #include <math.h>
 #include <stdio.h>

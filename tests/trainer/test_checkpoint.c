@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Safetensors: bytes written against a file drawn by hand, files of other programs, and every fault. */
-#include "trainer/checkpoint.h"
+#include "trainer/run/checkpoint.h"
 
 #include "common/err.h"
 #include "common/fs.h"

@@ -4,7 +4,7 @@
 #include "common/err.h"
 #include "common/rng.h"
 #include "tests/cmocka_all.h"
-#include "trainer/metrics.h"
+#include "trainer/eval/metrics.h"
 
 #include <inttypes.h>
 #include <math.h>

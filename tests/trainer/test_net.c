@@ -3,7 +3,7 @@
  * stem, the initialisers' moments, and what must be refused. */
 #include "common/err.h"
 #include "tests/cmocka_all.h"
-#include "trainer/net.h"
+#include "trainer/net/net.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What a resumed run keeps of its log: all up to the checkpoint, nothing behind it, no torn line. */
-#include "trainer/runlog.h"
+#include "trainer/run/runlog.h"
 
 #include "common/err.h"
 #include "common/fs.h"

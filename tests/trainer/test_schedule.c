@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Learning rates against values that PyTorch 1.13.1 gave for the same settings. */
-#include "trainer/schedule.h"
+#include "trainer/run/schedule.h"
 
 #include "common/err.h"
 

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: MIT */
+/* Inside the cpu backend.
+ *
+ * A program owns the numbers (weights, gradients, momenta) and runs plans. A plan is the net lowered for one batch
+ * size: a flat list of steps, each a oneDNN primitive or a loop of ours, over buffers whose places in one arena
+ * follow from when they are first and last used. A training plan holds forward, then backward.
+ *
+ * backend_cpu.c          the backend: device, program, step, eval
+ * backend_cpu_params.c   packing and unpacking of weights, folding of batch norms, the update
+ * backend_cpu_plan.c     buffers, steps, memory, running
+ * backend_cpu_forward.c  net -> steps, backend_cpu_backward.c the same for gradients
+ * backend_cpu_loops.c    the steps that are not oneDNN's
+ * backend_cpu_inspect.c  profile, values of single nodes
+ * backend_cpu_dnn*.c     making oneDNN primitives
+ */
+#ifndef FV_TRAINER_BACKEND_CPU_H
+#define FV_TRAINER_BACKEND_CPU_H
+
+#include "trainer/backend.h"
+#include "trainer/cpu/backend_cpu_dnn.h"
+
+struct fv_device {
+    int threads;
+    int winograd; /* 3x3 convolutions of stride 1 by Winograd's method where oneDNN has it */
+    int keep; /* for tests: every buffer has memory of its own, so that node_get finds it intact */
+    dnnl_engine_t engine;
+    dnnl_stream_t stream;
+    char info[96];
+};
+
+/* Where a step finds a tensor: in a buffer of the plan, or in a slot of the program's arenas. */
+enum fv__cpu_space { FV_CPU_BUFFER, FV_CPU_WEIGHT, FV_CPU_GRADIENT };
+struct fv__cpu_place {
+    enum fv__cpu_space space;
+    int index;
+};
+
+struct fv__cpu_buffer {
+    size_t bytes, offset;
+    int first, last; /* steps that use it; last is INT_MAX for what must survive */
+    int pieces;      /* gradients not yet collected that it is part of */
+};
+
+struct fv__cpu_run; /* what the steps of one run share */
+struct fv__cpu_step {
+    int node, backward;
+    void (*loop)(const struct fv__cpu_step *s, struct fv__cpu_run *run); /* NULL: a primitive */
+    dnnl_primitive_t primitive;
+    dnnl_exec_arg_t arg[12];
+    int args;
+    struct fv__cpu_place place[4]; /* of the loop's operands */
+    float *data[4];
+    int operands;
+    size_t count; /* floats per operand, or items */
+    int relu;
+    uint64_t ns; /* of the last run */
+};
+
+struct fv__cpu_memory {
+    dnnl_memory_t memory;
+    struct fv__cpu_place place;
+};
+
+enum { FV_CPU_PIECES = 4 };
+/* What a node puts out, and what forward keeps for backward. */
+struct fv__cpu_value {
+    int buffer; /* -1: fused away or overwritten */
+    struct fv__dnn_md *md;
+    int readers; /* nodes that have yet to read it */
+    int fused;   /* computed by the step of an earlier node */
+    int out;     /* the node whose value this node's step puts out: itself, or the last one fused */
+
+    struct fv__dnn_op op;
+    struct fv__cpu_place src; /* the input as the primitive takes it */
+    struct fv__dnn_md *src_md;
+    int mean, var, workspace; /* buffers; of the loss, workspace is the gradient of the logits */
+
+    int grad[FV_CPU_PIECES], grads; /* buffers whose sum is the gradient, laid out as md */
+    int kept_grad;                  /* for node_get; -1: none */
+};
+
+struct fv__cpu_plan {
+    struct fv_program *program;
+    int n, training;
+    int embedding, logits;       /* inference: buffers of what it is for, as plain matrices */
+    int error;                   /* the first failure; all that follows is skipped */
+    struct fv__cpu_value *value; /* a node each */
+    struct fv__cpu_buffer *buffer;
+    struct fv__cpu_step *step;
+    struct fv__cpu_memory *memory;
+    struct fv__dnn_op *op;
+    struct fv__dnn_md **md;
+    int buffers, steps, memories, ops, mds;
+    unsigned char *arena;
+    size_t arena_bytes;
+};
+
+/* A tensor of the net as the program keeps it; slot t is tensor t, slot tensors + i the bias that node i, a
+ * convolution, gets from a batch norm folded into it. */
+struct fv__cpu_slot {
+    struct fv__dnn_md *plain, *packed;
+    size_t offset, count; /* floats in the arenas, padding of the packed layout included */
+};
+
+enum { FV_CPU_PLANS = 3 }; /* batch sizes held at a time: the full one and the latest others */
+
+struct fv_program {
+    struct fv_device *device;
+    const struct fv_net *net;
+    int batch, train;
+    struct fv__cpu_slot *slot;
+    int slots;
+    int *folded; /* inference, by node: the batch norm folded into this convolution, or -1 */
+    float *weight, *grad, *momentum; /* packed; inference has only weights */
+    size_t packed; /* floats in weight, of which the first `trained` are trained */
+    size_t trained;
+    float *plain; /* scratch for packing; in inference the arena as it was set */
+    struct fv__cpu_plan *plan[FV_CPU_PLANS];
+    struct fv__cpu_plan *last; /* the plan that ran last, here or in infer; NULL: none */
+    int last_n;                /* images it ran on */
+    uint64_t update_ns;        /* that all after backward took in the last step */
+    struct fv_program *infer;  /* of a training program: compiled at the first eval */
+    int infer_stale;
+    struct fv_step_result result;
+    int (*reduce)(void *ctx, float *grads, size_t n);
+    void *reduce_ctx;
+};
+
+struct fv__cpu_run {
+    struct fv_program *program;
+    const uint8_t *pixels;
+    int n;                        /* images in pixels; the plan may be for more */
+    const struct fv_batch *batch; /* NULL in inference */
+    double loss, correct;
+};
+
+/* backend_cpu_plan.c. The functions that add to a plan return an index, or -1 once the plan has failed. */
+int fv__cpu_plan_new(struct fv__cpu_plan **out, struct fv_program *p, int n, int training);
+void fv__cpu_plan_free(struct fv__cpu_plan **plan);
+int fv__cpu_fail(struct fv__cpu_plan *plan, int code); /* remembers a failure; returns -1 */
+struct fv__dnn_md *fv__cpu_own_md(struct fv__cpu_plan *plan, struct fv__dnn_md *md);
+struct fv__dnn_md *fv__cpu_md(struct fv__cpu_plan *plan, int ndim, const int *dim,
+                              enum fv__dnn_layout layout);
+struct fv__dnn_md *fv__cpu_op_md(struct fv__cpu_plan *plan, const struct fv__dnn_op *op,
+                                 dnnl_query_t what);
+int fv__cpu_buffer_new(struct fv__cpu_plan *plan, size_t bytes);
+int fv__cpu_buffer_for(struct fv__cpu_plan *plan, const struct fv__dnn_md *md);
+struct fv__cpu_place fv__cpu_in_buffer(int buffer);
+/* A step that executes op, which the plan then owns; arguments follow. */
+void fv__cpu_step_op(struct fv__cpu_plan *plan, int node, int backward, struct fv__dnn_op op);
+void fv__cpu_arg(struct fv__cpu_plan *plan, int arg, const struct fv__dnn_md *md,
+                 struct fv__cpu_place place);
+/* A step that runs a loop of ours; operands follow. */
+struct fv__cpu_step *
+fv__cpu_step_loop(struct fv__cpu_plan *plan, int node, int backward,
+                  void (*loop)(const struct fv__cpu_step *, struct fv__cpu_run *), size_t count);
+void fv__cpu_operand(struct fv__cpu_plan *plan, struct fv__cpu_place place);
+/* The tensor at `place` in the layout `to`: itself if it has it already, else a copy made by a new step. */
+struct fv__cpu_place fv__cpu_convert(struct fv__cpu_plan *plan, int node, int backward,
+                                     struct fv__cpu_place place, const struct fv__dnn_md *from,
+                                     const struct fv__dnn_md *to);
+void fv__cpu_copy(struct fv__cpu_plan *plan, int node, int backward, struct fv__cpu_place place,
+                  const struct fv__dnn_md *from, struct fv__cpu_place to_place,
+                  const struct fv__dnn_md *to);
+/* Gives every buffer its place, and every memory object its address. The program's arenas exist by now. */
+int fv__cpu_plan_commit(struct fv__cpu_plan *plan);
+int fv__cpu_plan_run(struct fv__cpu_plan *plan, struct fv__cpu_run *run);
+float *fv__cpu_address(const struct fv__cpu_plan *plan, struct fv__cpu_place place);
+
+/* backend_cpu_forward.c, backend_cpu_backward.c */
+void fv__cpu_lower_forward(struct fv__cpu_plan *plan);
+void fv__cpu_lower_backward(struct fv__cpu_plan *plan);
+
+/* backend_cpu_params.c */
+int fv__cpu_slots_new(struct fv_program *p);
+int fv__cpu_slots_place(struct fv_program *p); /* once the first plan has chosen the layouts */
+int fv__cpu_reorder(struct fv_program *p, const struct fv__dnn_md *from, const float *in,
+                    const struct fv__dnn_md *to, float *out);
+int fv__cpu_pack(struct fv_program *p, float *packed, const float *arena);
+int fv__cpu_unpack(struct fv_program *p, const float *packed, float *arena);
+int fv__cpu_pack_folded(struct fv_program *p, const float *arena);
+int fv__cpu_grads_are_finite(const struct fv_program *p);
+void fv__cpu_update(struct fv_program *p, const struct fv_optim *optim);
+void fv__cpu_update_statistics(struct fv_program *p, const struct fv__cpu_plan *plan);
+
+/* backend_cpu_inspect.c */
+char *fv__cpu_profile(struct fv_program *p);
+int fv__cpu_node_get(struct fv_program *p, int node, int gradient, float *out);
+
+/* backend_cpu_loops.c: the operands of each, in order */
+void fv__cpu_loop_input(const struct fv__cpu_step *s, struct fv__cpu_run *r);    /* NCHW out */
+void fv__cpu_loop_add(const struct fv__cpu_step *s, struct fv__cpu_run *r);      /* a, b, out */
+void fv__cpu_loop_relu(const struct fv__cpu_step *s, struct fv__cpu_run *r);     /* in, out */
+void fv__cpu_loop_mask(const struct fv__cpu_step *s, struct fv__cpu_run *r);     /* g, y, out */
+void fv__cpu_loop_add_mask(const struct fv__cpu_step *s, struct fv__cpu_run *r); /* g, h, y, out */
+void fv__cpu_loop_loss(const struct fv__cpu_step *s,
+                       struct fv__cpu_run *r); /* logits, grad, items */
+
+#endif

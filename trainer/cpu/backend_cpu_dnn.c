@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/* What is the same for every version of oneDNN. */
+#include "trainer/cpu/backend_cpu_dnn.h"
+
+#include "common/err.h"
+
+#include <string.h>
+
+int fv__dnn_fail(dnnl_status_t status, const char *what)
+{
+    if (status == dnnl_success)
+        return 0;
+    if (status == dnnl_unimplemented)
+        return fv_err(FV_EUNSUPPORTED, "oneDNN has no implementation of this %s on this processor",
+                      what);
+    if (status == dnnl_out_of_memory)
+        return fv_err(FV_ENOMEM, "out of memory in oneDNN's %s", what);
+    return fv_err(FV_EBACKEND, "oneDNN's %s failed with status %d", what, (int)status);
+}
+
+int fv__dnn_attr_new(dnnl_primitive_attr_t *out)
+{
+    *out = NULL;
+    FV_TRY(fv__dnn_fail(dnnl_primitive_attr_create(out), "attribute"));
+    return fv__dnn_fail(dnnl_primitive_attr_set_scratchpad_mode(*out, dnnl_scratchpad_mode_user),
+                        "scratchpad mode");
+}
+
+int fv__dnn_op_finish(struct fv__dnn_op *op, dnnl_status_t desc_status, dnnl_primitive_attr_t attr,
+                      const char *what)
+{
+    dnnl_primitive_attr_destroy(attr);
+    op->primitive = NULL;
+    if (desc_status != dnnl_success) {
+        op->desc = NULL;
+        return fv__dnn_fail(desc_status, what);
+    }
+    dnnl_status_t status = dnnl_primitive_create(&op->primitive, op->desc);
+    if (status != dnnl_success) {
+        op->primitive = NULL;
+        fv__dnn_op_free(op);
+    }
+    return fv__dnn_fail(status, what);
+}
+
+void fv__dnn_op_free(struct fv__dnn_op *op)
+{
+    if (op->primitive)
+        dnnl_primitive_destroy(op->primitive);
+    if (op->desc)
+        dnnl_primitive_desc_destroy(op->desc);
+    memset(op, 0, sizeof *op);
+}
+
+const char *fv__dnn_op_name(const struct fv__dnn_op *op)
+{
+    const char *name = "";
+    if (dnnl_primitive_desc_query(op->desc, dnnl_query_impl_info_str, 0, &name) != dnnl_success)
+        return "";
+    return name;
+}
+
+struct fv__dnn_window fv__dnn_window(int h, int w, int stride, int pad)
+{
+    return (struct fv__dnn_window){{stride, stride}, {h, w}, {pad, pad}};
+}
+
+dnnl_prop_kind_t fv__dnn_forward_kind(int training)
+{
+    return training ? dnnl_forward_training : dnnl_forward_inference;
+}
+
+unsigned fv__dnn_bn_flags(const struct fv__dnn_bn *b)
+{
+    return (unsigned)(dnnl_use_scale | dnnl_use_shift) |
+           (b->training ? 0u : (unsigned)dnnl_use_global_stats) |
+           (b->relu ? (unsigned)dnnl_fuse_norm_relu : 0u);
+}
+
+dnnl_alg_kind_t fv__dnn_pool_alg(const struct fv__dnn_pool *p)
+{
+    return p->mean ? dnnl_pooling_avg_exclude_padding : dnnl_pooling_max;
+}

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: MIT */
+/* The steps that are not oneDNN's. The element-wise ones work on any layout: operands of one step are laid out alike,
+ * and padding is zero in all of them and stays so.
+ */
+#include "trainer/cpu/backend_cpu.h"
+
+#include "trainer/cpu/backend_cpu_threads.h"
+
+#include <math.h>
+
+enum { CACHE_LINE = 16 }; /* floats */
+
+struct elements {
+    const float *a, *b, *y;
+    float *out;
+    int relu;
+};
+
+static void share(const struct fv__cpu_run *r, size_t count, size_t granule,
+                  void (*fn)(void *ctx, size_t begin, size_t end), void *ctx)
+{
+    fv__threads_share(r->program->device->threads, count, granule, fn, ctx);
+}
+
+/* A NaN is no less than zero and passes, so that it reaches the loss. */
+static inline float relu(float x)
+{
+    return x < 0.0f ? 0.0f : x;
+}
+
+static void add_elements(void *ctx, size_t begin, size_t end)
+{
+    const struct elements *e = ctx;
+    if (e->relu)
+        for (size_t i = begin; i < end; i++)
+            e->out[i] = relu(e->a[i] + e->b[i]);
+    else
+        for (size_t i = begin; i < end; i++)
+            e->out[i] = e->a[i] + e->b[i];
+}
+
+void fv__cpu_loop_add(const struct fv__cpu_step *s, struct fv__cpu_run *r)
+{
+    struct elements e = {.a = s->data[0], .b = s->data[1], .out = s->data[2], .relu = s->relu};
+    share(r, s->count, CACHE_LINE, add_elements, &e);
+}
+
+static void relu_elements(void *ctx, size_t begin, size_t end)
+{
+    const struct elements *e = ctx;
+    for (size_t i = begin; i < end; i++)
+        e->out[i] = relu(e->a[i]);
+}
+
+void fv__cpu_loop_relu(const struct fv__cpu_step *s, struct fv__cpu_run *r)
+{
+    struct elements e = {.a = s->data[0], .out = s->data[1]};
+    share(r, s->count, CACHE_LINE, relu_elements, &e);
+}
+
+static void mask_elements(void *ctx, size_t begin, size_t end)
+{
+    const struct elements *e = ctx;
+    for (size_t i = begin; i < end; i++)
+        e->out[i] = e->y[i] > 0.0f ? e->a[i] : 0.0f;
+}
+
+void fv__cpu_loop_mask(const struct fv__cpu_step *s, struct fv__cpu_run *r)
+{
+    struct elements e = {.a = s->data[0], .y = s->data[1], .out = s->data[2]};
+    share(r, s->count, CACHE_LINE, mask_elements, &e);
+}
+
+static void add_mask_elements(void *ctx, size_t begin, size_t end)
+{
+    const struct elements *e = ctx;
+    for (size_t i = begin; i < end; i++) {
+        float sum = e->a[i] + e->b[i];
+        e->out[i] = e->y[i] > 0.0f ? sum : 0.0f;
+    }
+}
+
+void fv__cpu_loop_add_mask(const struct fv__cpu_step *s, struct fv__cpu_run *r)
+{
+    struct elements e = {.a = s->data[0], .b = s->data[1], .y = s->data[2], .out = s->data[3]};
+    share(r, s->count, CACHE_LINE, add_mask_elements, &e);
+}
+
+struct pixels {
+    const uint8_t *pixels;
+    float *out;
+    size_t area;
+    size_t given; /* images; the rest is zero */
+    float value[3][256];
+};
+
+static void input_planes(void *ctx, size_t begin, size_t end)
+{
+    const struct pixels *p = ctx;
+    for (size_t i = begin; i < end; i++) {
+        const uint8_t *in = p->pixels + i / 3 * p->area * 3 + i % 3;
+        const float *value = p->value[i % 3];
+        float *out = p->out + i * p->area;
+        for (size_t k = 0; k < p->area; k++)
+            out[k] = i / 3 < p->given ? value[in[3 * k]] : 0.0f;
+    }
+}
+
+void fv__cpu_loop_input(const struct fv__cpu_step *s, struct fv__cpu_run *r)
+{
+    const struct fv_node *o = &r->program->net->node[s->node];
+    struct pixels p = {.pixels = r->pixels,
+                       .out = s->data[0],
+                       .area = (size_t)o->h * (size_t)o->w,
+                       .given = (size_t)r->n};
+    for (int c = 0; c < 3; c++)
+        for (int v = 0; v < 256; v++)
+            p.value[c][v] = (float)((v / 255.0 - (double)o->mean[c]) / (double)o->std[c]);
+    share(r, s->count * 3, 1, input_planes, &p);
+}
+
+struct loss {
+    const struct fv_batch *batch;
+    const float *logits;
+    float *grad;
+    double *items; /* (n) losses, (n) shares of a correct answer */
+    size_t classes;
+};
+
+/* Softmax cross-entropy against lambda of one class and 1 - lambda of another; its gradient is softmax - label, over
+ * the number of items, since the loss is their mean. */
+static void loss_items(void *ctx, size_t begin, size_t end)
+{
+    const struct loss *l = ctx;
+    const struct fv_batch *b = l->batch;
+    for (size_t i = begin; i < end; i++) {
+        const float *z = l->logits + i * l->classes;
+        float *g = l->grad + i * l->classes;
+        size_t a = (size_t)b->label[i], m = (size_t)b->label_mix[i], best = 0;
+        double sum = 0, lambda = (double)b->lambda[i];
+        for (size_t k = 1; k < l->classes; k++)
+            if (z[k] > z[best])
+                best = k;
+        for (size_t k = 0; k < l->classes; k++) {
+            g[k] = expf(z[k] - z[best]);
+            sum += (double)g[k];
+        }
+        float scale = (float)(1 / (sum * b->n));
+        for (size_t k = 0; k < l->classes; k++)
+            g[k] *= scale;
+        g[a] -= (float)(lambda / b->n);
+        g[m] -= (float)((1 - lambda) / b->n);
+        l->items[i] =
+            (double)z[best] + log(sum) - lambda * (double)z[a] - (1 - lambda) * (double)z[m];
+        l->items[(size_t)b->n + i] = (best == a ? lambda : 0) + (best == m ? 1 - lambda : 0);
+    }
+}
+
+void fv__cpu_loop_loss(const struct fv__cpu_step *s, struct fv__cpu_run *r)
+{
+    struct loss l = {.batch = r->batch,
+                     .logits = s->data[0],
+                     .grad = s->data[1],
+                     .items = (double *)(void *)s->data[2],
+                     .classes = s->count};
+    size_t n = (size_t)r->batch->n;
+    share(r, n, 1, loss_items, &l);
+    r->loss = r->correct = 0;
+    for (size_t i = 0; i < n; i++) {
+        r->loss += l.items[i] / (double)n;
+        r->correct += l.items[n + i];
+    }
+}

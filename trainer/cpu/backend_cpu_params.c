@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: MIT */
+/* The numbers of a program: from the net's canonical arena into the layouts that oneDNN chose and back, and the
+ * optimiser, which works on the packed numbers element by element.
+ *
+ * A layout may pad channels; padding is zero in weights, gradients and momenta and no update changes that, so a
+ * round trip is exact. Inference keeps the arena as it was set, since folding a batch norm into a convolution
+ * cannot be undone.
+ */
+#include "trainer/cpu/backend_cpu.h"
+
+#include "common/err.h"
+#include "trainer/cpu/backend_cpu_threads.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Slots of one dimension have one layout; that of convolutions and fully connected layers is chosen later. */
+static int slot_new(struct fv_program *p, int tensor, int groups)
+{
+    const struct fv_tensor *t = &p->net->tensor[tensor];
+    struct fv__cpu_slot *s = &p->slot[tensor];
+    int grouped[5] = {groups, t->dim[0] / groups, t->dim[1], t->dim[2], t->dim[3]};
+    FV_TRY(fv__dnn_md_new(&s->plain, groups > 1 ? 5 : t->ndim, groups > 1 ? grouped : t->dim,
+                          FV_DNN_PLAIN));
+    return t->ndim == 1 ? fv__dnn_md_new(&s->packed, 1, t->dim, FV_DNN_PLAIN) : 0;
+}
+
+int fv__cpu_slots_new(struct fv_program *p)
+{
+    const struct fv_net *net = p->net;
+    p->slots = net->tensors + net->nodes;
+    p->slot = calloc((size_t)p->slots, sizeof *p->slot);
+    p->folded = calloc((size_t)net->nodes, sizeof *p->folded);
+    if (!p->slot || !p->folded)
+        return fv_err(FV_ENOMEM, "backend cpu: out of memory");
+    for (int i = 0; i < net->nodes; i++) {
+        const struct fv_node *o = &net->node[i];
+        p->folded[i] = -1;
+        for (int k = 0; k < 4; k++)
+            if (o->tensor[k] >= 0)
+                FV_TRY(slot_new(p, o->tensor[k], k == 0 ? o->groups : 1));
+        if (o->kind == FV_NODE_CONV && !p->train)
+            FV_TRY(fv__dnn_md_new(&p->slot[net->tensors + i].packed, 1, &o->c, FV_DNN_PLAIN));
+    }
+    return 0;
+}
+
+static void place_slot(struct fv_program *p, struct fv__cpu_slot *s)
+{
+    enum { LINE = 16 };
+    if (!s->packed)
+        return;
+    s->offset = p->packed;
+    s->count = fv__dnn_md_bytes(s->packed) / sizeof(float);
+    p->packed += (s->count + LINE - 1) / LINE * LINE;
+}
+
+static float *floats(size_t count)
+{
+    size_t bytes = (count * sizeof(float) + 64) / 64 * 64;
+    float *f = aligned_alloc(64, bytes);
+    if (f)
+        memset(f, 0, bytes);
+    return f;
+}
+
+int fv__cpu_slots_place(struct fv_program *p)
+{
+    const struct fv_net *net = p->net;
+    for (int buffers = 0; buffers < 2; buffers++) {
+        for (int t = 0; t < net->tensors; t++)
+            if (net->tensor[t].buffer == buffers)
+                place_slot(p, &p->slot[t]);
+        if (!buffers)
+            p->trained = p->packed;
+    }
+    for (int s = net->tensors; s < p->slots; s++)
+        place_slot(p, &p->slot[s]);
+    p->weight = floats(p->packed);
+    p->plain = floats(net->params + net->buffers);
+    if (p->train) {
+        p->grad = floats(p->trained);
+        p->momentum = floats(p->trained);
+    }
+    if (!p->weight || !p->plain || (p->train && (!p->grad || !p->momentum)))
+        return fv_err(FV_ENOMEM, "%s: no memory for %zu MB of weights", net->arch,
+                      p->packed * sizeof(float) >> 20);
+    return 0;
+}
+
+int fv__cpu_reorder(struct fv_program *p, const struct fv__dnn_md *from, const float *in,
+                    const struct fv__dnn_md *to, float *out)
+{
+    struct fv__dnn_op op = {0};
+    dnnl_memory_t memory[3] = {NULL, NULL, NULL};
+    dnnl_engine_t engine = p->device->engine;
+    struct fv__dnn_md *scratch_md = NULL;
+    float *scratch = NULL;
+    int rc = fv__dnn_reorder(&op, engine, from, to);
+    if (rc == 0)
+        rc = fv__dnn_op_md(&scratch_md, &op, dnnl_query_scratchpad_md);
+    if (rc == 0 && !(scratch = floats(fv__dnn_md_bytes(scratch_md) / sizeof(float) + 1)))
+        rc = fv_err(FV_ENOMEM, "backend cpu: out of memory");
+    const struct fv__dnn_md *md[3] = {from, to, scratch_md};
+    void *data[3] = {(void *)in, out, scratch}; /* a source is only read */
+    for (int i = 0; i < 3 && rc == 0; i++) {
+        rc = fv__dnn_memory_new(&memory[i], engine, md[i]);
+        if (rc == 0)
+            rc = fv__dnn_fail(dnnl_memory_set_data_handle(memory[i], data[i]), "memory");
+    }
+    dnnl_exec_arg_t args[] = {
+        {DNNL_ARG_FROM, memory[0]}, {DNNL_ARG_TO, memory[1]}, {DNNL_ARG_SCRATCHPAD, memory[2]}};
+    if (rc == 0)
+        rc = fv__dnn_fail(dnnl_primitive_execute(op.primitive, p->device->stream, 3, args),
+                          "reorder");
+    for (int i = 0; i < 3; i++)
+        dnnl_memory_destroy(memory[i]);
+    fv__dnn_md_free(&scratch_md);
+    fv__dnn_op_free(&op);
+    free(scratch);
+    return rc;
+}
+
+static int pack_tensor(struct fv_program *p, int t, const float *in, float *packed)
+{
+    const struct fv__cpu_slot *s = &p->slot[t];
+    return fv__cpu_reorder(p, s->plain, in, s->packed, packed + s->offset);
+}
+
+int fv__cpu_pack(struct fv_program *p, float *packed, const float *arena)
+{
+    for (int t = 0; t < p->net->tensors; t++) {
+        const struct fv_tensor *tensor = &p->net->tensor[t];
+        if (p->slot[t].packed && (packed == p->weight || !tensor->buffer))
+            FV_TRY(pack_tensor(p, t, arena + tensor->offset, packed));
+    }
+    return 0;
+}
+
+int fv__cpu_unpack(struct fv_program *p, const float *packed, float *arena)
+{
+    for (int t = 0; t < p->net->tensors; t++) {
+        const struct fv_tensor *tensor = &p->net->tensor[t];
+        const struct fv__cpu_slot *s = &p->slot[t];
+        if (s->packed && (packed == p->weight || !tensor->buffer))
+            FV_TRY(fv__cpu_reorder(p, s->packed, packed + s->offset, s->plain,
+                                   arena + tensor->offset));
+    }
+    return 0;
+}
+
+/* bn(conv(x)) = conv with weights w * f and bias (b - mean) * f + beta, where f = gamma / sqrt(var + eps). */
+static int fold(struct fv_program *p, int node, float *weights)
+{
+    const struct fv_node *conv = &p->net->node[node], *bn = &p->net->node[p->folded[node]];
+    const struct fv_tensor *t = p->net->tensor, *w = &t[conv->tensor[0]];
+    const float *gamma = p->plain + t[bn->tensor[0]].offset;
+    const float *beta = p->plain + t[bn->tensor[1]].offset;
+    const float *mean = p->plain + t[bn->tensor[2]].offset;
+    const float *var = p->plain + t[bn->tensor[3]].offset;
+    const float *bias = conv->tensor[1] >= 0 ? p->plain + t[conv->tensor[1]].offset : NULL;
+    float *out = p->weight + p->slot[p->net->tensors + node].offset;
+    size_t each = w->count / (size_t)conv->c;
+    for (size_t k = 0; k < (size_t)conv->c; k++) {
+        double f = (double)gamma[k] / sqrt((double)var[k] + (double)bn->eps);
+        double b = bias ? (double)bias[k] : 0;
+        for (size_t i = k * each; i < (k + 1) * each; i++)
+            weights[i] = (float)((double)p->plain[w->offset + i] * f);
+        out[k] = (float)((b - (double)mean[k]) * f + (double)beta[k]);
+    }
+    return pack_tensor(p, conv->tensor[0], weights, p->weight);
+}
+
+static size_t largest_tensor(const struct fv_net *net)
+{
+    size_t most = 0;
+    for (int t = 0; t < net->tensors; t++)
+        if (net->tensor[t].count > most)
+            most = net->tensor[t].count;
+    return most;
+}
+
+int fv__cpu_pack_folded(struct fv_program *p, const float *arena)
+{
+    memcpy(p->plain, arena, (p->net->params + p->net->buffers) * sizeof *arena);
+    FV_TRY(fv__cpu_pack(p, p->weight, arena));
+    float *scratch = floats(largest_tensor(p->net));
+    int rc = scratch ? 0 : fv_err(FV_ENOMEM, "backend cpu: out of memory");
+    for (int i = 0; i < p->net->nodes && rc == 0; i++)
+        if (p->folded[i] >= 0)
+            rc = fold(p, i, scratch);
+    free(scratch);
+    return rc;
+}
+
+struct check {
+    const float *grad;
+    int bad; /* only ever set, by whichever thread */
+};
+
+static void check_floats(void *ctx, size_t begin, size_t end)
+{
+    struct check *c = ctx;
+    unsigned worst = 0;
+    for (size_t i = begin; i < end; i++) {
+        unsigned bits;
+        memcpy(&bits, &c->grad[i], sizeof bits);
+        bits &= 0x7f800000u;
+        worst = bits > worst ? bits : worst;
+    }
+    if (worst == 0x7f800000u)
+        __atomic_store_n(&c->bad, 1, __ATOMIC_RELAXED);
+}
+
+int fv__cpu_grads_are_finite(const struct fv_program *p)
+{
+    struct check c = {.grad = p->grad};
+    fv__threads_share(p->device->threads, p->trained, 16, check_floats, &c);
+    return !c.bad;
+}
+
+struct update {
+    float *w, *v;
+    const float *g;
+    float lr, momentum, decay;
+    int nesterov;
+};
+
+static void update_floats(void *ctx, size_t begin, size_t end)
+{
+    const struct update *u = ctx;
+    float *restrict w = u->w, *restrict v = u->v;
+    const float *restrict gradient = u->g;
+    for (size_t i = begin; i < end; i++) {
+        float g = gradient[i] + u->decay * w[i];
+        v[i] = u->momentum * v[i] + g;
+        w[i] -= u->lr * (u->nesterov ? g + u->momentum * v[i] : v[i]);
+    }
+}
+
+void fv__cpu_update(struct fv_program *p, const struct fv_optim *optim)
+{
+    for (int t = 0; t < p->net->tensors; t++) {
+        const struct fv_tensor *tensor = &p->net->tensor[t];
+        const struct fv__cpu_slot *s = &p->slot[t];
+        struct update u = {.w = p->weight + s->offset,
+                           .v = p->momentum + s->offset,
+                           .g = p->grad + s->offset,
+                           .lr = optim->lr,
+                           .momentum = optim->momentum,
+                           .decay = optim->decay_all || !tensor->no_decay ? optim->weight_decay : 0,
+                           .nesterov = optim->nesterov};
+        if (!tensor->buffer)
+            fv__threads_share(s->count < 4096 ? 1 : p->device->threads, s->count, 16, update_floats,
+                              &u);
+    }
+}
+
+void fv__cpu_update_statistics(struct fv_program *p, const struct fv__cpu_plan *plan)
+{
+    for (int i = 0; i < p->net->nodes; i++) {
+        const struct fv_node *o = &p->net->node[i];
+        if (o->kind != FV_NODE_BN)
+            continue;
+        const float *batch_mean = fv__cpu_address(plan, fv__cpu_in_buffer(plan->value[i].mean));
+        const float *batch_var = fv__cpu_address(plan, fv__cpu_in_buffer(plan->value[i].var));
+        float *mean = p->weight + p->slot[o->tensor[2]].offset;
+        float *var = p->weight + p->slot[o->tensor[3]].offset;
+        double m = (double)plan->n * o->h * o->w, share = (double)o->momentum;
+        double unbiased = share * m / (m - 1);
+        for (int c = 0; c < o->c; c++) {
+            mean[c] = (float)((1 - share) * (double)mean[c] + share * (double)batch_mean[c]);
+            var[c] = (float)((1 - share) * (double)var[c] + unbiased * (double)batch_var[c]);
+        }
+    }
+}

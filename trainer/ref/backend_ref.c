@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: MIT */
+/* The reference backend: what a net means, in the plainest C.
+ *
+ * It is the oracle for every other backend, so it shares no trick with any of them, fuses nothing, and keeps the
+ * output and the gradient of every node. It computes in double from fp32 parameters: its own rounding is then
+ * out of the question when another backend differs, and finite differences of its loss are sharp enough to check
+ * its gradients. Parameters and momenta are rounded to fp32 once a step.
+ */
+#include "trainer/ref/backend_ref.h"
+
+#include "common/err.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct fv_device {
+    char info[64];
+};
+
+static int ref_open(struct fv_device **out, const struct fv_device_settings *s)
+{
+    (void)s;
+    *out = calloc(1, sizeof **out);
+    if (!*out)
+        return fv_err(FV_ENOMEM, "backend ref: out of memory");
+    strcpy((*out)->info, "reference (plain C, double), 1 thread");
+    return 0;
+}
+
+static void ref_close(struct fv_device **d)
+{
+    if (!d)
+        return;
+    free(*d);
+    *d = NULL;
+}
+
+static const char *ref_info(const struct fv_device *d)
+{
+    return d->info;
+}
+
+static size_t out_count(const struct fv_program *p, int node)
+{
+    const struct fv_node *o = &p->net->node[node];
+    return (size_t)p->batch * (size_t)o->h * (size_t)o->w * (size_t)o->c;
+}
+
+/* The largest number of weights in one convolution. */
+static size_t largest_conv(const struct fv_net *net)
+{
+    size_t most = 0;
+    for (int i = 0; i < net->nodes; i++)
+        if (net->node[i].kind == FV_NODE_CONV && net->tensor[net->node[i].tensor[0]].count > most)
+            most = net->tensor[net->node[i].tensor[0]].count;
+    return most;
+}
+
+static void *take(struct fv_program *p, size_t count, size_t item)
+{
+    return fv_arena_take(&p->memory, count * item, 64);
+}
+
+static void carve_node(struct fv_program *p, int i)
+{
+    const struct fv_node *o = &p->net->node[i];
+    struct fv__ref_node node = {0};
+    node.out = take(p, out_count(p, i), sizeof(double));
+    if (p->train && o->kind != FV_NODE_INPUT)
+        node.grad = take(p, out_count(p, i), sizeof(double));
+    if (p->train && o->kind == FV_NODE_BN)
+        node.stat = take(p, 2 * (size_t)o->c, sizeof(double));
+    if (p->node)
+        p->node[i] = node;
+}
+
+/* Twice over: the first pass counts, the second lays out. */
+static void carve(struct fv_program *p)
+{
+    const struct fv_net *net = p->net;
+    size_t conv = largest_conv(net);
+    p->node = take(p, (size_t)net->nodes, sizeof *p->node);
+    p->value = take(p, net->params + net->buffers, sizeof *p->value);
+    p->weight = take(p, conv, sizeof *p->weight);
+    if (p->train) {
+        p->momentum = take(p, net->params, sizeof *p->momentum);
+        p->grad = take(p, net->params, sizeof *p->grad);
+        p->weight_grad = take(p, conv, sizeof *p->weight_grad);
+    }
+    for (int i = 0; i < net->nodes; i++)
+        carve_node(p, i);
+}
+
+static void ref_release(struct fv_program **p)
+{
+    if (!p || !*p)
+        return;
+    fv_arena_free(&(*p)->memory);
+    free(*p);
+    *p = NULL;
+}
+
+static int ref_compile(struct fv_device *d, const struct fv_net *net, int batch, int train,
+                       struct fv_program **out)
+{
+    (void)d;
+    *out = NULL;
+    if (batch < 1)
+        return fv_err(FV_EINVAL, "%s: a batch of %d images", net->arch, batch);
+    struct fv_program *p = calloc(1, sizeof *p);
+    if (!p)
+        return fv_err(FV_ENOMEM, "backend ref: out of memory");
+    p->net = net;
+    p->batch = batch;
+    p->train = train;
+    carve(p);
+    int rc = fv_arena_commit(&p->memory);
+    if (rc < 0)
+        ref_release(&p);
+    else
+        carve(p);
+    *out = p;
+    return rc;
+}
+
+static size_t ref_memory(const struct fv_program *p)
+{
+    return sizeof *p + p->memory.size;
+}
+
+static int ref_params_set(struct fv_program *p, const float *arena)
+{
+    memcpy(p->value, arena, (p->net->params + p->net->buffers) * sizeof *arena);
+    return 0;
+}
+
+static int ref_params_get(struct fv_program *p, float *arena)
+{
+    memcpy(arena, p->value, (p->net->params + p->net->buffers) * sizeof *arena);
+    return 0;
+}
+
+static int need_training(const struct fv_program *p)
+{
+    return p->train ? 0 : fv_err(FV_EINVAL, "%s was compiled for inference only", p->net->arch);
+}
+
+static int ref_momenta_set(struct fv_program *p, const float *v)
+{
+    FV_TRY(need_training(p));
+    memcpy(p->momentum, v, p->net->params * sizeof *v);
+    return 0;
+}
+
+static int ref_momenta_get(struct fv_program *p, float *v)
+{
+    FV_TRY(need_training(p));
+    memcpy(v, p->momentum, p->net->params * sizeof *v);
+    return 0;
+}
+
+static int ref_grads_get(struct fv_program *p, float *g)
+{
+    FV_TRY(need_training(p));
+    for (size_t i = 0; i < p->net->params; i++)
+        g[i] = (float)p->grad[i];
+    return 0;
+}
+
+static void forward(struct fv_program *p)
+{
+    for (int i = 0; i < p->net->nodes; i++)
+        if (p->net->node[i].kind != FV_NODE_LOSS || p->by_batch)
+            fv__ref_ops[p->net->node[i].kind].forward(p, i);
+}
+
+static void backward(struct fv_program *p)
+{
+    memset(p->grad, 0, p->net->params * sizeof *p->grad);
+    for (int i = 0; i < p->net->nodes; i++)
+        if (p->node[i].grad)
+            memset(p->node[i].grad, 0, out_count(p, i) * sizeof(double));
+    for (int i = p->net->nodes - 1; i > 0; i--)
+        fv__ref_ops[p->net->node[i].kind].backward(p, i);
+}
+
+static int grads_are_finite(const struct fv_program *p)
+{
+    for (size_t i = 0; i < p->net->params; i++)
+        if (!isfinite(p->grad[i]))
+            return 0;
+    return 1;
+}
+
+static void update_statistics(struct fv_program *p)
+{
+    for (int i = 0; i < p->net->nodes; i++) {
+        const struct fv_node *o = &p->net->node[i];
+        if (o->kind != FV_NODE_BN)
+            continue;
+        const double *stat = p->node[i].stat;
+        float *mean = p->value + p->net->tensor[o->tensor[2]].offset;
+        float *var = p->value + p->net->tensor[o->tensor[3]].offset;
+        double m = (double)p->n * o->h * o->w, share = (double)o->momentum;
+        for (int c = 0; c < o->c; c++) {
+            mean[c] = (float)((1 - share) * (double)mean[c] + share * stat[c]);
+            var[c] = (float)((1 - share) * (double)var[c] + share * stat[o->c + c] * (m / (m - 1)));
+        }
+    }
+}
+
+static void update_tensor(struct fv_program *p, const struct fv_tensor *t,
+                          const struct fv_optim *optim)
+{
+    double decay = optim->decay_all || !t->no_decay ? (double)optim->weight_decay : 0;
+    double momentum = (double)optim->momentum, lr = (double)optim->lr;
+    for (size_t i = t->offset; i < t->offset + t->count; i++) {
+        double w = (double)p->value[i];
+        double g = p->grad[i] + decay * w;
+        double v = momentum * (double)p->momentum[i] + g;
+        p->momentum[i] = (float)v;
+        p->value[i] = (float)(w - lr * (optim->nesterov ? g + momentum * v : v));
+    }
+}
+
+static int ref_step(struct fv_program *p, const struct fv_batch *b, const struct fv_optim *optim)
+{
+    FV_TRY(need_training(p));
+    FV_TRY(fv_backend_check_batch(p->net, p->batch, b));
+    p->n = b->n;
+    p->by_batch = 1;
+    p->pixels = b->pixels;
+    p->label = b->label;
+    p->label_mix = b->label_mix;
+    p->lambda = b->lambda;
+    forward(p);
+    backward(p);
+    p->state = FV__REF_STEPPED;
+    p->result.finite = p->result.finite && grads_are_finite(p);
+    if (!p->result.finite)
+        return 0;
+    update_statistics(p);
+    for (int i = 0; optim && i < p->net->tensors; i++)
+        if (!p->net->tensor[i].buffer)
+            update_tensor(p, &p->net->tensor[i], optim);
+    return 0;
+}
+
+static int ref_result(struct fv_program *p, struct fv_step_result *out)
+{
+    if (p->result.n == 0)
+        return fv_err(FV_EINVAL, "%s: no step was taken", p->net->arch);
+    *out = p->result;
+    return 0;
+}
+
+static void copy_out(const struct fv_program *p, int node, const double *values, float *out)
+{
+    size_t count = out_count(p, node) / (size_t)p->batch * (size_t)p->n;
+    for (size_t i = 0; i < count; i++)
+        out[i] = (float)values[i];
+}
+
+static int ref_eval(struct fv_program *p, const uint8_t *pixels, int n, float *embedding,
+                    float *logits)
+{
+    if (n < 1 || n > p->batch)
+        return fv_err(FV_EINVAL, "%d images for a program of 1 .. %d", n, p->batch);
+    p->n = n;
+    p->by_batch = 0;
+    p->pixels = pixels;
+    forward(p);
+    p->state = FV__REF_EVALUATED;
+    if (embedding)
+        copy_out(p, p->net->embedding_node, p->node[p->net->embedding_node].out, embedding);
+    if (logits)
+        copy_out(p, p->net->logits_node, p->node[p->net->logits_node].out, logits);
+    return 0;
+}
+
+static int ref_node_get(struct fv_program *p, int node, int gradient, float *out)
+{
+    if (node < 0 || node >= p->net->nodes)
+        return fv_err(FV_EINVAL, "%s has no node %d", p->net->arch, node);
+    const struct fv_node *o = &p->net->node[node];
+    if (p->state == FV__REF_NEW || (gradient && o->kind == FV_NODE_INPUT) ||
+        ((gradient || o->kind == FV_NODE_LOSS) && p->state != FV__REF_STEPPED))
+        return fv_err(FV_EUNSUPPORTED, "%s: node %d (%s): not computed", p->net->arch, node,
+                      fv_node_names[o->kind]);
+    copy_out(p, node, gradient ? p->node[node].grad : p->node[node].out, out);
+    return 0;
+}
+
+const struct fv_backend fv_backend_ref = {
+    .name = "ref",
+    .help = "plain C in double precision, slow: the oracle for the others",
+    .open = ref_open,
+    .close = ref_close,
+    .info = ref_info,
+    .compile = ref_compile,
+    .release = ref_release,
+    .memory = ref_memory,
+    .params_set = ref_params_set,
+    .params_get = ref_params_get,
+    .momenta_set = ref_momenta_set,
+    .momenta_get = ref_momenta_get,
+    .grads_get = ref_grads_get,
+    .step = ref_step,
+    .result = ref_result,
+    .eval = ref_eval,
+    .node_get = ref_node_get,
+};

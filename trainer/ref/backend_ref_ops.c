@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: MIT */
+/* What each kind of node computes, by its definition; a row each at the end.
+ *
+ * A backward pass adds to the gradients of its inputs, since several nodes may read the same one.
+ */
+#include "trainer/ref/backend_ref.h"
+
+#include <math.h>
+
+static const struct fv_node *desc(const struct fv_program *p, int node)
+{
+    return &p->net->node[node];
+}
+
+/* Values of one image's output, and of the batch's. */
+static size_t image_count(const struct fv_node *o)
+{
+    return (size_t)o->h * (size_t)o->w * (size_t)o->c;
+}
+static size_t batch_count(const struct fv_program *p, const struct fv_node *o)
+{
+    return (size_t)p->n * image_count(o);
+}
+
+static void input_forward(struct fv_program *p, int node)
+{
+    const struct fv_node *o = desc(p, node);
+    double *out = p->node[node].out;
+    for (size_t i = 0; i < batch_count(p, o); i++)
+        out[i] = (p->pixels[i] / 255.0 - (double)o->mean[i % 3]) / (double)o->std[i % 3];
+}
+
+/* Mean and biased variance of each channel over all pixels of the batch, in two passes. */
+static void bn_measure(const double *x, size_t pixels, int channels, double *mean, double *var)
+{
+    for (int c = 0; c < channels; c++) {
+        double sum = 0, squares = 0;
+        for (size_t i = 0; i < pixels; i++)
+            sum += x[i * (size_t)channels + (size_t)c];
+        mean[c] = sum / (double)pixels;
+        for (size_t i = 0; i < pixels; i++) {
+            double d = x[i * (size_t)channels + (size_t)c] - mean[c];
+            squares += d * d;
+        }
+        var[c] = squares / (double)pixels;
+    }
+}
+
+static void bn_forward(struct fv_program *p, int node)
+{
+    const struct fv_node *o = desc(p, node);
+    const double *x = p->node[o->in[0]].out;
+    double *y = p->node[node].out, *stat = p->node[node].stat;
+    const float *gamma = fv__ref_value(p, o->tensor[0]), *beta = fv__ref_value(p, o->tensor[1]);
+    const float *running_mean = fv__ref_value(p, o->tensor[2]);
+    const float *running_var = fv__ref_value(p, o->tensor[3]);
+    size_t count = batch_count(p, o), channels = (size_t)o->c;
+
+    if (p->by_batch)
+        bn_measure(x, count / channels, o->c, stat, stat + o->c);
+    for (size_t i = 0; i < count; i++) {
+        size_t c = i % channels;
+        double mean = p->by_batch ? stat[c] : (double)running_mean[c];
+        double var = p->by_batch ? stat[channels + c] : (double)running_var[c];
+        y[i] = (x[i] - mean) / sqrt(var + (double)o->eps) * (double)gamma[c] + (double)beta[c];
+    }
+}
+
+/* With h = (x - mean) / deviation, over the m values of a channel:
+ * dx = gamma / deviation * (dy - sum(dy) / m - h * sum(dy * h) / m). */
+static void bn_backward(struct fv_program *p, int node)
+{
+    const struct fv_node *o = desc(p, node);
+    const double *x = p->node[o->in[0]].out, *dy = p->node[node].grad, *stat = p->node[node].stat;
+    double *dx = p->node[o->in[0]].grad;
+    const float *gamma = fv__ref_value(p, o->tensor[0]);
+    double *dgamma = fv__ref_grad(p, o->tensor[0]), *dbeta = fv__ref_grad(p, o->tensor[1]);
+    size_t channels = (size_t)o->c, m = batch_count(p, o) / channels;
+
+    for (size_t c = 0; c < channels; c++) {
+        double mean = stat[c], scale = 1 / sqrt(stat[channels + c] + (double)o->eps);
+        double sum = 0, sum_h = 0;
+        for (size_t i = c; i < m * channels; i += channels) {
+            sum += dy[i];
+            sum_h += dy[i] * (x[i] - mean) * scale;
+        }
+        dbeta[c] += sum;
+        dgamma[c] += sum_h;
+        for (size_t i = c; dx && i < m * channels; i += channels)
+            dx[i] += (double)gamma[c] * scale *
+                     (dy[i] - sum / (double)m - (x[i] - mean) * scale * sum_h / (double)m);
+    }
+}
+
+static void relu_forward(struct fv_program *p, int node)
+{
+    const struct fv_node *o = desc(p, node);
+    const double *x = p->node[o->in[0]].out;
+    double *y = p->node[node].out;
+    for (size_t i = 0; i < batch_count(p, o); i++)
+        y[i] = x[i] < 0 ? 0 : x[i]; /* a NaN passes */
+}
+
+static void relu_backward(struct fv_program *p, int node)
+{
+    const struct fv_node *o = desc(p, node);
+    const double *y = p->node[node].out, *dy = p->node[node].grad;
+    double *dx = p->node[o->in[0]].grad;
+    for (size_t i = 0; dx && i < batch_count(p, o); i++)
+        dx[i] += y[i] > 0 ? dy[i] : 0;
+}
+
+static void add_forward(struct fv_program *p, int node)
+{
+    const struct fv_node *o = desc(p, node);
+    const double *a = p->node[o->in[0]].out, *b = p->node[o->in[1]].out;
+    double *y = p->node[node].out;
+    for (size_t i = 0; i < batch_count(p, o); i++)
+        y[i] = a[i] + b[i];
+}
+
+static void add_backward(struct fv_program *p, int node)
+{
+    const struct fv_node *o = desc(p, node);
+    const double *dy = p->node[node].grad;
+    for (int k = 0; k < 2; k++) {
+        double *dx = p->node[o->in[k]].grad;
+        for (size_t i = 0; dx && i < batch_count(p, o); i++)
+            dx[i] += dy[i];
+    }
+}
+
+/* Index, within the image, of the largest value under the window at output (y, x, c). A NaN is the largest. */
+static size_t largest(const struct fv_node *o, const struct fv_node *in, const double *image, int y,
+                      int x, int c)
+{
+    size_t best = SIZE_MAX;
+    for (int t = 0; t < o->window * o->window; t++) {
+        int iy = y * o->stride - o->pad + t / o->window;
+        int ix = x * o->stride - o->pad + t % o->window;
+        if (iy < 0 || iy >= in->h || ix < 0 || ix >= in->w)
+            continue;
+        size_t i = ((size_t)iy * (size_t)in->w + (size_t)ix) * (size_t)in->c + (size_t)c;
+        if (best == SIZE_MAX || image[i] > image[best] || isnan(image[i]))
+            best = i;
+    }
+    return best;
+}
+
+/* One walk for both directions, so that both agree on which value is the largest. */
+static void maxpool(struct fv_program *p, int node, int backward)
+{
+    const struct fv_node *o = desc(p, node), *in = desc(p, o->in[0]);
+    size_t at = 0;
+    for (int n = 0; n < p->n; n++) {
+        const double *image = p->node[o->in[0]].out + (size_t)n * image_count(in);
+        double *grad = p->node[o->in[0]].grad;
+        for (int y = 0; y < o->h; y++) {
+            for (int x = 0; x < o->w; x++) {
+                for (int c = 0; c < o->c; c++, at++) {
+                    size_t i = largest(o, in, image, y, x, c);
+                    if (!backward)
+                        p->node[node].out[at] = image[i];
+                    else if (grad)
+                        grad[(size_t)n * image_count(in) + i] += p->node[node].grad[at];
+                }
+            }
+        }
+    }
+}
+
+static void maxpool_forward(struct fv_program *p, int node)
+{
+    maxpool(p, node, 0);
+}
+
+static void maxpool_backward(struct fv_program *p, int node)
+{
+    maxpool(p, node, 1);
+}
+
+static void gap_forward(struct fv_program *p, int node)
+{
+    const struct fv_node *o = desc(p, node), *in = desc(p, o->in[0]);
+    const double *x = p->node[o->in[0]].out;
+    size_t channels = (size_t)o->c, pixels = (size_t)in->h * (size_t)in->w;
+    for (size_t i = 0; i < batch_count(p, o); i++) {
+        double sum = 0;
+        for (size_t k = 0; k < pixels; k++)
+            sum += x[(i / channels * pixels + k) * channels + i % channels];
+        p->node[node].out[i] = sum / (double)pixels;
+    }
+}
+
+static void gap_backward(struct fv_program *p, int node)
+{
+    const struct fv_node *o = desc(p, node), *in = desc(p, o->in[0]);
+    double *dx = p->node[o->in[0]].grad;
+    size_t channels = (size_t)o->c, pixels = (size_t)in->h * (size_t)in->w;
+    for (size_t i = 0; dx && i < batch_count(p, in); i++)
+        dx[i] +=
+            p->node[node].grad[i / (pixels * channels) * channels + i % channels] / (double)pixels;
+}
+
+static void fc_forward(struct fv_program *p, int node)
+{
+    const struct fv_node *o = desc(p, node), *in = desc(p, o->in[0]);
+    const float *w = fv__ref_value(p, o->tensor[0]), *bias = fv__ref_value(p, o->tensor[1]);
+    size_t from = (size_t)in->c, to = (size_t)o->c;
+    for (size_t i = 0; i < (size_t)p->n; i++) {
+        const double *x = p->node[o->in[0]].out + i * from;
+        for (size_t k = 0; k < to; k++) {
+            double sum = bias ? (double)bias[k] : 0;
+            for (size_t c = 0; c < from; c++)
+                sum += x[c] * (double)w[k * from + c];
+            p->node[node].out[i * to + k] = sum;
+        }
+    }
+}
+
+static void fc_backward(struct fv_program *p, int node)
+{
+    const struct fv_node *o = desc(p, node), *in = desc(p, o->in[0]);
+    const float *w = fv__ref_value(p, o->tensor[0]);
+    double *dw = fv__ref_grad(p, o->tensor[0]), *dbias = fv__ref_grad(p, o->tensor[1]);
+    double *dx = p->node[o->in[0]].grad;
+    size_t from = (size_t)in->c, to = (size_t)o->c;
+    for (size_t i = 0; i < (size_t)p->n; i++) {
+        const double *x = p->node[o->in[0]].out + i * from;
+        for (size_t k = 0; k < to; k++) {
+            double dy = p->node[node].grad[i * to + k];
+            if (dbias)
+                dbias[k] += dy;
+            for (size_t c = 0; c < from; c++) {
+                dw[k * from + c] += dy * x[c];
+                if (dx)
+                    dx[i * from + c] += dy * (double)w[k * from + c];
+            }
+        }
+    }
+}
+
+/* log(sum(exp(z))), without overflow; the first of the largest logits. */
+static double log_sum_exp(const double *z, int classes, int *largest_class)
+{
+    double sum = 0;
+    int best = 0;
+    for (int k = 1; k < classes; k++)
+        if (z[k] > z[best])
+            best = k;
+    for (int k = 0; k < classes; k++)
+        sum += exp(z[k] - z[best]);
+    *largest_class = best;
+    return z[best] + log(sum);
+}
+
+static void loss_forward(struct fv_program *p, int node)
+{
+    const struct fv_node *o = desc(p, node);
+    int classes = desc(p, o->in[0])->c;
+    double sum = 0, correct = 0;
+    for (int i = 0; i < p->n; i++) {
+        const double *z = p->node[o->in[0]].out + (size_t)i * (size_t)classes;
+        double lambda = (double)p->lambda[i], all;
+        int guess;
+        all = log_sum_exp(z, classes, &guess);
+        p->node[node].out[i] = all - lambda * z[p->label[i]] - (1 - lambda) * z[p->label_mix[i]];
+        sum += p->node[node].out[i];
+        correct +=
+            (guess == p->label[i] ? lambda : 0) + (guess == p->label_mix[i] ? 1 - lambda : 0);
+    }
+    p->result = (struct fv_step_result){
+        .loss = sum / p->n, .correct = correct, .n = p->n, .finite = isfinite(sum) != 0};
+}
+
+/* The loss is the mean over the batch, so each item's own gradient is 1 / n: softmax - label, over n. */
+static void loss_backward(struct fv_program *p, int node)
+{
+    const struct fv_node *o = desc(p, node);
+    int classes = desc(p, o->in[0])->c;
+    for (int i = 0; i < p->n; i++) {
+        const double *z = p->node[o->in[0]].out + (size_t)i * (size_t)classes;
+        double *dz = p->node[o->in[0]].grad + (size_t)i * (size_t)classes;
+        double scale = p->node[node].grad[i] = 1.0 / p->n, lambda = (double)p->lambda[i];
+        int guess;
+        double all = log_sum_exp(z, classes, &guess);
+        for (int k = 0; k < classes; k++)
+            dz[k] += scale * exp(z[k] - all);
+        dz[p->label[i]] -= scale * lambda;
+        dz[p->label_mix[i]] -= scale * (1 - lambda);
+    }
+}
+
+const struct fv__ref_op fv__ref_ops[FV_NODE_KINDS] = {
+    [FV_NODE_INPUT] = {input_forward, NULL},
+    [FV_NODE_CONV] = {fv__ref_conv_forward, fv__ref_conv_backward},
+    [FV_NODE_BN] = {bn_forward, bn_backward},
+    [FV_NODE_RELU] = {relu_forward, relu_backward},
+    [FV_NODE_ADD] = {add_forward, add_backward},
+    [FV_NODE_MAXPOOL] = {maxpool_forward, maxpool_backward},
+    [FV_NODE_GAP] = {gap_forward, gap_backward},
+    [FV_NODE_FC] = {fc_forward, fc_backward},
+    [FV_NODE_LOSS] = {loss_forward, loss_backward},
+};

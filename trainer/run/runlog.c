@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT */
+#include "trainer/run/runlog.h"
+
+#include "common/err.h"
+#include "common/fs.h"
+
+#include <fcntl.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct fv_runlog {
+    int fd;
+    char *path;
+};
+
+/* Whether a complete line belongs to the run up to this point. */
+static int keep_line(const char *line, size_t n, uint64_t step, uint64_t epochs)
+{
+    json_t *o = json_loadb(line, n, 0, NULL);
+    const char *type = json_string_value(json_object_get(o, "type"));
+    const json_t *at = json_object_get(o, "step"), *epoch = json_object_get(o, "epoch");
+    int keep = type && json_is_integer(at) && (uint64_t)json_integer_value(at) <= step;
+    if (keep && strcmp(type, "epoch") == 0)
+        keep = json_is_integer(epoch) && (uint64_t)json_integer_value(epoch) <= epochs;
+    json_decref(o);
+    return keep;
+}
+
+/* Rewrites the file without what the checkpoint does not know of, and without a line torn by a crash. */
+static int trim(const char *path, uint64_t step, uint64_t epochs)
+{
+    char *text;
+    size_t n, kept = 0;
+    int rc = fv_file_read(path, (size_t)1 << 30, &text, &n);
+    if (rc == FV_ENOTFOUND)
+        return 0;
+    FV_TRY(rc);
+    for (char *line = text, *end; (end = memchr(line, '\n', n - (size_t)(line - text)));
+         line = end + 1) {
+        size_t length = (size_t)(end - line);
+        if (keep_line(line, length, step, epochs)) {
+            memmove(text + kept, line, length + 1);
+            kept += length + 1;
+        }
+    }
+    rc = kept == n ? 0 : fv_file_write(path, text, kept);
+    free(text);
+    return rc;
+}
+
+int fv_runlog_open(struct fv_runlog **out, const char *path, uint64_t step, uint64_t epochs)
+{
+    *out = NULL;
+    FV_TRY(trim(path, step, epochs));
+    struct fv_runlog *log = calloc(1, sizeof *log);
+    if (!log || !(log->path = strdup(path))) {
+        free(log);
+        return fv_err(FV_ENOMEM, "out of memory");
+    }
+    log->fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
+    if (log->fd < 0) {
+        int rc = fv_err_errno(FV_EIO, "%s: cannot open", path);
+        fv_runlog_close(&log);
+        return rc;
+    }
+    *out = log;
+    return 0;
+}
+
+enum { LINE_MAX_BYTES = 640 };
+
+/* What was not measured is NAN, which JSON does not have: it is left out. */
+static void add(char line[LINE_MAX_BYTES], int *n, const char *name, int digits, double value)
+{
+    if (isfinite(value))
+        *n += snprintf(line + *n, LINE_MAX_BYTES - (size_t)*n, ",\"%s\":%.*g", name, digits, value);
+}
+
+static int append(struct fv_runlog *log, const char *type, const struct fv_runlog_line *l)
+{
+    char line[LINE_MAX_BYTES];
+    int n = snprintf(line, sizeof line, "{\"type\":\"%s\",\"step\":%llu,\"epoch\":%llu", type,
+                     (unsigned long long)l->step, (unsigned long long)l->epoch);
+    add(line, &n, "loss", 7, l->loss);
+    add(line, &n, "acc", 7, l->acc);
+    add(line, &n, "lr", 9, l->lr);
+    n += snprintf(line + n, sizeof line - (size_t)n, ",\"img_per_s\":%.1f,\"data_wait\":%.4f",
+                  l->img_per_s, l->data_wait);
+    if (strcmp(type, "epoch") == 0) {
+        add(line, &n, "val_loss", 9, l->val_loss);
+        add(line, &n, "val_acc", 9, l->val_acc);
+        add(line, &n, "eer", 9, l->eer);
+        add(line, &n, "auc", 9, l->auc);
+    }
+    n += snprintf(line + n, sizeof line - (size_t)n, "}\n");
+    if (write(log->fd, line, (size_t)n) != n)
+        return fv_err_errno(FV_EIO, "%s: cannot write", log->path);
+    return 0;
+}
+
+int fv_runlog_step(struct fv_runlog *log, const struct fv_runlog_line *l)
+{
+    return append(log, "step", l);
+}
+
+int fv_runlog_epoch(struct fv_runlog *log, const struct fv_runlog_line *l)
+{
+    return append(log, "epoch", l);
+}
+
+int fv_runlog_sync(struct fv_runlog *log)
+{
+    return fdatasync(log->fd) < 0 ? fv_err_errno(FV_EIO, "%s: cannot flush", log->path) : 0;
+}
+
+void fv_runlog_close(struct fv_runlog **log)
+{
+    if (!*log)
+        return;
+    if ((*log)->fd >= 0)
+        close((*log)->fd);
+    free((*log)->path);
+    free(*log);
+    *log = NULL;
+}

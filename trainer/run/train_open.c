@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: MIT */
+/* Everything before the first step: the request is checked, the folder locked, the net built and compiled, and
+ * its numbers come either from the seed or from the last checkpoint.
+ *
+ * A run goes on only as what it was: the settings and the data kept in its checkpoint must be those given now.
+ * The lock makes sure of one process a folder, so whatever temporary file lies there belongs to a dead one.
+ */
+#include "trainer/run/train_run.h"
+
+#include "common/clock.h"
+#include "common/err.h"
+#include "common/fs.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+/* The colours go in as (x / 255 - 0.5) / 0.5, as face nets have it. */
+static const float colour_mean = 0.5f, colour_std = 0.5f;
+
+static int check_pairs(const struct fv_train_data *d)
+{
+    size_t genuine = 0;
+    for (size_t i = 0; i < d->pairs; i++) {
+        const struct fv_index_pair *p = &d->pair[i];
+        if (p->a >= d->verify->images_per_epoch || p->b >= d->verify->images_per_epoch)
+            return fv_err(FV_EINVAL, "pair %zu names image %u, there are %llu", i,
+                          p->a > p->b ? p->a : p->b,
+                          (unsigned long long)d->verify->images_per_epoch);
+        genuine += p->same != 0;
+    }
+    if (genuine == 0 || genuine == d->pairs)
+        return fv_err(
+            FV_EINVAL,
+            "verification needs pairs of one person and pairs of two: there are %zu and %zu",
+            genuine, d->pairs - genuine);
+    return 0;
+}
+
+/* What a checkpoint keeps as it is must be fit for it before the first step. */
+static int check_text(const char *what, const char *text)
+{
+    json_t *string = json_string(text);
+    if (!string)
+        return fv_err(FV_EINVAL,
+                      "the %s are not UTF-8, which a checkpoint needs: rename the files they name",
+                      what);
+    json_decref(string);
+    return 0;
+}
+
+static int check_request(const struct fv_train_settings *s, const struct fv_train_data *d)
+{
+    const struct fv_batch_source *t = d->train;
+    if (t->classes < 2)
+        return fv_err(FV_EINVAL,
+                      "there is nothing to tell apart: training sees %d identity, two is the least",
+                      t->classes);
+    if (t->batches_per_epoch == 0)
+        return fv_err(FV_EINVAL, "%llu training images do not fill one batch of %d: lower --batch",
+                      (unsigned long long)t->images_per_epoch, t->batch);
+    if (t->batch < 2)
+        return fv_err(FV_EINVAL, "a batch of one image has no batch statistics: raise --batch");
+    if (t->height != t->width)
+        return fv_err(FV_EINVAL, "images of %dx%d pixels: a net takes squares", t->width,
+                      t->height);
+    if (s->epochs < 1 || s->lr <= 0 || s->eta_min > s->lr || s->t0 < 1 || s->t_mult < 1)
+        return fv_err(FV_EUSAGE,
+                      "--epochs, --t0 and --t-mult start at 1, and --lr lies above --eta-min");
+    if (s->warmup > (double)s->epochs)
+        return fv_err(FV_EUSAGE, "--warmup %g is longer than --epochs %lld", s->warmup,
+                      (long long)s->epochs);
+    FV_TRY(check_text("settings", d->settings_text));
+    return d->verify ? check_pairs(d) : 0;
+}
+
+static int lock_folder(struct fv_run *run)
+{
+    FV_TRY(fv_mkdirs(run->folder));
+    run->lock = open(run->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (run->lock < 0)
+        return fv_err_errno(FV_EIO, "%s: cannot open", run->folder);
+    if (flock(run->lock, LOCK_EX | LOCK_NB) < 0)
+        return errno == EWOULDBLOCK
+                   ? fv_err(FV_EEXIST, "%s: another process is training in it", run->folder)
+                   : fv_err_errno(FV_EIO, "%s: cannot lock", run->folder);
+    DIR *dir = opendir(run->folder);
+    for (const struct dirent *e; dir && (e = readdir(dir));)
+        if (strstr(e->d_name, ".tmp-"))
+            unlinkat(run->lock, e->d_name, 0);
+    if (dir)
+        closedir(dir);
+    return 0;
+}
+
+/* The first line of `a` that `b` lacks, as "name = value" in line[n]; 0 if there is none. */
+static int missing_line(const char *a, const char *b, char *line, size_t n)
+{
+    for (const char *end; *a; a = *end ? end + 1 : end) {
+        end = strchrnul(a, '\n');
+        size_t length = (size_t)(end - a);
+        const char *at = b;
+        while (*at && !(strncmp(at, a, length) == 0 && (at[length] == '\n' || at[length] == '\0')))
+            at = *(at = strchrnul(at, '\n')) ? at + 1 : at;
+        if (length > 0 && !*at) {
+            snprintf(line, n, "%.*s", (int)length, a);
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static int compare(const char *folder, const char *what, const char *was, const char *is)
+{
+    char old[200] = "nothing", new[200] = "nothing";
+    int gone = missing_line(was, is, old, sizeof old),
+        come = missing_line(is, was, new, sizeof new);
+    if (!gone && !come)
+        return 0;
+    return fv_err(FV_EINVAL, "%s: cannot be resumed, because its %s had '%s' and now there is '%s'",
+                  folder, what, old, new);
+}
+
+/* What a run killed before its first checkpoint left of itself. */
+static int compare_settings_file(struct fv_run *run, const char *path)
+{
+    char *text;
+    size_t n;
+    int rc = fv_file_read(path, 1 << 20, &text, &n);
+    if (rc == FV_ENOTFOUND)
+        return 0;
+    FV_TRY(rc);
+    rc = compare(run->folder, "settings", text, run->d->settings_text);
+    free(text);
+    return rc;
+}
+
+static int resume_from(struct fv_run *run, const struct fv_st *st, const char *path)
+{
+    const char *settings, *data, *backend;
+    const uint64_t spe = run->d->train->batches_per_epoch;
+    struct fv_progress_state *at = &run->snap.at;
+    FV_TRY(fv__snapshot_text(st, path, "settings", &settings));
+    FV_TRY(fv__snapshot_text(st, path, "data", &data));
+    FV_TRY(fv__snapshot_text(st, path, "backend", &backend));
+    FV_TRY(compare(run->folder, "settings", settings, run->d->settings_text));
+    FV_TRY(compare(run->folder, "data", data, run->d->data_id));
+    FV_TRY(fv__snapshot_progress(st, path, at));
+    FV_TRY(fv__snapshot_arena(st, path, run->net, run->snap.arena));
+    FV_TRY(fv__snapshot_momenta(st, path, run->net, run->snap.momenta));
+    if (at->epoch > (uint64_t)run->s->epochs || at->step < at->epoch * spe ||
+        at->step > (at->epoch + 1) * spe)
+        return fv_err(FV_ECORRUPT, "%s: step %llu does not lie in epoch %llu of %llu steps each",
+                      path, (unsigned long long)at->step, (unsigned long long)at->epoch + 1,
+                      (unsigned long long)spe);
+    if (strcmp(backend, run->backend_info) != 0)
+        fv_say(run->report, FV_LEVEL_WARN,
+               "this run was on %s and goes on on %s: it will not end in exactly the same numbers",
+               backend, run->backend_info);
+    fv_say(run->report, FV_LEVEL_INFO, "resumed from %s: epoch %llu, step %llu", path,
+           (unsigned long long)at->epoch + 1, (unsigned long long)at->step);
+    return 0;
+}
+
+/* Weights, momenta and progress: from the checkpoint, or fresh ones. */
+static int start_or_resume(struct fv_run *run, int resume)
+{
+    struct fv_st *st = NULL;
+    char *last = fv_format("%s/last.safetensors", run->folder);
+    char *settings = fv_format("%s/settings.txt", run->folder);
+    int rc = last && settings ? 0 : fv_err(FV_ENOMEM, "out of memory");
+    int there = rc == 0 && access(last, F_OK) == 0;
+    if (there && !resume)
+        rc = fv_err(FV_EEXIST,
+                    "%s: holds a run already: continue it with --resume, or take another folder",
+                    run->folder);
+    else if (there && (rc = fv_st_open(&st, last)) == 0)
+        rc = resume_from(run, st, last);
+    else if (rc == 0) {
+        if (resume)
+            rc = compare_settings_file(run, settings);
+        if (rc == 0)
+            rc = fv_file_write(settings, run->d->settings_text, strlen(run->d->settings_text));
+        fv_net_init(run->net, (uint64_t)run->s->seed, run->snap.arena);
+    }
+    fv_st_close(&st);
+    free(last);
+    free(settings);
+    return rc;
+}
+
+static int build(struct fv_run *run)
+{
+    const struct fv_train_settings *s = run->s;
+    const struct fv_batch_source *t = run->d->train;
+    const struct fv_device_settings ds = {.threads = (int)s->threads};
+    struct fv_arch_settings a = {.size = t->height, .classes = t->classes, .stem = s->stem};
+    for (int c = 0; c < 3; c++) {
+        a.mean[c] = colour_mean;
+        a.std[c] = colour_std;
+    }
+    FV_TRY(fv_net_build(&run->net, s->arch, &a));
+    FV_TRY(fv_backend_open(s->backend, &ds, &run->backend, &run->device));
+    FV_TRY(run->backend->compile(run->device, run->net, t->batch, 1, &run->program));
+    run->backend_info = fv_format("%s (%s)", run->backend->name, run->backend->info(run->device));
+    run->snap.arena = malloc((run->net->params + run->net->buffers) * sizeof(float));
+    run->snap.momenta = calloc(run->net->params, sizeof(float));
+    if (run->d->verify) {
+        run->emb =
+            malloc(run->d->verify->images_per_epoch * (size_t)run->net->embedding * sizeof(float));
+        run->score = malloc(run->d->pairs * sizeof *run->score);
+        run->same = malloc(run->d->pairs);
+    }
+    if (!run->backend_info || !run->snap.arena || !run->snap.momenta ||
+        (run->d->verify && (!run->emb || !run->score || !run->same)))
+        return fv_err(FV_ENOMEM, "out of memory for a net of %zu weights", run->net->params);
+    for (size_t i = 0; run->d->verify && i < run->d->pairs; i++)
+        run->same[i] = run->d->pair[i].same;
+    fv_say(run->report, FV_LEVEL_INFO,
+           "net %s: %d px, %.2f M parameters, %.1f M multiply-adds an image, embedding of %d, %d "
+           "classes",
+           s->arch, run->net->size, (double)run->net->params * 1e-6,
+           (double)fv_net_macs(run->net) * 1e-6, run->net->embedding, run->net->classes);
+    fv_say(run->report, FV_LEVEL_INFO, "on %s, %.0f MiB for batches of %d", run->backend_info,
+           (double)run->backend->memory(run->program) / (1 << 20), t->batch);
+    return 0;
+}
+
+static int open_all(struct fv_run *run, int resume)
+{
+    const struct fv_train_settings *s = run->s;
+    FV_TRY(check_request(s, run->d));
+    FV_TRY(fv_schedule_find(&run->schedule, s->schedule));
+    run->course = (struct fv_schedule_settings){.lr = s->lr,
+                                                .eta_min = s->eta_min,
+                                                .epochs = (double)s->epochs,
+                                                .warmup = s->warmup,
+                                                .t0 = (double)s->t0,
+                                                .t_mult = (double)s->t_mult};
+    FV_TRY(build(run));
+    FV_TRY(lock_folder(run));
+    run->snap.net = run->net;
+    run->snap.stem = s->stem;
+    run->snap.epochs = (uint64_t)s->epochs;
+    run->snap.steps_per_epoch = run->d->train->batches_per_epoch;
+    run->snap.settings = run->d->settings_text;
+    run->snap.data_id = run->d->data_id;
+    run->snap.backend = run->backend_info;
+    FV_TRY(start_or_resume(run, resume));
+    FV_TRY(run->backend->params_set(run->program, run->snap.arena));
+    FV_TRY(run->backend->momenta_set(run->program, run->snap.momenta));
+
+    char *path = fv_format("%s/log.jsonl", run->folder);
+    int rc = path ? fv_runlog_open(&run->log, path, run->snap.at.step, run->snap.at.epoch)
+                  : fv_err(FV_ENOMEM, "out of memory");
+    free(path);
+    FV_TRY(rc);
+    run->saved_ns = fv_now_ns();
+    return run->d->train->seek(run->d->train->ctx, run->snap.at.step);
+}
+
+int fv__run_open(struct fv_run *run, const struct fv_train_settings *s,
+                 const struct fv_train_data *d, const char *folder, int resume,
+                 const struct fv_report *r)
+{
+    *run = (struct fv_run){.s = s, .d = d, .folder = folder, .report = r, .lock = -1};
+    int rc = open_all(run, resume);
+    if (rc < 0)
+        fv__run_close(run);
+    return rc;
+}
+
+void fv__run_close(struct fv_run *run)
+{
+    fv_runlog_close(&run->log);
+    if (run->backend) {
+        run->backend->release(&run->program);
+        run->backend->close(&run->device);
+    }
+    fv_net_free(&run->net);
+    free(run->backend_info);
+    free(run->snap.arena);
+    free(run->snap.momenta);
+    free(run->emb);
+    free(run->score);
+    free(run->same);
+    if (run->lock >= 0)
+        close(run->lock);
+    *run = (struct fv_run){.lock = -1};
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/* A run while it is open (internal to trainer/): train_open.c builds it up, train.c goes round. */
+#ifndef FV_TRAINER_TRAIN_RUN_H
+#define FV_TRAINER_TRAIN_RUN_H
+
+#include "trainer/run/runlog.h"
+#include "trainer/run/schedule.h"
+#include "trainer/run/snapshot.h"
+#include "trainer/trainer.h"
+
+/* Sums since a moment. */
+struct fv_meter {
+    uint64_t since_ns, waited_ns; /* the moment, and what the source had waited until then */
+    uint64_t images, steps;
+    uint64_t finite_images; /* those of steps with a finite loss, and their sums */
+    double loss_sum, correct_sum;
+};
+
+struct fv_run {
+    const struct fv_train_settings *s;
+    const struct fv_train_data *d;
+    const char *folder;
+    const struct fv_report *report;
+    int lock; /* descriptor of the folder, locked: one process trains in it */
+
+    const struct fv_schedule *schedule;
+    struct fv_schedule_settings course;
+    struct fv_net *net;
+    const struct fv_backend *backend;
+    struct fv_device *device;
+    struct fv_program *program;
+    char *backend_info;
+
+    struct fv_snapshot snap; /* snap.at says how far training is */
+    struct fv_runlog *log;
+    int pending;            /* a step was given to the backend, its result not yet read */
+    double lr;              /* of the last step */
+    struct fv_meter window; /* since the last line of the log */
+    struct fv_meter epoch;  /* since the epoch began or was resumed */
+    uint64_t first_ns, first_steps, saved_ns;
+    int estimated; /* how long it will take has been said */
+
+    float *emb; /* verification: embeddings, scores and truth */
+    double *score;
+    uint8_t *same;
+};
+
+/* On failure everything is closed again. Closing twice does nothing. */
+int fv__run_open(struct fv_run *run, const struct fv_train_settings *s,
+                 const struct fv_train_data *d, const char *folder, int resume,
+                 const struct fv_report *r);
+void fv__run_close(struct fv_run *run);
+
+#endif
