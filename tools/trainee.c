@@ -113,8 +113,7 @@ static void sleep_until(uint64_t ns)
 /* A learning rate of 1e-4 keeps the loss finite for any number of steps, on noise too. */
 static int train(struct trainee *t, const struct fv_batch *b)
 {
-    const struct fv_optim optim = {
-        .lr = 1e-4f, .momentum = 0.9f, .weight_decay = 5e-4f, .decay_all = 1};
+    const struct fv_optim optim = {.lr = 1e-4, .momentum = 0.9, .weight_decay = 5e-4};
     struct fv_step_result result;
 
     FV_TRY(t->backend->step(t->program, b, &optim));

@@ -19,21 +19,87 @@ struct fv_device_settings {
     int index;   /* of the GPU */
 };
 
-/* SGD as torch.optim.SGD defines it: g += decay * w; v = momentum * v + g (v = g at the first step, which
- * with v = 0 is the same); w -= lr * (nesterov ? g + momentum * v : v). */
-struct fv_optim {
-    float lr, momentum, weight_decay;
-    int nesterov;
-    int decay_all; /* 1: on every parameter, as torch.optim.SGD does by default; 0: not on no_decay tensors */
+/* What update an optimiser makes, as torch.optim defines it (optim.c has the formulas). */
+enum fv_optim_kind { FV_OPTIM_SGD, FV_OPTIM_ADAM, FV_OPTIM_ADAMW, FV_OPTIM_KINDS };
+
+/* Vectors that a program keeps beside its parameters. They are zero until set, but the average, which begins as a
+ * copy of the parameters, and take memory from the first step or state_set that needs them. */
+enum fv_state {
+    FV_STATE_FIRST, /* SGD: momentum; Adam: mean of the gradients. params floats, as the next two */
+    FV_STATE_SECOND, /* Adam: mean of their squares */
+    FV_STATE_SUM,    /* gradients of the parts of a step done so far (accumulation) */
+    FV_STATE_EMA,    /* moving average of all numbers of the net: params + buffers floats */
+    FV_STATES
 };
+size_t fv_state_count(const struct fv_net *net, enum fv_state which);
+
+/* The optimiser and the settings of one step. Numbers are double because 1 - 0.999f is not 0.001. */
+struct fv_optim {
+    enum fv_optim_kind kind;
+    double lr;
+    double momentum;          /* SGD */
+    int nesterov;             /* SGD */
+    double beta1, beta2, eps; /* Adam, AdamW */
+    double weight_decay;
+    int decoupled; /* decay shrinks the weights, w *= 1 - lr * decay, and not by way of the gradient; AdamW: always */
+    /* Gradients are scaled by min(1, clip_norm / (norm + 1e-6)), norm being that of all of them together as
+     * torch.nn.utils.clip_grad_norm_ has it; 0: not */
+    double clip_norm;
+    double
+        ema_decay; /* after the update, average += (1 - ema_decay) * (value - average); 0: none */
+    uint64_t
+        updates; /* done before this one since the states were zero; those left out do not count */
+    /* Gradient accumulation: this batch is part `part` (from 0) of `parts`. Gradients add up in FV_STATE_SUM; the
+     * last part divides the sum by `parts` and makes the update, the others make none. Batch norms' running
+     * statistics follow every part. parts 0 or 1: none. */
+    int part, parts;
+    /* (net->tensors) of each, or NULL: 1 for all. lr_factor 0 is a frozen tensor: value, states and average keep
+     * their bits and its gradient counts neither for the norm nor for `finite`. A batch norm of which both weight
+     * and bias are frozen works as in inference: by its running statistics, which stay as they are. */
+    const float *lr_factor, *decay_factor;
+};
+
+/* The same for one tensor, worked out: every backend computes with these. */
+struct fv_optim_scalars {
+    int frozen;
+    double lr;
+    double decay;  /* gradient += decay * w */
+    double shrink; /* w *= shrink, before the update; 1: none */
+    double momentum, beta1, beta2, eps;
+    int nesterov;
+    /* Adam: w -= step_size * first / (sqrt(second) * root_scale + eps) */
+    double step_size, root_scale;
+};
+struct fv_optim_scalars fv_optim_scalars(const struct fv_optim *o, int tensor);
+/* Whether node i is a batch norm that works by its running statistics in a step of these settings (or NULL). */
+int fv_optim_is_frozen_bn(const struct fv_optim *o, const struct fv_net *net, int node);
+/* Whether this step is the last of its parts, so that it makes an update. */
+int fv_optim_updates(const struct fv_optim *o);
+/* What clipping multiplies all gradients by. */
+double fv_optim_clip_scale(const struct fv_optim *o, double norm);
+
+struct fv_optim_rule {
+    const char *name, *help;
+    int states;           /* FV_STATE_FIRST .. that it keeps */
+    const char *state[2]; /* what a checkpoint calls them: "optim.<state>.<tensor>" */
+    /* The definition, for one weight: ref calls it, the other backends do the same in fp32 over whole tensors. */
+    void (*update)(const struct fv_optim_scalars *c, double *w, double g, double state[2]);
+};
+extern const struct fv_optim_rule fv_optim_rules[FV_OPTIM_KINDS];
+extern const char *const fv_optim_names[]; /* NULL-terminated, in the order of the kinds */
+/* FV_ENOTFOUND lists the valid names. */
+int fv_optim_find(enum fv_optim_kind *kind, const char *name);
 
 struct fv_step_result {
     double loss; /* mean over the batch's n items */
     /* sum over items of lambda [argmax = label] + (1 - lambda) [argmax = label_mix] */
     double correct;
     int n;
-    int finite; /* 0: loss or a gradient was not finite, and the parameters, momenta and running
-                      statistics were left alone */
+    /* 0: loss or a gradient was not finite, and the parameters, states and running statistics were left alone. Of
+     * the last part of an accumulated step also if an earlier part was not: no update is made of half a sum. Of a
+     * part before that, FV_STATE_SUM holds a NaN from then on. */
+    int finite;
+    double grad_norm; /* before clipping; 0 unless an update clipped */
 };
 
 struct fv_backend {
@@ -52,13 +118,15 @@ struct fv_backend {
 
     int (*params_set)(struct fv_program *p, const float *arena); /* params + buffers floats */
     int (*params_get)(struct fv_program *p, float *arena);
-    int (*momenta_set)(struct fv_program *p, const float *v); /* params floats */
-    int (*momenta_get)(struct fv_program *p, float *v);
-    /* Of the last step, before decay; params floats. */
+    /* fv_state_count floats. */
+    int (*state_set)(struct fv_program *p, enum fv_state which, const float *v);
+    int (*state_get)(struct fv_program *p, enum fv_state which, float *v);
+    /* Of the last batch alone, before clipping and decay; params floats. */
     int (*grads_get)(struct fv_program *p, float *g);
 
     /* Forward, backward and, unless optim is NULL, the update. May return before the work is done; the batch
-     * may be released once it returns. BN running statistics are updated in either case. */
+     * may be released once it returns. BN running statistics are updated in either case. The settings may change from
+     * one step to the next, and are not read after the return. */
     int (*step)(struct fv_program *p, const struct fv_batch *b, const struct fv_optim *optim);
     /* Result of the last step; waits for it. */
     int (*result)(struct fv_program *p, struct fv_step_result *out);
@@ -67,11 +135,16 @@ struct fv_backend {
     int (*eval)(struct fv_program *p, const uint8_t *pixels, int n, float *embedding,
                 float *logits);
 
-    /* (optional; default: single process) Called between backward and update with all gradients. */
+    /* (optional; default: single process) Called between backward and update with all gradients; of an accumulated
+     * step only at its last part, with the sum. */
     int (*set_reduce)(struct fv_program *p, int (*reduce)(void *ctx, float *grads, size_t n),
                       void *ctx);
     /* (optional; default: none) Time per node of the last step, as text; the caller frees it. */
     char *(*profile)(struct fv_program *p);
+    /* (optional) After a step whose result was not finite: the first node, in the order of execution, whose output
+     * was not, or, with *gradient set, the last whose output's gradient was not. FV_ENOTFOUND if all were (then it
+     * was the loss or a weight's gradient). May run the step again, without any effect. */
+    int (*find_bad)(struct fv_program *p, int *node, int *gradient);
     /* (optional; for tests) Output of one node after step or eval, (n, h, w, c); or, after step, the gradient
      * of the loss by it. The loss node gives each item's loss. FV_EUNSUPPORTED for what was not computed: the
      * gradient of the input, the loss node after eval, what a backend has fused away. */

@@ -353,7 +353,7 @@ static void partial_batches(void **state)
 {
     (void)state;
     static const int sizes[] = {3, 8, 2, 5, 4, 3, 8, 7, 2};
-    const struct fv_optim optim = {.01f, .9f, 1e-3f, 0, 1};
+    const struct fv_optim optim = {.lr = .01, .momentum = .9, .weight_decay = 1e-3};
     struct fv_net *net;
     struct rig cpu, ref;
     build_named(&net, "tiny", "auto", 16);
@@ -377,7 +377,7 @@ static void partial_batches(void **state)
 static void inference_program_is_the_same(void **state)
 {
     (void)state;
-    const struct fv_optim optim = {.01f, .9f, 1e-3f, 1, 0};
+    const struct fv_optim optim = {.lr = .01, .momentum = .9, .weight_decay = 1e-3, .nesterov = 1};
     struct fv_net *net;
     struct rig r;
     struct fv_program *p;
@@ -394,7 +394,7 @@ static void inference_program_is_the_same(void **state)
     must(r.backend->eval(p, r.pixels, 4, NULL, b));
     assert_memory_equal(a, b, sizeof a);
     assert_int_equal(r.backend->step(p, &r.batch, NULL), FV_EINVAL);
-    assert_int_equal(r.backend->momenta_get(p, arena), FV_EINVAL);
+    assert_int_equal(r.backend->state_get(p, FV_STATE_FIRST, arena), FV_EINVAL);
     r.backend->release(&p);
     close_rig(&r);
     free(arena);
@@ -403,7 +403,7 @@ static void inference_program_is_the_same(void **state)
 
 static float *run_steps(const struct fv_net *net, const float *start, int keep)
 {
-    const struct fv_optim optim = {.05f, .9f, 5e-4f, 0, 1};
+    const struct fv_optim optim = {.lr = .05, .momentum = .9, .weight_decay = 5e-4};
     struct rig r;
     float *arena = calloc(net->params + net->buffers, sizeof *arena);
     open_rig(&r, &fv_backend_cpu, net, 6, start);
@@ -455,8 +455,8 @@ static void round_trips_are_exact(void **state)
     must(r.backend->params_get(r.program, back));
     assert_memory_equal(arena, back, all * sizeof *arena);
     memset(back, 0, net->params * sizeof *back);
-    must(r.backend->momenta_set(r.program, arena));
-    must(r.backend->momenta_get(r.program, back));
+    must(r.backend->state_set(r.program, FV_STATE_FIRST, arena));
+    must(r.backend->state_get(r.program, FV_STATE_FIRST, back));
     assert_memory_equal(arena, back, net->params * sizeof *arena);
     r.backend->release(&r.program);
     must(r.backend->compile(r.device, net, N, 0, &r.program));
@@ -483,7 +483,7 @@ static int triple(void *ctx, float *grads, size_t n)
 static void reduce_hook(void **state)
 {
     (void)state;
-    const struct fv_optim optim = {1, 0, 0, 0, 1};
+    const struct fv_optim optim = {.lr = 1, .momentum = 0, .weight_decay = 0};
     struct fv_net *net;
     struct rig r;
     build_named(&net, "tiny", "auto", 12);

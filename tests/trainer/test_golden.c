@@ -198,7 +198,7 @@ static void draw_images(struct run *r, int step)
 static void take_step(struct run *r, int step)
 {
     const struct fv_optim optim = {
-        .lr = 0.05f, .momentum = 0.9f, .weight_decay = 5e-4f, .decay_all = 1};
+        .lr = (double)0.05f, .momentum = (double)0.9f, .weight_decay = (double)5e-4f};
     struct fv_batch b = {.n = r->batch,
                          .capacity = r->batch + SPARE,
                          .height = r->size,

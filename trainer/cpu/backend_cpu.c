@@ -94,7 +94,9 @@ static void cpu_release(struct fv_program **out)
     free(p->folded);
     free(p->weight);
     free(p->grad);
-    free(p->momentum);
+    for (int i = 0; i < FV_STATES; i++)
+        free(p->vector[i]);
+    free(p->square);
     free(p->plain);
     free(p);
     *out = NULL;
@@ -148,7 +150,9 @@ static size_t cpu_memory(const struct fv_program *p)
 {
     size_t bytes = sizeof *p + p->packed * sizeof(float);
     bytes += (p->net->params + p->net->buffers) * sizeof(float);
-    bytes += p->train ? 2 * p->trained * sizeof(float) : 0;
+    bytes += p->train ? p->trained * sizeof(float) : 0;
+    for (int i = 0; i < FV_STATES; i++)
+        bytes += p->vector[i] ? fv__cpu_state_floats(p, (enum fv_state)i) * sizeof(float) : 0;
     for (int i = 0; i < FV_CPU_PLANS; i++)
         if (p->plan[i])
             bytes += p->plan[i]->arena_bytes;
@@ -187,19 +191,19 @@ static int need_training(const struct fv_program *p)
     return p->train ? 0 : fv_err(FV_EINVAL, "%s was compiled for inference only", p->net->arch);
 }
 
-static int cpu_momenta_set(struct fv_program *p, const float *v)
+static int cpu_state_set(struct fv_program *p, enum fv_state which, const float *v)
 {
     int rc;
     FV_TRY(need_training(p));
-    WITH_THREADS(p, rc = fv__cpu_pack(p, p->momentum, v));
+    WITH_THREADS(p, rc = fv__cpu_state_set(p, which, v));
     return rc;
 }
 
-static int cpu_momenta_get(struct fv_program *p, float *v)
+static int cpu_state_get(struct fv_program *p, enum fv_state which, float *v)
 {
     int rc;
     FV_TRY(need_training(p));
-    WITH_THREADS(p, rc = fv__cpu_unpack(p, p->momentum, v));
+    WITH_THREADS(p, rc = fv__cpu_state_get(p, which, v));
     return rc;
 }
 
@@ -232,14 +236,6 @@ static int find_plan(struct fv_program *p, int n, struct fv__cpu_plan **out)
     return rc;
 }
 
-/* The hook sees gradients in the net's order: on another machine the packed order may be another. */
-static int reduce(struct fv_program *p)
-{
-    FV_TRY(fv__cpu_unpack(p, p->grad, p->plain));
-    FV_TRY(p->reduce(p->reduce_ctx, p->plain, p->net->params));
-    return fv__cpu_pack(p, p->grad, p->plain);
-}
-
 static int step(struct fv_program *p, const struct fv_batch *b, const struct fv_optim *optim)
 {
     struct fv__cpu_plan *plan;
@@ -249,17 +245,8 @@ static int step(struct fv_program *p, const struct fv_batch *b, const struct fv_
     uint64_t begin = fv_now_ns();
     p->last = plan;
     p->last_n = b->n;
-    if (p->reduce)
-        FV_TRY(reduce(p));
-    int finite = isfinite(run.loss) && fv__cpu_grads_are_finite(p);
-    p->result = (struct fv_step_result){
-        .loss = run.loss, .correct = run.correct, .n = b->n, .finite = finite};
-    if (!finite)
-        return 0;
-    p->infer_stale = 1;
-    fv__cpu_update_statistics(p, plan);
-    if (optim)
-        fv__cpu_update(p, optim);
+    p->result = (struct fv_step_result){.loss = run.loss, .correct = run.correct, .n = b->n};
+    FV_TRY(fv__cpu_finish_step(p, plan, optim, isfinite(run.loss)));
     p->update_ns = fv_now_ns() - begin;
     return 0;
 }
@@ -353,8 +340,8 @@ const struct fv_backend fv_backend_cpu = {
     .memory = cpu_memory,
     .params_set = cpu_params_set,
     .params_get = cpu_params_get,
-    .momenta_set = cpu_momenta_set,
-    .momenta_get = cpu_momenta_get,
+    .state_set = cpu_state_set,
+    .state_get = cpu_state_get,
     .grads_get = cpu_grads_get,
     .step = cpu_step,
     .result = cpu_result,

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Inside the cpu backend.
  *
- * A program owns the numbers (weights, gradients, momenta) and runs plans. A plan is the net lowered for one batch
+ * A program owns the numbers (weights, gradients, states) and runs plans. A plan is the net lowered for one batch
  * size: a flat list of steps, each a oneDNN primitive or a loop of ours, over buffers whose places in one arena
  * follow from when they are first and last used. A training plan holds forward, then backward.
  *
  * backend_cpu.c          the backend: device, program, step, eval
- * backend_cpu_params.c   packing and unpacking of weights, folding of batch norms, the update
+ * backend_cpu_params.c   packing and unpacking of weights, folding of batch norms
+ * backend_cpu_update.c   what follows backward: statistics, accumulation, clipping, the update, states
  * backend_cpu_plan.c     buffers, steps, memory, running
  * backend_cpu_forward.c  net -> steps, backend_cpu_backward.c the same for gradients
  * backend_cpu_loops.c    the steps that are not oneDNN's
@@ -111,10 +112,12 @@ struct fv_program {
     struct fv__cpu_slot *slot;
     int slots;
     int *folded; /* inference, by node: the batch norm folded into this convolution, or -1 */
-    float *weight, *grad, *momentum; /* packed; inference has only weights */
-    size_t packed; /* floats in weight, of which the first `trained` are trained */
+    float *weight, *grad;     /* packed; inference has only weights */
+    float *vector[FV_STATES]; /* the states, packed; NULL until set or needed */
+    size_t packed;            /* floats in weight, of which the first `trained` are trained */
     size_t trained;
-    float *plain; /* scratch for packing; in inference the arena as it was set */
+    double *square; /* sums of squares of blocks of gradients; NULL until needed */
+    float *plain;   /* scratch for packing; in inference the arena as it was set */
     struct fv__cpu_plan *plan[FV_CPU_PLANS];
     struct fv__cpu_plan *last; /* the plan that ran last, here or in infer; NULL: none */
     int last_n;                /* images it ran on */
@@ -179,9 +182,15 @@ int fv__cpu_reorder(struct fv_program *p, const struct fv__dnn_md *from, const f
 int fv__cpu_pack(struct fv_program *p, float *packed, const float *arena);
 int fv__cpu_unpack(struct fv_program *p, const float *packed, float *arena);
 int fv__cpu_pack_folded(struct fv_program *p, const float *arena);
-int fv__cpu_grads_are_finite(const struct fv_program *p);
-void fv__cpu_update(struct fv_program *p, const struct fv_optim *optim);
-void fv__cpu_update_statistics(struct fv_program *p, const struct fv__cpu_plan *plan);
+float *fv__cpu_floats(size_t count); /* zeros, aligned for vectors; NULL when out of memory */
+
+/* backend_cpu_update.c */
+size_t fv__cpu_state_floats(const struct fv_program *p, enum fv_state which); /* packed */
+int fv__cpu_state_set(struct fv_program *p, enum fv_state which, const float *v);
+int fv__cpu_state_get(struct fv_program *p, enum fv_state which, float *v);
+/* After the plan has run: `loss_finite` says whether its loss is. Sets what the result says of finiteness, norm. */
+int fv__cpu_finish_step(struct fv_program *p, const struct fv__cpu_plan *plan,
+                        const struct fv_optim *optim, int loss_finite);
 
 /* backend_cpu_inspect.c */
 char *fv__cpu_profile(struct fv_program *p);

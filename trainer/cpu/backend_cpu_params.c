@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* The numbers of a program: from the net's canonical arena into the layouts that oneDNN chose and back, and the
- * optimiser, which works on the packed numbers element by element.
+/* The numbers of a program: from the net's canonical arena into the layouts that oneDNN chose and back.
  *
- * A layout may pad channels; padding is zero in weights, gradients and momenta and no update changes that, so a
+ * A layout may pad channels; padding is zero in weights, gradients and states and no update changes that, so a
  * round trip is exact. Inference keeps the arena as it was set, since folding a batch norm into a convolution
  * cannot be undone.
  */
 #include "trainer/cpu/backend_cpu.h"
 
 #include "common/err.h"
-#include "trainer/cpu/backend_cpu_threads.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -56,7 +54,7 @@ static void place_slot(struct fv_program *p, struct fv__cpu_slot *s)
     p->packed += (s->count + LINE - 1) / LINE * LINE;
 }
 
-static float *floats(size_t count)
+float *fv__cpu_floats(size_t count)
 {
     size_t bytes = (count * sizeof(float) + 64) / 64 * 64;
     float *f = aligned_alloc(64, bytes);
@@ -77,13 +75,11 @@ int fv__cpu_slots_place(struct fv_program *p)
     }
     for (int s = net->tensors; s < p->slots; s++)
         place_slot(p, &p->slot[s]);
-    p->weight = floats(p->packed);
-    p->plain = floats(net->params + net->buffers);
-    if (p->train) {
-        p->grad = floats(p->trained);
-        p->momentum = floats(p->trained);
-    }
-    if (!p->weight || !p->plain || (p->train && (!p->grad || !p->momentum)))
+    p->weight = fv__cpu_floats(p->packed);
+    p->plain = fv__cpu_floats(net->params + net->buffers);
+    if (p->train)
+        p->grad = fv__cpu_floats(p->trained);
+    if (!p->weight || !p->plain || (p->train && !p->grad))
         return fv_err(FV_ENOMEM, "%s: no memory for %zu MB of weights", net->arch,
                       p->packed * sizeof(float) >> 20);
     return 0;
@@ -100,7 +96,7 @@ int fv__cpu_reorder(struct fv_program *p, const struct fv__dnn_md *from, const f
     int rc = fv__dnn_reorder(&op, engine, from, to);
     if (rc == 0)
         rc = fv__dnn_op_md(&scratch_md, &op, dnnl_query_scratchpad_md);
-    if (rc == 0 && !(scratch = floats(fv__dnn_md_bytes(scratch_md) / sizeof(float) + 1)))
+    if (rc == 0 && !(scratch = fv__cpu_floats(fv__dnn_md_bytes(scratch_md) / sizeof(float) + 1)))
         rc = fv_err(FV_ENOMEM, "backend cpu: out of memory");
     const struct fv__dnn_md *md[3] = {from, to, scratch_md};
     void *data[3] = {(void *)in, out, scratch}; /* a source is only read */
@@ -128,11 +124,17 @@ static int pack_tensor(struct fv_program *p, int t, const float *in, float *pack
     return fv__cpu_reorder(p, s->plain, in, s->packed, packed + s->offset);
 }
 
+/* Gradients and most states have no place for buffers. */
+static int has_buffers(const struct fv_program *p, const float *packed)
+{
+    return packed == p->weight || packed == p->vector[FV_STATE_EMA];
+}
+
 int fv__cpu_pack(struct fv_program *p, float *packed, const float *arena)
 {
     for (int t = 0; t < p->net->tensors; t++) {
         const struct fv_tensor *tensor = &p->net->tensor[t];
-        if (p->slot[t].packed && (packed == p->weight || !tensor->buffer))
+        if (p->slot[t].packed && (has_buffers(p, packed) || !tensor->buffer))
             FV_TRY(pack_tensor(p, t, arena + tensor->offset, packed));
     }
     return 0;
@@ -143,7 +145,7 @@ int fv__cpu_unpack(struct fv_program *p, const float *packed, float *arena)
     for (int t = 0; t < p->net->tensors; t++) {
         const struct fv_tensor *tensor = &p->net->tensor[t];
         const struct fv__cpu_slot *s = &p->slot[t];
-        if (s->packed && (packed == p->weight || !tensor->buffer))
+        if (s->packed && (has_buffers(p, packed) || !tensor->buffer))
             FV_TRY(fv__cpu_reorder(p, s->packed, packed + s->offset, s->plain,
                                    arena + tensor->offset));
     }
@@ -185,93 +187,11 @@ int fv__cpu_pack_folded(struct fv_program *p, const float *arena)
 {
     memcpy(p->plain, arena, (p->net->params + p->net->buffers) * sizeof *arena);
     FV_TRY(fv__cpu_pack(p, p->weight, arena));
-    float *scratch = floats(largest_tensor(p->net));
+    float *scratch = fv__cpu_floats(largest_tensor(p->net));
     int rc = scratch ? 0 : fv_err(FV_ENOMEM, "backend cpu: out of memory");
     for (int i = 0; i < p->net->nodes && rc == 0; i++)
         if (p->folded[i] >= 0)
             rc = fold(p, i, scratch);
     free(scratch);
     return rc;
-}
-
-struct check {
-    const float *grad;
-    int bad; /* only ever set, by whichever thread */
-};
-
-static void check_floats(void *ctx, size_t begin, size_t end)
-{
-    struct check *c = ctx;
-    unsigned worst = 0;
-    for (size_t i = begin; i < end; i++) {
-        unsigned bits;
-        memcpy(&bits, &c->grad[i], sizeof bits);
-        bits &= 0x7f800000u;
-        worst = bits > worst ? bits : worst;
-    }
-    if (worst == 0x7f800000u)
-        __atomic_store_n(&c->bad, 1, __ATOMIC_RELAXED);
-}
-
-int fv__cpu_grads_are_finite(const struct fv_program *p)
-{
-    struct check c = {.grad = p->grad};
-    fv__threads_share(p->device->threads, p->trained, 16, check_floats, &c);
-    return !c.bad;
-}
-
-struct update {
-    float *w, *v;
-    const float *g;
-    float lr, momentum, decay;
-    int nesterov;
-};
-
-static void update_floats(void *ctx, size_t begin, size_t end)
-{
-    const struct update *u = ctx;
-    float *restrict w = u->w, *restrict v = u->v;
-    const float *restrict gradient = u->g;
-    for (size_t i = begin; i < end; i++) {
-        float g = gradient[i] + u->decay * w[i];
-        v[i] = u->momentum * v[i] + g;
-        w[i] -= u->lr * (u->nesterov ? g + u->momentum * v[i] : v[i]);
-    }
-}
-
-void fv__cpu_update(struct fv_program *p, const struct fv_optim *optim)
-{
-    for (int t = 0; t < p->net->tensors; t++) {
-        const struct fv_tensor *tensor = &p->net->tensor[t];
-        const struct fv__cpu_slot *s = &p->slot[t];
-        struct update u = {.w = p->weight + s->offset,
-                           .v = p->momentum + s->offset,
-                           .g = p->grad + s->offset,
-                           .lr = optim->lr,
-                           .momentum = optim->momentum,
-                           .decay = optim->decay_all || !tensor->no_decay ? optim->weight_decay : 0,
-                           .nesterov = optim->nesterov};
-        if (!tensor->buffer)
-            fv__threads_share(s->count < 4096 ? 1 : p->device->threads, s->count, 16, update_floats,
-                              &u);
-    }
-}
-
-void fv__cpu_update_statistics(struct fv_program *p, const struct fv__cpu_plan *plan)
-{
-    for (int i = 0; i < p->net->nodes; i++) {
-        const struct fv_node *o = &p->net->node[i];
-        if (o->kind != FV_NODE_BN)
-            continue;
-        const float *batch_mean = fv__cpu_address(plan, fv__cpu_in_buffer(plan->value[i].mean));
-        const float *batch_var = fv__cpu_address(plan, fv__cpu_in_buffer(plan->value[i].var));
-        float *mean = p->weight + p->slot[o->tensor[2]].offset;
-        float *var = p->weight + p->slot[o->tensor[3]].offset;
-        double m = (double)plan->n * o->h * o->w, share = (double)o->momentum;
-        double unbiased = share * m / (m - 1);
-        for (int c = 0; c < o->c; c++) {
-            mean[c] = (float)((1 - share) * (double)mean[c] + share * (double)batch_mean[c]);
-            var[c] = (float)((1 - share) * (double)var[c] + unbiased * (double)batch_var[c]);
-        }
-    }
 }

@@ -4,7 +4,7 @@
  * It is the oracle for every other backend, so it shares no trick with any of them, fuses nothing, and keeps the
  * output and the gradient of every node. It computes in double from fp32 parameters: its own rounding is then
  * out of the question when another backend differs, and finite differences of its loss are sharp enough to check
- * its gradients. Parameters and momenta are rounded to fp32 once a step.
+ * its gradients. Parameters and the optimiser's states are rounded to fp32 once a step.
  */
 #include "trainer/ref/backend_ref.h"
 
@@ -84,7 +84,6 @@ static void carve(struct fv_program *p)
     p->value = take(p, net->params + net->buffers, sizeof *p->value);
     p->weight = take(p, conv, sizeof *p->weight);
     if (p->train) {
-        p->momentum = take(p, net->params, sizeof *p->momentum);
         p->grad = take(p, net->params, sizeof *p->grad);
         p->weight_grad = take(p, conv, sizeof *p->weight_grad);
     }
@@ -96,6 +95,8 @@ static void ref_release(struct fv_program **p)
 {
     if (!p || !*p)
         return;
+    for (int i = 0; i < FV_STATES; i++)
+        free((*p)->vector[i]);
     fv_arena_free(&(*p)->memory);
     free(*p);
     *p = NULL;
@@ -126,7 +127,10 @@ static int ref_compile(struct fv_device *d, const struct fv_net *net, int batch,
 
 static size_t ref_memory(const struct fv_program *p)
 {
-    return sizeof *p + p->memory.size;
+    size_t bytes = sizeof *p + p->memory.size;
+    for (int i = 0; i < FV_STATES; i++)
+        bytes += p->vector[i] ? fv_state_count(p->net, (enum fv_state)i) * sizeof(float) : 0;
+    return bytes;
 }
 
 static int ref_params_set(struct fv_program *p, const float *arena)
@@ -146,18 +150,16 @@ static int need_training(const struct fv_program *p)
     return p->train ? 0 : fv_err(FV_EINVAL, "%s was compiled for inference only", p->net->arch);
 }
 
-static int ref_momenta_set(struct fv_program *p, const float *v)
+static int ref_state_set(struct fv_program *p, enum fv_state which, const float *v)
 {
     FV_TRY(need_training(p));
-    memcpy(p->momentum, v, p->net->params * sizeof *v);
-    return 0;
+    return fv__ref_state_set(p, which, v);
 }
 
-static int ref_momenta_get(struct fv_program *p, float *v)
+static int ref_state_get(struct fv_program *p, enum fv_state which, float *v)
 {
     FV_TRY(need_training(p));
-    memcpy(v, p->momentum, p->net->params * sizeof *v);
-    return 0;
+    return fv__ref_state_get(p, which, v);
 }
 
 static int ref_grads_get(struct fv_program *p, float *g)
@@ -185,45 +187,6 @@ static void backward(struct fv_program *p)
         fv__ref_ops[p->net->node[i].kind].backward(p, i);
 }
 
-static int grads_are_finite(const struct fv_program *p)
-{
-    for (size_t i = 0; i < p->net->params; i++)
-        if (!isfinite(p->grad[i]))
-            return 0;
-    return 1;
-}
-
-static void update_statistics(struct fv_program *p)
-{
-    for (int i = 0; i < p->net->nodes; i++) {
-        const struct fv_node *o = &p->net->node[i];
-        if (o->kind != FV_NODE_BN)
-            continue;
-        const double *stat = p->node[i].stat;
-        float *mean = p->value + p->net->tensor[o->tensor[2]].offset;
-        float *var = p->value + p->net->tensor[o->tensor[3]].offset;
-        double m = (double)p->n * o->h * o->w, share = (double)o->momentum;
-        for (int c = 0; c < o->c; c++) {
-            mean[c] = (float)((1 - share) * (double)mean[c] + share * stat[c]);
-            var[c] = (float)((1 - share) * (double)var[c] + share * stat[o->c + c] * (m / (m - 1)));
-        }
-    }
-}
-
-static void update_tensor(struct fv_program *p, const struct fv_tensor *t,
-                          const struct fv_optim *optim)
-{
-    double decay = optim->decay_all || !t->no_decay ? (double)optim->weight_decay : 0;
-    double momentum = (double)optim->momentum, lr = (double)optim->lr;
-    for (size_t i = t->offset; i < t->offset + t->count; i++) {
-        double w = (double)p->value[i];
-        double g = p->grad[i] + decay * w;
-        double v = momentum * (double)p->momentum[i] + g;
-        p->momentum[i] = (float)v;
-        p->value[i] = (float)(w - lr * (optim->nesterov ? g + momentum * v : v));
-    }
-}
-
 static int ref_step(struct fv_program *p, const struct fv_batch *b, const struct fv_optim *optim)
 {
     FV_TRY(need_training(p));
@@ -234,17 +197,12 @@ static int ref_step(struct fv_program *p, const struct fv_batch *b, const struct
     p->label = b->label;
     p->label_mix = b->label_mix;
     p->lambda = b->lambda;
+    for (int i = 0; i < p->net->nodes; i++)
+        p->node[i].by_running = fv_optim_is_frozen_bn(optim, p->net, i);
     forward(p);
     backward(p);
     p->state = FV__REF_STEPPED;
-    p->result.finite = p->result.finite && grads_are_finite(p);
-    if (!p->result.finite)
-        return 0;
-    update_statistics(p);
-    for (int i = 0; optim && i < p->net->tensors; i++)
-        if (!p->net->tensor[i].buffer)
-            update_tensor(p, &p->net->tensor[i], optim);
-    return 0;
+    return fv__ref_finish_step(p, optim);
 }
 
 static int ref_result(struct fv_program *p, struct fv_step_result *out)
@@ -303,8 +261,8 @@ const struct fv_backend fv_backend_ref = {
     .memory = ref_memory,
     .params_set = ref_params_set,
     .params_get = ref_params_get,
-    .momenta_set = ref_momenta_set,
-    .momenta_get = ref_momenta_get,
+    .state_set = ref_state_set,
+    .state_get = ref_state_get,
     .grads_get = ref_grads_get,
     .step = ref_step,
     .result = ref_result,

@@ -11,6 +11,7 @@ struct fv__ref_node {
     double *grad; /* the same; NULL in a program that does not train, and for the input */
     /* BN: mean, biased variance of the batch, (2, c). NULL if the program does not train */
     double *stat;
+    int by_running; /* BN, in this step: works by its running statistics, which are in stat then */
 };
 
 enum fv__ref_state { FV__REF_NEW, FV__REF_EVALUATED, FV__REF_STEPPED };
@@ -18,9 +19,9 @@ enum fv__ref_state { FV__REF_NEW, FV__REF_EVALUATED, FV__REF_STEPPED };
 struct fv_program {
     const struct fv_net *net;
     int batch, train;
-    float *value;    /* params + buffers */
-    float *momentum; /* params */
-    double *grad;    /* params */
+    float *value;             /* params + buffers */
+    double *grad;             /* params */
+    float *vector[FV_STATES]; /* the states; NULL until set or needed */
     struct fv__ref_node *node;
     double *weight, *weight_grad; /* scratch for one convolution */
     struct fv_arena memory;
@@ -40,6 +41,11 @@ struct fv__ref_op {
     void (*backward)(struct fv_program *p, int node);
 };
 extern const struct fv__ref_op fv__ref_ops[FV_NODE_KINDS];
+
+/* backend_ref_update.c: what follows the backward pass. The result's `finite` says so far only of the loss. */
+int fv__ref_finish_step(struct fv_program *p, const struct fv_optim *optim);
+int fv__ref_state_set(struct fv_program *p, enum fv_state which, const float *v);
+int fv__ref_state_get(struct fv_program *p, enum fv_state which, float *v);
 
 void fv__ref_conv_forward(struct fv_program *p, int node);
 void fv__ref_conv_backward(struct fv_program *p, int node);

@@ -46,6 +46,15 @@ static void bn_measure(const double *x, size_t pixels, int channels, double *mea
     }
 }
 
+static void bn_take_running(struct fv_program *p, int node)
+{
+    const struct fv_node *o = &p->net->node[node];
+    for (int c = 0; c < o->c; c++) {
+        p->node[node].stat[c] = (double)fv__ref_value(p, o->tensor[2])[c];
+        p->node[node].stat[o->c + c] = (double)fv__ref_value(p, o->tensor[3])[c];
+    }
+}
+
 static void bn_forward(struct fv_program *p, int node)
 {
     const struct fv_node *o = desc(p, node);
@@ -56,7 +65,9 @@ static void bn_forward(struct fv_program *p, int node)
     const float *running_var = fv__ref_value(p, o->tensor[3]);
     size_t count = batch_count(p, o), channels = (size_t)o->c;
 
-    if (p->by_batch)
+    if (p->by_batch && p->node[node].by_running)
+        bn_take_running(p, node);
+    else if (p->by_batch)
         bn_measure(x, count / channels, o->c, stat, stat + o->c);
     for (size_t i = 0; i < count; i++) {
         size_t c = i % channels;
@@ -67,7 +78,8 @@ static void bn_forward(struct fv_program *p, int node)
 }
 
 /* With h = (x - mean) / deviation, over the m values of a channel:
- * dx = gamma / deviation * (dy - sum(dy) / m - h * sum(dy * h) / m). */
+ * dx = gamma / deviation * (dy - sum(dy) / m - h * sum(dy * h) / m); without both sums where mean and deviation do
+ * not depend on the batch. */
 static void bn_backward(struct fv_program *p, int node)
 {
     const struct fv_node *o = desc(p, node);
@@ -86,6 +98,8 @@ static void bn_backward(struct fv_program *p, int node)
         }
         dbeta[c] += sum;
         dgamma[c] += sum_h;
+        if (p->node[node].by_running)
+            sum = sum_h = 0;
         for (size_t i = c; dx && i < m * channels; i += channels)
             dx[i] += (double)gamma[c] * scale *
                      (dy[i] - sum / (double)m - (x[i] - mean) * scale * sum_h / (double)m);

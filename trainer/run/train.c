@@ -135,7 +135,7 @@ static double rate_at(const struct fv_run *run, uint64_t step)
 static int fetch_state(struct fv_run *run)
 {
     FV_TRY(run->backend->params_get(run->program, run->snap.arena));
-    FV_TRY(run->backend->momenta_get(run->program, run->snap.momenta));
+    FV_TRY(run->backend->state_get(run->program, FV_STATE_FIRST, run->snap.momenta));
     run->snap.lr = rate_at(run, run->snap.at.step);
     return fv__snapshot_check(&run->snap, run->folder);
 }
@@ -243,11 +243,11 @@ static int take_step(struct fv_run *run)
         rc = check_batch(run, b);
     if (rc == 0) {
         run->lr = rate_at(run, run->snap.at.step);
-        const struct fv_optim optim = {.lr = (float)run->lr,
-                                       .momentum = (float)run->s->momentum,
-                                       .weight_decay = (float)run->s->weight_decay,
+        const struct fv_optim optim = {.lr = run->lr,
+                                       .momentum = run->s->momentum,
+                                       .weight_decay = run->s->weight_decay,
                                        .nesterov = run->s->nesterov,
-                                       .decay_all = run->s->decay_all};
+                                       .decay_factor = run->decay_factor};
         rc = run->backend->step(run->program, b, &optim);
         run->pending = rc == 0;
     }

@@ -216,9 +216,12 @@ static int build(struct fv_run *run)
         run->score = malloc(run->d->pairs * sizeof *run->score);
         run->same = malloc(run->d->pairs);
     }
-    if (!run->backend_info || !run->snap.arena || !run->snap.momenta ||
+    run->decay_factor = calloc((size_t)run->net->tensors, sizeof(float));
+    if (!run->backend_info || !run->snap.arena || !run->snap.momenta || !run->decay_factor ||
         (run->d->verify && (!run->emb || !run->score || !run->same)))
         return fv_err(FV_ENOMEM, "out of memory for a net of %zu weights", run->net->params);
+    for (int i = 0; i < run->net->tensors; i++)
+        run->decay_factor[i] = s->decay_all || !run->net->tensor[i].no_decay;
     for (size_t i = 0; run->d->verify && i < run->d->pairs; i++)
         run->same[i] = run->d->pair[i].same;
     fv_say(run->report, FV_LEVEL_INFO,
@@ -253,7 +256,7 @@ static int open_all(struct fv_run *run, int resume)
     run->snap.backend = run->backend_info;
     FV_TRY(start_or_resume(run, resume));
     FV_TRY(run->backend->params_set(run->program, run->snap.arena));
-    FV_TRY(run->backend->momenta_set(run->program, run->snap.momenta));
+    FV_TRY(run->backend->state_set(run->program, FV_STATE_FIRST, run->snap.momenta));
 
     char *path = fv_format("%s/log.jsonl", run->folder);
     int rc = path ? fv_runlog_open(&run->log, path, run->snap.at.step, run->snap.at.epoch)
@@ -286,6 +289,7 @@ void fv__run_close(struct fv_run *run)
     free(run->backend_info);
     free(run->snap.arena);
     free(run->snap.momenta);
+    free(run->decay_factor);
     free(run->emb);
     free(run->score);
     free(run->same);

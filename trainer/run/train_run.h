@@ -31,6 +31,7 @@ struct fv_run {
     struct fv_program *program;
     char *backend_info;
 
+    float *decay_factor;     /* a tensor each */
     struct fv_snapshot snap; /* snap.at says how far training is */
     struct fv_runlog *log;
     int pending;            /* a step was given to the backend, its result not yet read */
