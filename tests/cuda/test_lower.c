@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: MIT */
+/* A lowered program as data: every operand is one that its kind has, nothing is read before it is written, buffers
+ * that live at the same time lie apart, every gradient is written once and its bucket comes after whoever touches
+ * it, and the arena is hardly larger than what is alive at once. For every architecture, in training and inference,
+ * with all, none and random fused graphs. */
+#include "common/err.h"
+#include "common/rng.h"
+#include "tests/cmocka_all.h"
+#include "trainer/cuda/lower.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct answers {
+    int share; /* of yes, per 8 */
+    struct fv_rng rng;
+};
+
+static int can(void *ctx, const struct fv_low_query *q)
+{
+    struct answers *a = ctx;
+    (void)q;
+    return (int)fv_rng_below(&a->rng, 8) < a->share;
+}
+
+static void must(int rc)
+{
+    if (rc < 0)
+        fail_msg("%s", fv_err_text());
+}
+
+static int overlap(const struct fv_low_buffer *a, const struct fv_low_buffer *b)
+{
+    return a->space == b->space && a->offset < b->offset + b->bytes &&
+           b->offset < a->offset + a->bytes;
+}
+
+static void check_operands(const struct fv_lowered *l)
+{
+    for (int i = 0; i < l->ops; i++) {
+        const struct fv_low_op *op = &l->op[i];
+        for (int k = 0; k < FV_LOW_ROLES; k++) {
+            if (op->arg[k] < 0)
+                continue;
+            if (fv_low_kinds[op->kind].access[k] == FV_LOW_ABSENT)
+                fail_msg("op %d (%s) has no operand %s", i, fv_low_kinds[op->kind].name,
+                         fv_low_role_names[k]);
+            const struct fv_low_buffer *f = &l->buffer[op->arg[k]];
+            assert_in_range(op->arg[k], 0, l->buffers - 1);
+            assert_true(f->first <= i && i <= f->last);
+            if (f->space != FV_LOW_STATE)
+                assert_true(f->offset + f->bytes <= l->bytes[f->space]);
+        }
+    }
+}
+
+/* Arena buffers are written once, before they are read; gradients are written once. */
+static void check_order(const struct fv_lowered *l)
+{
+    int *written = calloc((size_t)l->buffers, sizeof *written);
+    assert_non_null(written);
+    for (int i = 0; i < l->ops; i++) {
+        for (int pass = 0; pass < 2; pass++) {
+            for (int k = 0; k < FV_LOW_ROLES; k++) {
+                int arg = l->op[i].arg[k], access = fv_low_kinds[l->op[i].kind].access[k];
+                if (arg < 0 ||
+                    (l->buffer[arg].space != FV_LOW_ARENA && l->buffer[arg].space != FV_LOW_GRAD))
+                    continue;
+                if (pass == 0 && access != FV_LOW_WRITE && l->buffer[arg].space == FV_LOW_ARENA &&
+                    !written[arg])
+                    fail_msg("op %d reads buffer %d, which nothing has written", i, arg);
+                if (pass == 1 && access == FV_LOW_WRITE && written[arg]++)
+                    fail_msg("op %d writes buffer %d again", i, arg);
+            }
+        }
+    }
+    free(written);
+}
+
+static void check_places(const struct fv_lowered *l)
+{
+    for (int i = 0; i < l->buffers; i++) {
+        const struct fv_low_buffer *a = &l->buffer[i];
+        if (a->space != FV_LOW_ARENA || a->last < 0)
+            continue;
+        assert_int_equal(a->offset % 256, 0);
+        for (int k = 0; k < i; k++) {
+            const struct fv_low_buffer *b = &l->buffer[k];
+            if (b->last >= 0 && a->first <= b->last && b->first <= a->last && overlap(a, b))
+                fail_msg("buffers %d and %d share memory", i, k);
+        }
+    }
+    size_t least = fv_lowered_least_bytes(l);
+    if ((double)l->bytes[FV_LOW_ARENA] > 1.10 * (double)least)
+        fail_msg("%s: an arena of %zu bytes for %zu", l->net->arch, l->bytes[FV_LOW_ARENA], least);
+}
+
+/* Slots lie apart; every trained tensor's gradient is written; its bucket covers it and comes last. */
+static void check_buckets(const struct fv_lowered *l)
+{
+    for (int t = 0; t < l->net->tensors; t++) {
+        const struct fv_low_slot *slot = &l->slot[t];
+        if (l->net->tensor[t].buffer)
+            continue;
+        const struct fv_low_bucket *bucket = &l->bucket[slot->bucket];
+        size_t at = fv_low_grad_byte(l, slot->offset);
+        int writers = 0;
+        assert_int_equal(slot->offset % 256, 0);
+        assert_true(bucket->offset <= at && at + slot->count * fv_low_dtype_bytes(bucket->dtype) <=
+                                                bucket->offset + bucket->bytes);
+        assert_int_equal(l->op[bucket->op].kind, FV_LOW_BUCKET);
+        for (int i = 0; i < l->backward_ops; i++) {
+            for (int k = 0; k < FV_LOW_ROLES && l->op[i].kind != FV_LOW_BUCKET; k++) {
+                int arg = l->op[i].arg[k];
+                if (arg < 0 || l->buffer[arg].space != FV_LOW_GRAD || l->buffer[arg].offset != at)
+                    continue;
+                writers += fv_low_kinds[l->op[i].kind].access[k] == FV_LOW_WRITE;
+                assert_true(i < bucket->op);
+            }
+        }
+        if (writers != 1)
+            fail_msg("%s: %d ops write the gradient", l->net->tensor[t].name, writers);
+    }
+}
+
+static void check(const struct fv_net *net, enum fv_low_dtype dtype, int train, int share,
+                  uint32_t seed)
+{
+    struct answers a = {share, fv_rng_at(seed, 0, 0, FV_RNG_TEST)};
+    struct fv_lower_settings s = {
+        .batch = 4, .train = train, .dtype = dtype, .bucket_bytes = 1 << 20, .can = can, .ctx = &a};
+    struct fv_lowered *l = NULL;
+    must(fv_lower(&l, net, &s));
+    check_operands(l);
+    check_order(l);
+    check_places(l);
+    if (train)
+        check_buckets(l);
+    else
+        assert_true(l->embedding >= 0 && l->logits >= 0);
+    fv_lowered_free(&l);
+}
+
+static void test_programs(void **state)
+{
+    (void)state;
+    for (int i = 0; fv_archs[i]; i++) {
+        struct fv_arch_settings s = {64, 11, "auto", {.5f, .5f, .5f}, {.5f, .5f, .5f}};
+        struct fv_net *net = NULL;
+        must(fv_net_build(&net, fv_archs[i]->name, &s));
+        for (uint32_t k = 0; k < 6; k++) {
+            int share = k == 0 ? 0 : k == 1 ? 8 : 4;
+            check(net, k % 2 ? FV_LOW_F16 : FV_LOW_BF16, 1, share, k);
+        }
+        check(net, FV_LOW_F32, 1, 8, 1);
+        check(net, FV_LOW_F32, 0, 8, 1);
+        check(net, FV_LOW_BF16, 0, 0, 1);
+        fv_net_free(&net);
+    }
+}
+
+/* The whole arena is at least the sum of what forward keeps, and grows with the batch. */
+static void test_memory(void **state)
+{
+    (void)state;
+    struct fv_arch_settings s = {112, 1000, "auto", {.5f, .5f, .5f}, {.5f, .5f, .5f}};
+    for (int i = 0; fv_archs[i]; i++) {
+        struct fv_net *net = NULL;
+        struct fv_low_memory m[3];
+        must(fv_net_build(&net, fv_archs[i]->name, &s));
+        for (int k = 0; k < 3; k++) {
+            struct fv_lower_settings t = {.batch = 16 << k, .train = 1, .dtype = FV_LOW_BF16};
+            must(fv_lower_memory(&m[k], net, &t, 1));
+        }
+        double image = (double)(m[2].activations - m[1].activations) / 32;
+        printf("%-16s %8.0f KB an image, %zu MB of parameters and states\n", net->arch,
+               image / 1024, (m[0].parameters + m[0].states) >> 20);
+        assert_true(m[0].activations < m[1].activations && m[0].parameters == m[1].parameters);
+        assert_true(m[0].states >= net->params * sizeof(float));
+        fv_net_free(&net);
+    }
+}
+
+static void test_refusals(void **state)
+{
+    (void)state;
+    struct fv_net *net = NULL;
+    struct fv_lowered *l = NULL;
+    const float zero[3] = {0, 0, 0}, one[3] = {1, 1, 1};
+    must(fv_net_new(&net, "odd"));
+    int x = fv_net_conv(net, "a", fv_net_input(net, 8, zero, one), 12, 3, 1, 1, 1, 0);
+    x = fv_net_conv(net, "grouped", x, 12, 3, 1, 1, 3, 0);
+    fv_net_loss(net, fv_net_fc(net, "fc", fv_net_gap(net, x), 4, 1));
+    must(fv_net_finish(net));
+    struct fv_lower_settings s = {.batch = 2, .train = 1, .dtype = FV_LOW_BF16};
+    assert_int_equal(fv_lower(&l, net, &s), FV_EUNSUPPORTED);
+    assert_non_null(strstr(fv_err_text(), "grouped"));
+    assert_null(l);
+    s.batch = 0;
+    assert_int_equal(fv_lower(&l, net, &s), FV_EINVAL);
+    s = (struct fv_lower_settings){.batch = 2, .dtype = FV_LOW_U8};
+    assert_int_equal(fv_lower(&l, net, &s), FV_EINVAL);
+    fv_net_free(&net);
+}
+
+static void test_dump(void **state)
+{
+    (void)state;
+    struct fv_arch_settings s = {32, 11, "auto", {.5f, .5f, .5f}, {.5f, .5f, .5f}};
+    struct answers a = {8, fv_rng_at(1, 0, 0, FV_RNG_TEST)};
+    struct fv_lower_settings t = {
+        .batch = 4, .train = 1, .dtype = FV_LOW_F16, .can = can, .ctx = &a};
+    struct fv_net *net = NULL;
+    struct fv_lowered *l = NULL;
+    must(fv_net_build(&net, "tiny", &s));
+    must(fv_lower(&l, net, &t));
+    char *text = fv_lowered_dump(l), *graphs = fv_lowered_graphs(l);
+    assert_true(text && graphs);
+    if (getenv("FV_TEST_DUMP"))
+        printf("%s\n%s\n", text, graphs);
+    assert_non_null(strstr(text, "bn-backward"));
+    assert_non_null(strstr(text, "conv1"));
+    assert_non_null(strstr(graphs, "prologue+stats"));
+    free(text);
+    free(graphs);
+    fv_lowered_free(&l);
+    fv_net_free(&net);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_programs),
+        cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_dump),
+    };
+    return cmocka_run_group_tests_name("lower", tests, NULL, NULL);
+}
