@@ -3,7 +3,7 @@
 
 BUILD_PACKAGES="gcc meson ninja-build pkg-config libc6-dev liblmdb-dev libzstd-dev libxxhash-dev libjpeg-dev
     libjansson-dev libspng-dev libvips-dev libdnnl-dev libopenmpi-dev openmpi-bin gnuplot-nox"
-TEST_PACKAGES="python3 python3-lmdb python3-zstandard python3-numpy python3-xxhash clang clang-format-14
+TEST_PACKAGES="g++ python3 python3-lmdb python3-zstandard python3-numpy python3-xxhash clang clang-format-14
     libcmocka-dev libasan8 libubsan1 libtsan2 spin"
 
 # install_packages NAME...: installs those that are missing, as root or with sudo.

@@ -69,7 +69,7 @@ def check_library(path, text):
 for module in MODULES:
     for folder, _, files in os.walk(os.path.join(ROOT, module)):
         for name in sorted(files):
-            if not name.endswith((".c", ".h", ".cu", ".cuh")):
+            if not name.endswith((".c", ".h", ".cu", ".cuh", ".cpp")):
                 continue
             path = os.path.relpath(os.path.join(folder, name), ROOT)
             names[name].append(path)

@@ -11,7 +11,7 @@ import re
 import sys
 
 ROOT = sys.argv[1]
-SOURCES, SCRIPTS = (".c", ".h", ".cu", ".cuh"), (".sh", ".py", ".in")
+SOURCES, SCRIPTS = (".c", ".h", ".cu", ".cuh", ".cpp"), (".sh", ".py", ".in")
 faults, lines = [], {}
 
 

@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: MIT */
+/* The CUDA kernels, as plain C sees them: one struct and one function a kernel.
+ *
+ * All of a network's step but its convolutions and matrix products. Activations are NHWC with c channels, c a multiple
+ * of 8 (whoever lowers the net pads: padded channels hold zeros, and stay zero through every kernel here), seen as
+ * `rows` = n * h * w rows of c. They lie in one of three storage types and at 16-byte boundaries; all is computed in
+ * fp32. Statistics, parameters of batch norms, biases, the head, losses and masters are fp32.
+ *
+ * Pointers are to device memory. A launch is queued on the stream and returns 0, FV_EINVAL (a shape that a kernel does
+ * not take) or FV_EBACKEND (the device's sentence). No launch allocates or waits: all can be captured in a CUDA graph.
+ * Every sum has a fixed order that depends on the shape alone, so the same input gives the same bits on every run.
+ * Kernels that sum over rows do so in two launches: the first leaves one partial sum a block in `partial`, whose size
+ * in floats is said by the function beside it; the second adds those up.
+ *
+ * fv_stream is CUDA's stream. Where the kernels are emulated (emulate.h) it is NULL, and memory is the host's.
+ */
+#ifndef FV_TRAINER_CUDA_KERNELS_H
+#define FV_TRAINER_CUDA_KERNELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct CUstream_st *fv_stream; /* cudaStream_t */
+
+enum fv_k_type { FV_K_F32, FV_K_BF16, FV_K_F16 };
+/* relu6 is min(max(z, 0), 6); prelu is z < 0 ? slope[channel] * z : z. A NaN passes through each. */
+enum fv_k_act { FV_K_NONE, FV_K_RELU, FV_K_RELU6, FV_K_PRELU, FV_K_SIGMOID };
+
+size_t fv_k_type_bytes(enum fv_k_type type);
+
+/* --- input ------------------------------------------------------------------------------------------------------ */
+
+/* y = (x / 255 - mean) / std: u8 (n, h, w, 3) -> (n, h, w, 8), channels 3 to 7 zero. mirror: left and right swapped. */
+struct fv_k_input {
+    const uint8_t *pixels; /* at any address */
+    void *y;
+    enum fv_k_type type;
+    int n, h, w, mirror;
+    float mean[3], std[3];
+};
+int fv_k_input(const struct fv_k_input *a, fv_stream s);
+
+/* --- batch norm ------------------------------------------------------------------------------------------------- */
+
+/* Sums over the rows of x, of (x - shift) and its square for each channel, shift being x's first row: a variance from
+ * plain squares would lose the digits that mean and deviation share. */
+struct fv_k_bn_stats {
+    const void *x;
+    enum fv_k_type type;
+    int64_t rows;
+    int c;
+    float *partial;
+};
+size_t fv_k_bn_stats_partial(int64_t rows, int c);
+int fv_k_bn_stats(const struct fv_k_bn_stats *a, fv_stream s);
+
+/* From those sums, or from sum and square (c floats each, as cuDNN's genstats leave them: no shift), what the
+ * other launches need: mean and rstd = 1 / sqrt(biased variance + eps), and y = x * scale + shift. Channels from
+ * `channels` (of gamma, beta) on are padding: their scale and shift are 0.
+ * statistics: NULL, or mean (channels floats), variance with Bessel's correction (channels), for fv_k_running. */
+struct fv_k_bn_finalize {
+    const float *partial;      /* of fv_k_bn_stats, or NULL */
+    const float *sum, *square; /* where partial is NULL */
+    int64_t rows;
+    int c, channels;
+    const float *gamma, *beta; /* channels; NULL: 1, 0 */
+    float eps;
+    float *mean, *rstd, *scale, *shift; /* c each */
+    float *batch_mean, *batch_var;      /* channels each, or NULL */
+};
+int fv_k_bn_finalize(const struct fv_k_bn_finalize *a, fv_stream s);
+
+/* Inference: scale and shift (c each) from running statistics (channels each). */
+struct fv_k_bn_fold {
+    const float *mean, *var, *gamma, *beta; /* gamma, beta NULL: 1, 0 */
+    float eps;
+    int c, channels;
+    float *scale, *shift;
+};
+int fv_k_bn_fold(const struct fv_k_bn_fold *a, fv_stream s);
+
+/* y = act(x * scale + shift [+ residual [* scale2 + shift2]]). y may be x, or residual. Not for sigmoid. */
+struct fv_k_bn_apply {
+    const void *x, *residual;                     /* residual: NULL for none */
+    const float *scale, *shift, *scale2, *shift2; /* scale2 NULL: the residual as it is */
+    const float *slope;                           /* prelu: c */
+    void *y;
+    enum fv_k_type type;
+    enum fv_k_act act;
+    int64_t rows;
+    int c;
+};
+int fv_k_bn_apply(const struct fv_k_bn_apply *a, fv_stream s);
+
+/* The backward pass of y = act(x * scale + shift [+ residual]), with dz = act'(z) * (dy [+ dy2]):
+ *
+ *   fv_k_bn_reduce    sums over rows of dz, of dz * (x - mean) * rstd and, for prelu, of (dy + dy2) * z where z < 0;
+ *                     stores dz if asked: it is the residual's gradient, and then what fv_k_bn_backward takes for dy,
+ *                     with FV_K_NONE, reading less
+ *   fv_k_bn_gradient  dbeta, dgamma, dslope from the sums, and coefficients
+ *   fv_k_bn_backward  dx = gamma * rstd * (dz - mean of dz - xhat * mean of dz * xhat)
+ *
+ * relu and relu6 take act' from y where it is given; else, and for prelu, z is computed again from x, scale and shift:
+ * without a residual that saves reading y. With a residual and prelu, `residual` is needed. */
+struct fv_k_bn_reduce {
+    const void *dy, *dy2, *x;   /* dy2: NULL for none */
+    const void *y;              /* relu, relu6: NULL to compute z again */
+    const void *residual;       /* as it was added, where z is computed again; NULL for none */
+    const float *mean, *rstd;   /* c each */
+    const float *scale, *shift; /* where z is computed again */
+    const float *slope;         /* prelu: c */
+    void *dz;                   /* NULL: not stored */
+    float *partial;
+    enum fv_k_type type;
+    enum fv_k_act act;
+    int64_t rows;
+    int c;
+};
+size_t fv_k_bn_reduce_partial(int64_t rows, int c);
+int fv_k_bn_reduce(const struct fv_k_bn_reduce *a, fv_stream s);
+
+struct fv_k_bn_gradient {
+    const float *partial;
+    const float *gamma; /* channels; NULL: 1 */
+    const float *mean, *rstd;
+    int64_t rows;
+    int c, channels;
+    float *dgamma, *dbeta,
+        *dslope;         /* channels each; NULL: not wanted. dslope: only after a prelu */
+    float *coefficients; /* 3 * c floats, for fv_k_bn_backward */
+};
+int fv_k_bn_gradient(const struct fv_k_bn_gradient *a, fv_stream s);
+
+struct fv_k_bn_backward {
+    const void *dy, *dy2, *x, *y, *residual; /* as for fv_k_bn_reduce, or dy = dz and FV_K_NONE */
+    const float *coefficients, *scale, *shift, *slope;
+    void *dx; /* may be dy, dy2 or x */
+    enum fv_k_type type;
+    enum fv_k_act act;
+    int64_t rows;
+    int c;
+};
+int fv_k_bn_backward(const struct fv_k_bn_backward *a, fv_stream s);
+
+/* --- elementwise ------------------------------------------------------------------------------------------------ */
+
+/* y = act(x + bias); bias NULL for none, c floats. y may be x. */
+struct fv_k_act_forward {
+    const void *x;
+    const float *bias, *slope;
+    void *y;
+    enum fv_k_type type;
+    enum fv_k_act act;
+    int64_t rows;
+    int c;
+};
+int fv_k_act_forward(const struct fv_k_act_forward *a, fv_stream s);
+
+/* dx = act'(z) * (dy [+ dy2]). relu, relu6, sigmoid: `saved` is the output y; prelu: the input z. partial: NULL, or
+ * where fv_k_column_finish finds the sums over the rows of dx (a bias's gradient) and, for prelu, of dslope: two rows
+ * of c a part. */
+struct fv_k_act_backward {
+    const void *dy, *dy2, *saved;
+    const float *slope;
+    void *dx; /* may be any of the inputs */
+    float *partial;
+    enum fv_k_type type;
+    enum fv_k_act act;
+    int64_t rows;
+    int c;
+};
+size_t fv_k_act_backward_partial(int64_t rows, int c);
+int fv_k_act_backward(const struct fv_k_act_backward *a, fv_stream s);
+
+/* y = a + b, count a multiple of 8. y may be a or b. */
+struct fv_k_add {
+    const void *a, *b;
+    void *y;
+    enum fv_k_type type;
+    int64_t count;
+};
+int fv_k_add(const struct fv_k_add *a, fv_stream s);
+
+/* Squeeze and excitation: y = x * factor, one factor an image and channel (n, c), of x's type. y may be x. */
+struct fv_k_scale_forward {
+    const void *x, *factor;
+    void *y;
+    enum fv_k_type type;
+    int n, pixels, c;
+};
+int fv_k_scale_forward(const struct fv_k_scale_forward *a, fv_stream s);
+
+/* dx = dy * factor, dfactor = sum over an image's pixels of dy * x. dx may be dy or x. */
+struct fv_k_scale_backward {
+    const void *dy, *x, *factor;
+    void *dx, *dfactor;
+    enum fv_k_type type;
+    int n, pixels, c;
+};
+int fv_k_scale_backward(const struct fv_k_scale_backward *a, fv_stream s);
+
+/* --- sums over rows --------------------------------------------------------------------------------------------- */
+
+/* Sums of x over its rows (a bias's gradient), for fv_k_column_finish: one row of c. c may be any number here. */
+struct fv_k_column_sum {
+    const void *x;
+    float *partial;
+    enum fv_k_type type;
+    int64_t rows;
+    int c;
+};
+size_t fv_k_column_sum_partial(int64_t rows, int c);
+int fv_k_column_sum(const struct fv_k_column_sum *a, fv_stream s);
+
+/* out[i] = sum over parts of partial[part * stride + offset + i], i < count. parts is fv_k_parts(rows, c) of the launch
+ * that left the partial sums, stride the floats of one part. */
+struct fv_k_column_finish {
+    const float *partial;
+    int parts, offset, count;
+    size_t stride;
+    float *out;
+};
+int fv_k_parts(int64_t rows, int c);
+int fv_k_column_finish(const struct fv_k_column_finish *a, fv_stream s);
+
+/* --- pooling ---------------------------------------------------------------------------------------------------- */
+
+/* Square window of at most 16; padding counts as -inf, ties go to the first in row order, a NaN is the largest.
+ * winner: (n, h, w, c) u8, the place r * window + s in the window; NULL in inference. */
+struct fv_k_maxpool_forward {
+    const void *x;
+    void *y;
+    uint8_t *winner;
+    enum fv_k_type type;
+    int n, in_h, in_w, h, w, c, window, stride, pad;
+};
+int fv_k_maxpool_forward(const struct fv_k_maxpool_forward *a, fv_stream s);
+struct fv_k_maxpool_backward {
+    const void *dy, *dy2; /* dy2: NULL for none */
+    const uint8_t *winner;
+    void *dx;
+    enum fv_k_type type;
+    int n, in_h, in_w, h, w, c, window, stride, pad;
+};
+int fv_k_maxpool_backward(const struct fv_k_maxpool_backward *a, fv_stream s);
+
+/* y (n, c) = mean of x over an image's pixels; y_type F32 or x's. */
+struct fv_k_gap_forward {
+    const void *x;
+    void *y;
+    enum fv_k_type type, y_type;
+    int n, pixels, c;
+};
+int fv_k_gap_forward(const struct fv_k_gap_forward *a, fv_stream s);
+/* dx = dy / pixels [+ dx if add]. */
+struct fv_k_gap_backward {
+    const void *dy;
+    void *dx;
+    enum fv_k_type type, y_type;
+    int n, pixels, c, add;
+};
+int fv_k_gap_backward(const struct fv_k_gap_backward *a, fv_stream s);
+
+/* --- depthwise convolution -------------------------------------------------------------------------------------- */
+
+/* y = x (*) w channel by channel, zero padding; w is (window, window, c) of the storage type. Windows of 3, stride 1
+ * or 2 and pad 1 are fast; others of at most 16 are served. A prologue takes act(x * scale + shift) for x. */
+struct fv_k_depthwise {
+    int n, in_h, in_w, h, w, c, window, stride, pad;
+    enum fv_k_type type;
+    const float *scale, *shift, *slope; /* the prologue's; scale NULL for none */
+    enum fv_k_act act;
+};
+struct fv_k_depthwise_forward {
+    struct fv_k_depthwise conv;
+    const void *x, *weight;
+    void *y;
+};
+int fv_k_depthwise_forward(const struct fv_k_depthwise_forward *a, fv_stream s);
+/* The gradient by what the window slid over, after the prologue. */
+struct fv_k_depthwise_data {
+    struct fv_k_depthwise conv; /* no prologue */
+    const void *dy, *weight;
+    void *dx;
+};
+int fv_k_depthwise_data(const struct fv_k_depthwise_data *a, fv_stream s);
+/* The gradient by the weight: partial sums for fv_k_column_finish, one part window * window * c floats, in
+ * fv_k_depthwise_parts(conv) parts. */
+struct fv_k_depthwise_weight {
+    struct fv_k_depthwise conv;
+    const void *x, *dy;
+    float *partial;
+};
+int fv_k_depthwise_parts(const struct fv_k_depthwise *conv);
+int fv_k_depthwise_weight(const struct fv_k_depthwise_weight *a, fv_stream s);
+
+/* --- the head --------------------------------------------------------------------------------------------------- */
+
+/* y = x / max(|x|, eps) row by row, norm the |x|. fp32; c is any number. y may be x. */
+struct fv_k_normalise_forward {
+    const float *x;
+    float *y, *norm;
+    int rows, c;
+    float eps;
+};
+int fv_k_normalise_forward(const struct fv_k_normalise_forward *a, fv_stream s);
+/* dx = (dy - y * (y . dy)) / norm; where norm < eps, dy / eps. dx may be dy. add: dx += that. */
+struct fv_k_normalise_backward {
+    const float *dy, *y, *norm;
+    float *dx;
+    int rows, c, add;
+    float eps;
+};
+int fv_k_normalise_backward(const struct fv_k_normalise_backward *a, fv_stream s);
+
+/* --- memory ----------------------------------------------------------------------------------------------------- */
+
+int fv_k_zero(void *p, size_t bytes, fv_stream s);
+int fv_k_copy(void *to, const void *from, size_t bytes, fv_stream s);
+struct fv_k_cast {
+    const void *from;
+    void *to;
+    enum fv_k_type from_type, to_type;
+    int64_t count;
+};
+int fv_k_cast(const struct fv_k_cast *a, fv_stream s);
+
+/* Convolution weights between the canonical order (k, c, window) in fp32 and (k, window, c_pad) in the storage type;
+ * window is r * s. Towards krsc, channels from c on become zero, and so do filters from k to k_pad. */
+struct fv_k_pack {
+    const void *from;
+    void *to;
+    enum fv_k_type type; /* of the krsc side */
+    int k, k_pad, c, c_pad, window;
+};
+int fv_k_pack(const struct fv_k_pack *a, fv_stream s);   /* to krsc */
+int fv_k_unpack(const struct fv_k_pack *a, fv_stream s); /* to kcrs */
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
