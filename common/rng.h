@@ -29,6 +29,7 @@ enum fv_rng_op {
     FV_RNG_BLOCKS = 9,
     FV_RNG_WINDOWS = 10,  /* sample = window */
     FV_RNG_STAND_IN = 11, /* for a bad image; sample = position in the epoch and try */
+    FV_RNG_DROPOUT = 12,  /* epoch = node of the net, sample = ticket of the batch */
     FV_RNG_AUG = 16,      /* 16 + position of the op in the policy */
     FV_RNG_BATCH = 64, /* 64 + position: decisions for a whole batch; sample = step in the epoch */
     FV_RNG_TEST = 255,

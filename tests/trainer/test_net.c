@@ -2,6 +2,7 @@
 /* The builder: resnet18 against torchvision's state_dict (golden/trainer_resnet18_names.txt), the rule for the
  * stem, the initialisers' moments, and what must be refused. */
 #include "common/err.h"
+#include "common/rng.h"
 #include "tests/cmocka_all.h"
 #include "trainer/net/net.h"
 
@@ -14,7 +15,7 @@ static const char *golden_path;
 
 static struct fv_net *make(const char *arch, int size, int classes, const char *stem)
 {
-    struct fv_arch_settings s = {size, classes, stem, {.5f, .5f, .5f}, {.25f, .25f, .25f}};
+    struct fv_arch_settings s = {size, classes, stem, {.5f, .5f, .5f}, {.25f, .25f, .25f}, 0};
     struct fv_net *net = NULL;
     if (fv_net_build(&net, arch, &s) < 0)
         fail_msg("%s", fv_err_text());
@@ -141,6 +142,42 @@ static void initial_weights_have_their_moments(void **state)
     fv_net_free(&net);
 }
 
+/* Element e by the rule in net.h, whatever piece it is asked in; different for another seed, node or ticket. */
+static void dropout_is_a_function(void **state)
+{
+    static const float zero[3], one[3] = {1, 1, 1};
+    enum { COUNT = 6000 };
+    static float all[COUNT], piece[COUNT];
+    struct fv_net *n;
+    size_t dropped = 0;
+    (void)state;
+    assert_int_equal(fv_net_new(&n, "drop"), 0);
+    n->seed = 0x123456789abcdef0;
+    const int node = fv_net_dropout(n, fv_net_input(n, 8, zero, one), .3);
+    assert_int_equal(fv_net_dropout(n, node, 0), node);
+    fv_net_dropout_factors(n, node, 77, 0, COUNT, all);
+    for (size_t e = 0; e < COUNT; e++) {
+        const uint32_t key[2] = {0x9abcdef0, 0x12345678};
+        const uint32_t ctr[4] = {FV_RNG_DROPOUT << 24 | (uint32_t)(e / 4), (uint32_t)node, 77, 0};
+        uint32_t word[4];
+        fv_philox4x32_10(key, ctr, word);
+        int gone = word[e % 4] < (uint32_t)((double).3f * 4294967296.0);
+        assert_true(all[e] == (gone ? 0.0f : (float)(1 / (1 - (double).3f))));
+        dropped += (size_t)gone;
+    }
+    assert_in_range(dropped, 1800 - 178, 1800 + 178); /* five deviations of sqrt(6000 * .3 * .7) */
+    for (size_t first = 0; first < COUNT; first += 501)
+        fv_net_dropout_factors(n, node, 77, first, COUNT - first < 501 ? COUNT - first : 501,
+                               piece + first);
+    assert_memory_equal(all, piece, sizeof all);
+    fv_net_dropout_factors(n, node, 78, 0, COUNT, piece);
+    assert_memory_not_equal(all, piece, sizeof all);
+    n->seed++;
+    fv_net_dropout_factors(n, node, 77, 0, COUNT, piece);
+    assert_memory_not_equal(all, piece, sizeof all);
+    fv_net_free(&n);
+}
+
 static void refuse(int code, const char *text, const char *arch, struct fv_arch_settings s)
 {
     struct fv_net *net = NULL;
@@ -152,9 +189,13 @@ static void refuse(int code, const char *text, const char *arch, struct fv_arch_
 
 static void bad_settings_are_refused(void **state)
 {
-    struct fv_arch_settings s = {64, 10, "auto", {0, 0, 0}, {1, 1, 1}}, t = s;
+    struct fv_arch_settings s = {64, 10, "auto", {0, 0, 0}, {1, 1, 1}, 0}, t = s;
     (void)state;
-    refuse(FV_ENOTFOUND, "resnet18, tiny", "resnet", s);
+    refuse(FV_ENOTFOUND,
+           "resnet18, resnet34, resnet50, se-resnet18, se-resnet34, se-resnet50, iresnet18, "
+           "iresnet34, "
+           "iresnet50, mobilenet-v2, mobilefacenet, tiny",
+           "resnet", s);
     t = s;
     t.size = 7;
     refuse(FV_EINVAL, "8 .. 2048", "resnet18", t);
@@ -167,7 +208,13 @@ static void bad_settings_are_refused(void **state)
     t = s;
     t.stem = "5x5";
     refuse(FV_EINVAL, "auto, 7x7, 3x3", "resnet18", t);
-    refuse(FV_EINVAL, "valid: auto", "tiny", t);
+    refuse(FV_EINVAL, "tiny has no stem '5x5'; valid: auto", "tiny", t);
+    refuse(FV_EINVAL, "valid: auto, original, small", "mobilenet-v2", t);
+    t = s;
+    t.embedding = -1;
+    refuse(FV_EINVAL, "embedding", "resnet18", t);
+    t.embedding = 65537;
+    refuse(FV_EINVAL, "1 .. 65536", "iresnet18", t);
     t = s;
     t.std[1] = 0;
     refuse(FV_EINVAL, "positive", "tiny", t);
@@ -182,9 +229,9 @@ static void bad_nodes_are_refused(void **state)
     static const float zero[3], one[3] = {1, 1, 1};
     struct fv_net *n = NULL;
     (void)state;
-    for (int mistake = 0; mistake < 7; mistake++) {
-        static const char *const text[] = {"groups", "window",         "add", "fc",
-                                           "loss",   "does not exist", "loss"};
+    for (int mistake = 0; mistake < 9; mistake++) {
+        static const char *const text[] = {"groups",         "window", "add",   "fc",     "loss",
+                                           "does not exist", "loss",   "scale", "dropout"};
         assert_int_equal(fv_net_new(&n, "wrong"), 0);
         int x = fv_net_input(n, 8, zero, one), y = x;
         if (mistake == 0)
@@ -194,9 +241,13 @@ static void bad_nodes_are_refused(void **state)
         else if (mistake == 2)
             y = fv_net_add(n, x, fv_net_conv(n, "a", x, 3, 3, 2, 1, 1, 0));
         else if (mistake == 3)
-            y = fv_net_fc(n, "a", x, 4, 1);
+            y = fv_net_fc(n, "a", x, 0, 1);
         else if (mistake == 5)
             y = fv_net_relu(n, 9);
+        else if (mistake == 7)
+            y = fv_net_scale(n, x, fv_net_gap(n, fv_net_conv(n, "a", x, 4, 1, 1, 0, 1, 0)));
+        else if (mistake == 8)
+            y = fv_net_dropout(n, x, 1);
         if (mistake != 6)
             fv_net_loss(n, mistake == 4 ? x : fv_net_gap(n, y));
         assert_int_equal(fv_net_finish(n), FV_EINVAL);
@@ -213,6 +264,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(arena_has_no_holes),
         cmocka_unit_test(stem_follows_the_size),
         cmocka_unit_test(initial_weights_have_their_moments),
+        cmocka_unit_test(dropout_is_a_function),
         cmocka_unit_test(bad_settings_are_refused),
         cmocka_unit_test(bad_nodes_are_refused),
     };

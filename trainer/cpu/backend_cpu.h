@@ -10,7 +10,8 @@
  * backend_cpu_update.c   what follows backward: statistics, accumulation, clipping, the update, states
  * backend_cpu_plan.c     buffers, steps, memory, running
  * backend_cpu_forward.c  net -> steps, backend_cpu_backward.c the same for gradients
- * backend_cpu_loops.c    the steps that are not oneDNN's
+ * backend_cpu_acts.c     both of them for activations, scaling, dropout
+ * backend_cpu_loops.c    the steps that are not oneDNN's; backend_cpu_act_loops.c those of backend_cpu_acts.c
  * backend_cpu_inspect.c  profile, values of single nodes
  * backend_cpu_dnn*.c     making oneDNN primitives
  */
@@ -49,12 +50,13 @@ struct fv__cpu_step {
     dnnl_primitive_t primitive;
     dnnl_exec_arg_t arg[12];
     int args;
-    struct fv__cpu_place place[4]; /* of the loop's operands */
-    float *data[4];
+    struct fv__cpu_place place[6]; /* of the loop's operands */
+    float *data[6];
     int operands;
     size_t count; /* floats per operand, or items */
-    int relu;
-    uint64_t ns; /* of the last run */
+    float limit;  /* of a ReLU: infinite, 6, or 0 where there is none */
+    size_t lanes; /* fv__dnn_md_lanes of the operands */
+    uint64_t ns;  /* of the last run */
 };
 
 struct fv__cpu_memory {
@@ -174,6 +176,29 @@ float *fv__cpu_address(const struct fv__cpu_plan *plan, struct fv__cpu_place pla
 void fv__cpu_lower_forward(struct fv__cpu_plan *plan);
 void fv__cpu_lower_backward(struct fv__cpu_plan *plan);
 
+/* Between them and backend_cpu_acts.c. The value of a node, all of it plain; the buffer for an output that is
+ * computed element by element, which is the input's own where that may be written over; `node` has read its inputs, all
+ * that may be written over being decided. The whole gradient of a node's output (-1: nothing that leads to the loss
+ * reads it), by a ReLU's output `mask` also behind that ReLU (-1: none); a piece of the gradient, in the layout `md`. */
+struct fv__dnn_md *fv__cpu_value_md(struct fv__cpu_plan *plan, int node,
+                                    enum fv__dnn_layout layout);
+struct fv__cpu_place fv__cpu_value_place(const struct fv__cpu_plan *plan, int node);
+int fv__cpu_buffer_over(struct fv__cpu_plan *plan, int in, const struct fv__dnn_md *md);
+void fv__cpu_have_read(struct fv__cpu_plan *plan, int node);
+int fv__cpu_collect(struct fv__cpu_plan *plan, int node, int mask);
+void fv__cpu_give(struct fv__cpu_plan *plan, int from, int node, int buffer,
+                  const struct fv__dnn_md *md);
+
+/* backend_cpu_acts.c */
+void fv__cpu_prelu_forward(struct fv__cpu_plan *plan, int node);
+void fv__cpu_prelu_backward(struct fv__cpu_plan *plan, int node);
+void fv__cpu_sigmoid_forward(struct fv__cpu_plan *plan, int node);
+void fv__cpu_sigmoid_backward(struct fv__cpu_plan *plan, int node);
+void fv__cpu_scale_forward(struct fv__cpu_plan *plan, int node);
+void fv__cpu_scale_backward(struct fv__cpu_plan *plan, int node);
+void fv__cpu_dropout_forward(struct fv__cpu_plan *plan, int node);
+void fv__cpu_dropout_backward(struct fv__cpu_plan *plan, int node);
+
 /* backend_cpu_params.c */
 int fv__cpu_slots_new(struct fv_program *p);
 int fv__cpu_slots_place(struct fv_program *p); /* once the first plan has chosen the layouts */
@@ -204,5 +229,16 @@ void fv__cpu_loop_mask(const struct fv__cpu_step *s, struct fv__cpu_run *r);    
 void fv__cpu_loop_add_mask(const struct fv__cpu_step *s, struct fv__cpu_run *r); /* g, h, y, out */
 void fv__cpu_loop_loss(const struct fv__cpu_step *s,
                        struct fv__cpu_run *r); /* logits, grad, items */
+
+/* backend_cpu_act_loops.c; count is the number of images */
+void fv__cpu_loop_prelu(const struct fv__cpu_step *s, struct fv__cpu_run *r); /* in, slope, out */
+/* in, g, slope, out, slope's gradient */
+void fv__cpu_loop_prelu_grad(const struct fv__cpu_step *s, struct fv__cpu_run *r);
+void fv__cpu_loop_sigmoid(const struct fv__cpu_step *s, struct fv__cpu_run *r);      /* in, out */
+void fv__cpu_loop_sigmoid_grad(const struct fv__cpu_step *s, struct fv__cpu_run *r); /* g, y, out */
+void fv__cpu_loop_scale(const struct fv__cpu_step *s, struct fv__cpu_run *r); /* in, factor, out */
+/* in, g, factor, out, factor's gradient */
+void fv__cpu_loop_scale_grad(const struct fv__cpu_step *s, struct fv__cpu_run *r);
+void fv__cpu_loop_dropout(const struct fv__cpu_step *s, struct fv__cpu_run *r); /* NCHW in, out */
 
 #endif

@@ -10,6 +10,8 @@
 
 #include "common/err.h"
 
+#include <math.h>
+
 static const struct fv_node *desc(const struct fv__cpu_plan *plan, int node)
 {
     return &plan->program->net->node[node];
@@ -26,8 +28,8 @@ static int wants_grad(const struct fv__cpu_plan *plan, int node)
 }
 
 /* A piece of the gradient of `node`'s output, in the layout `md`. */
-static void give(struct fv__cpu_plan *plan, int from, int node, int buffer,
-                 const struct fv__dnn_md *md)
+void fv__cpu_give(struct fv__cpu_plan *plan, int from, int node, int buffer,
+                  const struct fv__dnn_md *md)
 {
     struct fv__cpu_value *v = &plan->value[node];
     if (plan->error || !wants_grad(plan, node))
@@ -60,11 +62,13 @@ static int combine(struct fv__cpu_plan *plan, int node, int a, int b, int mask)
         out = b;
     else
         out = fv__cpu_buffer_for(plan, v->md);
-    fv__cpu_step_loop(plan, node, 1,
-                      b < 0      ? fv__cpu_loop_mask
-                      : mask < 0 ? fv__cpu_loop_add
-                                 : fv__cpu_loop_add_mask,
-                      fv__dnn_md_bytes(v->md) / sizeof(float));
+    struct fv__cpu_step *s = fv__cpu_step_loop(plan, node, 1,
+                                               b < 0      ? fv__cpu_loop_mask
+                                               : mask < 0 ? fv__cpu_loop_add
+                                                          : fv__cpu_loop_add_mask,
+                                               fv__dnn_md_bytes(v->md) / sizeof(float));
+    if (s && mask >= 0)
+        s->limit = desc(plan, node)->kind == FV_NODE_RELU6 ? 6.0f : INFINITY;
     fv__cpu_operand(plan, fv__cpu_in_buffer(a));
     if (b >= 0)
         fv__cpu_operand(plan, fv__cpu_in_buffer(b));
@@ -76,7 +80,7 @@ static int combine(struct fv__cpu_plan *plan, int node, int a, int b, int mask)
 
 /* The whole gradient of `node`'s output, by a ReLU's output `mask` also behind that ReLU (-1: none). -1: nothing
  * that leads to the loss reads it. */
-static int collect(struct fv__cpu_plan *plan, int node, int mask)
+int fv__cpu_collect(struct fv__cpu_plan *plan, int node, int mask)
 {
     struct fv__cpu_value *v = &plan->value[node];
     int keep = plan->program->device->keep;
@@ -162,7 +166,7 @@ static void conv_backward(struct fv__cpu_plan *plan, int node)
                                 .winograd = plan->program->device->winograd,
                                 .training = 1};
     struct fv__dnn_op op = {0};
-    int g = collect(plan, node, -1), rc;
+    int g = fv__cpu_collect(plan, node, -1), rc;
     struct fv__dnn_md *any =
         o->groups == 1
             ? fv__cpu_md(plan, 4, d, FV_DNN_ANY)
@@ -182,7 +186,7 @@ static void conv_backward(struct fv__cpu_plan *plan, int node)
     if (rc < 0)
         fv__cpu_fail(plan, rc);
     else
-        give(plan, node, o->in[0], data_grad(plan, node, op, g, v->md), v->src_md);
+        fv__cpu_give(plan, node, o->in[0], data_grad(plan, node, op, g, v->md), v->src_md);
 }
 
 static void fc_backward(struct fv__cpu_plan *plan, int node)
@@ -191,10 +195,12 @@ static void fc_backward(struct fv__cpu_plan *plan, int node)
     const struct fv__cpu_value *v = &plan->value[node];
     dnnl_engine_t engine = plan->program->device->engine;
     struct fv__dnn_op op = {0};
-    struct fv__dnn_md *any = fv__cpu_md(plan, 2, (int[2]){o->c, in->c}, FV_DNN_ANY);
+    const int *d = plan->program->net->tensor[o->tensor[0]].dim;
+    struct fv__dnn_md *any = fv__cpu_md(plan, 2, d, FV_DNN_ANY);
     struct fv__dnn_md *dst = fv__cpu_md(plan, 2, (int[2]){plan->n, o->c}, FV_DNN_PLAIN);
-    struct fv__dnn_md *plain = fv__cpu_md(plan, 4, (int[4]){plan->n, in->c, 1, 1}, FV_DNN_PLAIN);
-    int g = collect(plan, node, -1), rc;
+    struct fv__dnn_md *plain =
+        fv__cpu_md(plan, 4, (int[4]){plan->n, in->c, in->h, in->w}, FV_DNN_PLAIN);
+    int g = fv__cpu_collect(plan, node, -1), rc;
     if (plan->error || g < 0)
         return;
     rc = fv__dnn_fc_backward_weights(&op, engine, v->src_md, any, bias_md(plan, o), dst, &v->op);
@@ -208,7 +214,7 @@ static void fc_backward(struct fv__cpu_plan *plan, int node)
     if (rc < 0)
         fv__cpu_fail(plan, rc);
     else
-        give(plan, node, o->in[0], data_grad(plan, node, op, g, dst), plain);
+        fv__cpu_give(plan, node, o->in[0], data_grad(plan, node, op, g, dst), plain);
 }
 
 static void bn_backward(struct fv__cpu_plan *plan, int node)
@@ -218,7 +224,7 @@ static void bn_backward(struct fv__cpu_plan *plan, int node)
     struct fv__dnn_bn bn = {.eps = o->eps, .training = 1, .relu = v->out != node};
     struct fv__dnn_op op = {0};
     struct fv__dnn_md *stat = fv__cpu_md(plan, 1, &o->c, FV_DNN_PLAIN);
-    int g = collect(plan, v->out, -1);
+    int g = fv__cpu_collect(plan, v->out, -1);
     if (plan->error || g < 0)
         return;
     int rc = fv__dnn_bn_backward(&op, plan->program->device->engine, &bn, v->src_md, &v->op);
@@ -242,30 +248,32 @@ static void bn_backward(struct fv__cpu_plan *plan, int node)
                     fv__cpu_in_buffer(v->workspace));
     fv__cpu_arg(plan, DNNL_ARG_DIFF_SRC, v->src_md, fv__cpu_in_buffer(dx));
     fv__cpu_arg(plan, DNNL_ARG_DIFF_SCALE, stat,
-                (struct fv__cpu_place){FV_CPU_GRADIENT, o->tensor[0]});
+                plan->program->net->tensor[o->tensor[0]].buffer
+                    ? fv__cpu_in_buffer(fv__cpu_buffer_for(plan, stat))
+                    : (struct fv__cpu_place){FV_CPU_GRADIENT, o->tensor[0]});
     fv__cpu_arg(plan, DNNL_ARG_DIFF_SHIFT, stat,
                 (struct fv__cpu_place){FV_CPU_GRADIENT, o->tensor[1]});
-    give(plan, node, o->in[0], dx, v->src_md);
+    fv__cpu_give(plan, node, o->in[0], dx, v->src_md);
 }
 
 static void relu_backward(struct fv__cpu_plan *plan, int node)
 {
     const struct fv__cpu_value *v = &plan->value[node];
-    int dx = collect(plan, node, v->buffer);
+    int dx = fv__cpu_collect(plan, node, v->buffer);
     if (dx >= 0)
-        give(plan, node, desc(plan, node)->in[0], dx, v->md);
+        fv__cpu_give(plan, node, desc(plan, node)->in[0], dx, v->md);
 }
 
 static void add_backward(struct fv__cpu_plan *plan, int node)
 {
     const struct fv__cpu_value *out = &plan->value[plan->value[node].out];
     int relu = plan->value[node].out != node;
-    int g = collect(plan, plan->value[node].out, relu ? out->buffer : -1);
+    int g = fv__cpu_collect(plan, plan->value[node].out, relu ? out->buffer : -1);
     if (g < 0)
         return;
     plan->value[node].kept_grad = g;
     for (int k = 0; k < 2; k++)
-        give(plan, node, desc(plan, node)->in[k], g, out->md);
+        fv__cpu_give(plan, node, desc(plan, node)->in[k], g, out->md);
 }
 
 static void pool_backward(struct fv__cpu_plan *plan, int node)
@@ -277,7 +285,7 @@ static void pool_backward(struct fv__cpu_plan *plan, int node)
         .window_h = o->window, .window_w = o->window, .stride = o->stride, .pad = o->pad};
     if (o->kind == FV_NODE_GAP)
         pool = (struct fv__dnn_pool){.window_h = in->h, .window_w = in->w, .stride = 1, .mean = 1};
-    int g = collect(plan, node, -1);
+    int g = fv__cpu_collect(plan, node, -1);
     if (plan->error || g < 0)
         return;
     int rc =
@@ -293,21 +301,30 @@ static void pool_backward(struct fv__cpu_plan *plan, int node)
         fv__cpu_arg(plan, DNNL_ARG_WORKSPACE, fv__cpu_op_md(plan, &v->op, dnnl_query_workspace_md),
                     fv__cpu_in_buffer(v->workspace));
     fv__cpu_arg(plan, DNNL_ARG_DIFF_SRC, v->src_md, fv__cpu_in_buffer(dx));
-    give(plan, node, o->in[0], dx, v->src_md);
+    fv__cpu_give(plan, node, o->in[0], dx, v->src_md);
 }
 
 /* Forward has computed it: give it to the logits. */
 static void loss_backward(struct fv__cpu_plan *plan, int node)
 {
     int logits = desc(plan, node)->in[0];
-    give(plan, node, logits, plan->value[node].workspace, plan->value[logits].md);
+    fv__cpu_give(plan, node, logits, plan->value[node].workspace, plan->value[logits].md);
 }
 
 static void (*const lower[FV_NODE_KINDS])(struct fv__cpu_plan *, int) = {
-    [FV_NODE_CONV] = conv_backward,    [FV_NODE_BN] = bn_backward,
-    [FV_NODE_RELU] = relu_backward,    [FV_NODE_ADD] = add_backward,
-    [FV_NODE_MAXPOOL] = pool_backward, [FV_NODE_GAP] = pool_backward,
-    [FV_NODE_FC] = fc_backward,        [FV_NODE_LOSS] = loss_backward,
+    [FV_NODE_CONV] = conv_backward,
+    [FV_NODE_BN] = bn_backward,
+    [FV_NODE_RELU] = relu_backward,
+    [FV_NODE_ADD] = add_backward,
+    [FV_NODE_MAXPOOL] = pool_backward,
+    [FV_NODE_GAP] = pool_backward,
+    [FV_NODE_FC] = fc_backward,
+    [FV_NODE_LOSS] = loss_backward,
+    [FV_NODE_RELU6] = relu_backward,
+    [FV_NODE_PRELU] = fv__cpu_prelu_backward,
+    [FV_NODE_SIGMOID] = fv__cpu_sigmoid_backward,
+    [FV_NODE_SCALE] = fv__cpu_scale_backward,
+    [FV_NODE_DROPOUT] = fv__cpu_dropout_backward,
 };
 
 void fv__cpu_lower_backward(struct fv__cpu_plan *plan)

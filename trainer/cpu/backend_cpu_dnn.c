@@ -4,6 +4,7 @@
 
 #include "common/err.h"
 
+#include <math.h>
 #include <string.h>
 
 int fv__dnn_fail(dnnl_status_t status, const char *what)
@@ -16,6 +17,24 @@ int fv__dnn_fail(dnnl_status_t status, const char *what)
     if (status == dnnl_out_of_memory)
         return fv_err(FV_ENOMEM, "out of memory in oneDNN's %s", what);
     return fv_err(FV_EBACKEND, "oneDNN's %s failed with status %d", what, (int)status);
+}
+
+size_t fv__dnn_lanes(const struct fv__dnn_blocking *b)
+{
+    const dnnl_dim_t *d = b->dim;
+    dnnl_dim_t lanes = b->blocks ? b->block[0] : 1;
+    if (b->ndim != 4 || b->blocks > 1 || (b->blocks == 1 && b->blocked_dim[0] != 1))
+        return 0;
+    if (b->blocks == 0 && b->stride[1] == 1 && d[2] * d[3] > 1)
+        lanes = d[1];
+    const dnnl_dim_t want[4] = {b->padded[1] * d[2] * d[3], d[2] * d[3] * lanes, d[3] * lanes,
+                                lanes};
+    for (int i = 0; i < 4; i++)
+        if (b->padded[i] != d[i] && i != 1)
+            return 0;
+        else if (d[i] > 1 && b->stride[i] != want[i] && !(i == 1 && b->padded[1] == lanes))
+            return 0;
+    return (size_t)lanes;
 }
 
 int fv__dnn_attr_new(dnnl_primitive_attr_t *out)
@@ -80,4 +99,10 @@ unsigned fv__dnn_bn_flags(const struct fv__dnn_bn *b)
 dnnl_alg_kind_t fv__dnn_pool_alg(const struct fv__dnn_pool *p)
 {
     return p->mean ? dnnl_pooling_avg_exclude_padding : dnnl_pooling_max;
+}
+
+/* Clipping gives 0 for a NaN, which a ReLU passes: so it is used for nothing else. */
+dnnl_alg_kind_t fv__dnn_relu_alg(float limit)
+{
+    return isfinite(limit) ? dnnl_eltwise_clip : dnnl_eltwise_relu;
 }

@@ -24,6 +24,9 @@ int fv__dnn_md_new(struct fv__dnn_md **out, int ndim, const int *dim, enum fv__d
 void fv__dnn_md_free(struct fv__dnn_md **md); /* accepts NULL */
 int fv__dnn_md_equal(const struct fv__dnn_md *a, const struct fv__dnn_md *b);
 size_t fv__dnn_md_bytes(const struct fv__dnn_md *md);
+/* How many channels of a pixel lie side by side, where a 4-d (N,C,H,W) lies as (N, C / lanes, H, W, lanes), C rounded
+ * up: 1 for the plain layout, C for (N,H,W,C), the block of a blocked one. 0: it lies otherwise. */
+size_t fv__dnn_md_lanes(const struct fv__dnn_md *md);
 /* A memory object without storage. */
 int fv__dnn_memory_new(dnnl_memory_t *out, dnnl_engine_t engine, const struct fv__dnn_md *md);
 
@@ -44,7 +47,8 @@ struct fv__dnn_conv {
     int stride, pad;
     int winograd; /* by Winograd's minimal filtering where the library can, else directly */
     int training;
-    int sum, relu; /* post-operations of inference: add what dst holds, then the ReLU */
+    int sum;     /* post-operations of inference: add what dst holds, */
+    float limit; /* then a ReLU up to this; 0: none */
 };
 /* bias may be NULL. */
 int fv__dnn_conv_forward(struct fv__dnn_op *op, dnnl_engine_t e, const struct fv__dnn_conv *c,
@@ -97,6 +101,13 @@ int fv__dnn_fc_backward_weights(struct fv__dnn_op *op, dnnl_engine_t e,
 int fv__dnn_reorder(struct fv__dnn_op *op, dnnl_engine_t e, const struct fv__dnn_md *from,
                     const struct fv__dnn_md *to);
 
+/* What of a layout fv__dnn_md_lanes looks at. */
+struct fv__dnn_blocking {
+    int ndim, blocks; /* inner blocks */
+    const dnnl_dim_t *dim, *padded, *stride, *block, *blocked_dim;
+};
+size_t fv__dnn_lanes(const struct fv__dnn_blocking *b);
+
 /* Whatever the version: the sentence for a status; the attribute every primitive has; the end of every
  * creation, which takes over `attr` and turns a descriptor into a primitive; oneDNN's words for the requests above. */
 int fv__dnn_fail(dnnl_status_t status, const char *what);
@@ -110,5 +121,6 @@ struct fv__dnn_window fv__dnn_window(int h, int w, int stride, int pad);
 dnnl_prop_kind_t fv__dnn_forward_kind(int training);
 unsigned fv__dnn_bn_flags(const struct fv__dnn_bn *b);
 dnnl_alg_kind_t fv__dnn_pool_alg(const struct fv__dnn_pool *p);
+dnnl_alg_kind_t fv__dnn_relu_alg(float limit);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "common/err.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -51,6 +52,20 @@ size_t fv__dnn_md_bytes(const struct fv__dnn_md *md)
     return dnnl_memory_desc_get_size(&md->md);
 }
 
+size_t fv__dnn_md_lanes(const struct fv__dnn_md *md)
+{
+    const dnnl_blocking_desc_t *b = &md->md.format_desc.blocking;
+    if (md->md.format_kind != dnnl_blocked)
+        return 0;
+    return fv__dnn_lanes(&(struct fv__dnn_blocking){.ndim = md->md.ndims,
+                                                    .blocks = b->inner_nblks,
+                                                    .dim = md->md.dims,
+                                                    .padded = md->md.padded_dims,
+                                                    .stride = b->strides,
+                                                    .block = b->inner_blks,
+                                                    .blocked_dim = b->inner_idxs});
+}
+
 int fv__dnn_memory_new(dnnl_memory_t *out, dnnl_engine_t engine, const struct fv__dnn_md *md)
 {
     return fv__dnn_fail(dnnl_memory_create(out, &md->md, engine, DNNL_MEMORY_NONE), "memory");
@@ -77,7 +92,7 @@ static int finish(struct fv__dnn_op *op, dnnl_engine_t e, dnnl_status_t status, 
     return fv__dnn_op_finish(op, status, attr, what);
 }
 
-static dnnl_status_t add_post_ops(dnnl_primitive_attr_t attr, int sum, int relu)
+static dnnl_status_t add_post_ops(dnnl_primitive_attr_t attr, int sum, float limit)
 {
     dnnl_post_ops_t ops;
     dnnl_status_t s = dnnl_post_ops_create(&ops);
@@ -85,8 +100,9 @@ static dnnl_status_t add_post_ops(dnnl_primitive_attr_t attr, int sum, int relu)
         return s;
     if (sum)
         s = dnnl_post_ops_append_sum(ops, 1.0f);
-    if (s == dnnl_success && relu)
-        s = dnnl_post_ops_append_eltwise(ops, 1.0f, dnnl_eltwise_relu, 0.0f, 0.0f);
+    if (s == dnnl_success && limit > 0)
+        s = dnnl_post_ops_append_eltwise(ops, 1.0f, fv__dnn_relu_alg(limit), 0.0f,
+                                         isfinite(limit) ? limit : 0.0f);
     if (s == dnnl_success)
         s = dnnl_primitive_attr_set_post_ops(attr, ops);
     dnnl_post_ops_destroy(ops);
@@ -102,7 +118,7 @@ static int conv_forward(struct fv__dnn_op *op, dnnl_engine_t e, const struct fv_
     dnnl_convolution_desc_t d;
     dnnl_primitive_attr_t attr;
     FV_TRY(fv__dnn_attr_new(&attr));
-    dnnl_status_t s = add_post_ops(attr, c->sum, c->relu);
+    dnnl_status_t s = add_post_ops(attr, c->sum, c->limit);
     if (s == dnnl_success)
         s = dnnl_convolution_forward_desc_init(&d, fv__dnn_forward_kind(c->training), alg, &src->md,
                                                &weights->md, get(bias), &dst->md, w.stride, w.pad,

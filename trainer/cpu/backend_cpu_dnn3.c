@@ -5,6 +5,7 @@
 
 #include "common/err.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 struct fv__dnn_md {
@@ -58,6 +59,30 @@ size_t fv__dnn_md_bytes(const struct fv__dnn_md *md)
     return dnnl_memory_desc_get_size(md->md);
 }
 
+size_t fv__dnn_md_lanes(const struct fv__dnn_md *md)
+{
+    dnnl_dims_t *dim, *padded, *stride, *block, *blocked_dim;
+    dnnl_format_kind_t kind;
+    int ndim, blocks;
+    if (dnnl_memory_desc_query(md->md, dnnl_query_format_kind, &kind) != dnnl_success ||
+        kind != dnnl_blocked ||
+        dnnl_memory_desc_query(md->md, dnnl_query_ndims_s32, &ndim) != dnnl_success ||
+        dnnl_memory_desc_query(md->md, dnnl_query_inner_nblks_s32, &blocks) != dnnl_success ||
+        dnnl_memory_desc_query(md->md, dnnl_query_dims, &dim) != dnnl_success ||
+        dnnl_memory_desc_query(md->md, dnnl_query_padded_dims, &padded) != dnnl_success ||
+        dnnl_memory_desc_query(md->md, dnnl_query_strides, &stride) != dnnl_success ||
+        dnnl_memory_desc_query(md->md, dnnl_query_inner_blks, &block) != dnnl_success ||
+        dnnl_memory_desc_query(md->md, dnnl_query_inner_idxs, &blocked_dim) != dnnl_success)
+        return 0;
+    return fv__dnn_lanes(&(struct fv__dnn_blocking){.ndim = ndim,
+                                                    .blocks = blocks,
+                                                    .dim = *dim,
+                                                    .padded = *padded,
+                                                    .stride = *stride,
+                                                    .block = *block,
+                                                    .blocked_dim = *blocked_dim});
+}
+
 int fv__dnn_memory_new(dnnl_memory_t *out, dnnl_engine_t engine, const struct fv__dnn_md *md)
 {
     return fv__dnn_fail(dnnl_memory_create(out, md->md, engine, DNNL_MEMORY_NONE), "memory");
@@ -77,7 +102,7 @@ int fv__dnn_op_md(struct fv__dnn_md **out, const struct fv__dnn_op *op, dnnl_que
 
 static const dnnl_dims_t undilated = {0};
 
-static dnnl_status_t add_post_ops(dnnl_primitive_attr_t attr, int sum, int relu)
+static dnnl_status_t add_post_ops(dnnl_primitive_attr_t attr, int sum, float limit)
 {
     dnnl_post_ops_t ops;
     dnnl_status_t s = dnnl_post_ops_create(&ops);
@@ -85,8 +110,9 @@ static dnnl_status_t add_post_ops(dnnl_primitive_attr_t attr, int sum, int relu)
         return s;
     if (sum)
         s = dnnl_post_ops_append_sum(ops, 1.0f, 0, dnnl_data_type_undef);
-    if (s == dnnl_success && relu)
-        s = dnnl_post_ops_append_eltwise(ops, dnnl_eltwise_relu, 0.0f, 0.0f);
+    if (s == dnnl_success && limit > 0)
+        s = dnnl_post_ops_append_eltwise(ops, fv__dnn_relu_alg(limit), 0.0f,
+                                         isfinite(limit) ? limit : 0.0f);
     if (s == dnnl_success)
         s = dnnl_primitive_attr_set_post_ops(attr, ops);
     dnnl_post_ops_destroy(ops);
@@ -101,7 +127,7 @@ static int conv_forward(struct fv__dnn_op *op, dnnl_engine_t e, const struct fv_
     struct fv__dnn_window w = fv__dnn_window(0, 0, c->stride, c->pad);
     dnnl_primitive_attr_t attr;
     FV_TRY(fv__dnn_attr_new(&attr));
-    dnnl_status_t s = add_post_ops(attr, c->sum, c->relu);
+    dnnl_status_t s = add_post_ops(attr, c->sum, c->limit);
     if (s == dnnl_success)
         s = dnnl_convolution_forward_primitive_desc_create(
             &op->desc, e, fv__dnn_forward_kind(c->training), alg, src->md, weights->md, get(bias),

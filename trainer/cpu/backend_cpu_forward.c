@@ -13,6 +13,7 @@
 #include "common/err.h"
 
 #include <limits.h>
+#include <math.h>
 #include <string.h>
 
 static const struct fv_node *desc(const struct fv__cpu_plan *plan, int node)
@@ -32,24 +33,48 @@ static int only_reader(const struct fv__cpu_plan *plan, int node, enum fv_node_k
     return -1;
 }
 
+/* The ReLU of either kind that is the only reader of a node's output; -1: there is none. */
+static int only_relu(const struct fv__cpu_plan *plan, int node)
+{
+    int relu = only_reader(plan, node, FV_NODE_RELU);
+    return relu >= 0 ? relu : only_reader(plan, node, FV_NODE_RELU6);
+}
+
+/* What a ReLU cuts off at. */
+static float limit_of(const struct fv__cpu_plan *plan, int node)
+{
+    return desc(plan, node)->kind == FV_NODE_RELU6 ? 6.0f : INFINITY;
+}
+
+/* All nodes that read a node's output. */
+static int all_readers(const struct fv__cpu_plan *plan, int node)
+{
+    const struct fv_net *net = plan->program->net;
+    int readers = 0;
+    for (int i = node + 1; i < net->nodes; i++)
+        readers += (net->node[i].in[0] == node) + (net->node[i].in[1] == node);
+    return readers;
+}
+
 /* Whether the output of `node` may be written over when its last reader has it: nothing else needs it, in
- * backward neither. */
+ * backward neither, where an earlier reader may want it again. */
 static int may_overwrite(const struct fv__cpu_plan *plan, int node)
 {
     const struct fv_net *net = plan->program->net;
     enum fv_node_kind kind = net->node[node].kind;
     if (plan->value[node].readers != 1 || node == net->embedding_node || node == net->logits_node)
         return 0;
-    return !plan->training || kind == FV_NODE_BN || kind == FV_NODE_CONV;
+    return !plan->training ||
+           ((kind == FV_NODE_BN || kind == FV_NODE_CONV) && all_readers(plan, node) == 1);
 }
 
-static struct fv__dnn_md *value_md(struct fv__cpu_plan *plan, int node, enum fv__dnn_layout layout)
+struct fv__dnn_md *fv__cpu_value_md(struct fv__cpu_plan *plan, int node, enum fv__dnn_layout layout)
 {
     const struct fv_node *o = desc(plan, node);
     return fv__cpu_md(plan, 4, (int[4]){plan->n, o->c, o->h, o->w}, layout);
 }
 
-static struct fv__cpu_place value_place(const struct fv__cpu_plan *plan, int node)
+struct fv__cpu_place fv__cpu_value_place(const struct fv__cpu_plan *plan, int node)
 {
     return fv__cpu_in_buffer(plan->value[node].buffer);
 }
@@ -70,7 +95,7 @@ static struct fv__dnn_md *vector_md(struct fv__cpu_plan *plan, int count)
 }
 
 /* `node` has read its inputs: all that may be written over an input is decided before. */
-static void have_read(struct fv__cpu_plan *plan, int node)
+void fv__cpu_have_read(struct fv__cpu_plan *plan, int node)
 {
     for (int k = 0; k < 2; k++)
         if (desc(plan, node)->in[k] >= 0)
@@ -82,7 +107,7 @@ static void fuse(struct fv__cpu_plan *plan, int node, int later)
 {
     plan->value[node].out = later;
     plan->value[later].fused = 1;
-    have_read(plan, later);
+    fv__cpu_have_read(plan, later);
 }
 
 /* The buffer keeps its contents to the end of the plan. */
@@ -95,16 +120,16 @@ static void hold(struct fv__cpu_plan *plan, int buffer)
 static void lower_input(struct fv__cpu_plan *plan, int node)
 {
     struct fv__cpu_value *v = &plan->value[node];
-    v->md = value_md(plan, node, FV_DNN_PLAIN);
+    v->md = fv__cpu_value_md(plan, node, FV_DNN_PLAIN);
     v->buffer = fv__cpu_buffer_for(plan, v->md);
     fv__cpu_step_loop(plan, node, 0, fv__cpu_loop_input, (size_t)plan->n);
-    fv__cpu_operand(plan, value_place(plan, node));
+    fv__cpu_operand(plan, fv__cpu_value_place(plan, node));
 }
 
 /* What follows a convolution and is done by it. */
 struct chain {
     int bn, add, last; /* nodes; -1: none; last is the one whose value comes out */
-    int relu;
+    float limit;
 };
 
 static struct chain find_chain(const struct fv__cpu_plan *plan, int node, int with_add)
@@ -121,10 +146,10 @@ static struct chain find_chain(const struct fv__cpu_plan *plan, int node, int wi
         if (plan->value[other].buffer >= 0 && may_overwrite(plan, other))
             c.last = c.add = add;
     }
-    int relu = only_reader(plan, c.last, FV_NODE_RELU);
+    int relu = only_relu(plan, c.last);
     if (relu >= 0) {
         c.last = relu;
-        c.relu = 1;
+        c.limit = limit_of(plan, relu);
     }
     return c;
 }
@@ -161,12 +186,12 @@ static int make_conv(struct fv__cpu_plan *plan, int node, const struct chain *c,
                                 .winograd = plan->program->device->winograd,
                                 .training = plan->training,
                                 .sum = c->add >= 0,
-                                .relu = c->relu};
+                                .limit = c->limit};
     struct fv__dnn_md *any = weights_md_any(plan, o);
     struct fv__dnn_md *bias = o->tensor[1] >= 0 || c->bn >= 0 ? vector_md(plan, o->c) : NULL;
-    struct fv__dnn_md *dst =
-        c->add >= 0 ? plan->value[other_of_add(plan, c)].md : value_md(plan, node, FV_DNN_ANY);
-    struct fv__dnn_md *any_src = value_md(plan, o->in[0], FV_DNN_ANY);
+    struct fv__dnn_md *dst = c->add >= 0 ? plan->value[other_of_add(plan, c)].md
+                                         : fv__cpu_value_md(plan, node, FV_DNN_ANY);
+    struct fv__dnn_md *any_src = fv__cpu_value_md(plan, o->in[0], FV_DNN_ANY);
     FV_TRY(plan->error);
     int rc = fv__dnn_conv_forward(op, engine, &conv, plan->value[o->in[0]].md,
                                   slot->packed ? slot->packed : any, bias, dst);
@@ -216,7 +241,7 @@ static void lower_conv(struct fv__cpu_plan *plan, int node)
         fv__dnn_op_free(&op);
         return;
     }
-    v->src = fv__cpu_convert(plan, node, 0, value_place(plan, o->in[0]), in->md, v->src_md);
+    v->src = fv__cpu_convert(plan, node, 0, fv__cpu_value_place(plan, o->in[0]), in->md, v->src_md);
     struct fv__cpu_place w = packed_weight(plan, node, o->tensor[0], &op, &weights);
     v->op = op;
     fv__cpu_step_op(plan, node, 0, op);
@@ -225,7 +250,7 @@ static void lower_conv(struct fv__cpu_plan *plan, int node)
     if (o->tensor[1] >= 0 || c.bn >= 0)
         fv__cpu_arg(plan, DNNL_ARG_BIAS, vector_md(plan, o->c),
                     weight(c.bn >= 0 ? plan->program->net->tensors + node : o->tensor[1]));
-    have_read(plan, node);
+    fv__cpu_have_read(plan, node);
     if (c.bn >= 0) {
         plan->program->folded[node] = c.bn;
         fuse(plan, node, c.bn);
@@ -238,7 +263,7 @@ static void lower_conv(struct fv__cpu_plan *plan, int node)
     } else {
         out->buffer = fv__cpu_buffer_for(plan, out->md);
     }
-    if (c.relu)
+    if (c.limit > 0)
         fuse(plan, node, c.last);
     fv__cpu_arg(plan, DNNL_ARG_DST, out->md, fv__cpu_in_buffer(out->buffer));
 }
@@ -259,7 +284,7 @@ static void lower_bn(struct fv__cpu_plan *plan, int node)
         fv__cpu_fail(plan, rc);
         return;
     }
-    v->src = value_place(plan, o->in[0]);
+    v->src = fv__cpu_value_place(plan, o->in[0]);
     v->src_md = in->md;
     if (plan->training) {
         mean = fv__cpu_in_buffer(v->mean = fv__cpu_buffer_for(plan, stat));
@@ -282,13 +307,13 @@ static void lower_bn(struct fv__cpu_plan *plan, int node)
         v->workspace = fv__cpu_buffer_for(plan, mask);
         fv__cpu_arg(plan, DNNL_ARG_WORKSPACE, mask, fv__cpu_in_buffer(v->workspace));
     }
-    have_read(plan, node);
+    fv__cpu_have_read(plan, node);
     if (relu >= 0)
         fuse(plan, node, relu);
 }
 
 /* The buffer for an output that is computed element by element: the input's own where that may go. */
-static int buffer_over(struct fv__cpu_plan *plan, int in, const struct fv__dnn_md *md)
+int fv__cpu_buffer_over(struct fv__cpu_plan *plan, int in, const struct fv__dnn_md *md)
 {
     if (!may_overwrite(plan, in))
         return fv__cpu_buffer_for(plan, md);
@@ -301,33 +326,37 @@ static void lower_relu(struct fv__cpu_plan *plan, int node)
 {
     int in = desc(plan, node)->in[0];
     struct fv__cpu_value *v = &plan->value[node];
-    struct fv__cpu_place src = value_place(plan, in);
+    struct fv__cpu_place src = fv__cpu_value_place(plan, in);
     v->md = plan->value[in].md;
-    v->buffer = buffer_over(plan, in, v->md);
-    fv__cpu_step_loop(plan, node, 0, fv__cpu_loop_relu, floats(v->md));
+    v->buffer = fv__cpu_buffer_over(plan, in, v->md);
+    struct fv__cpu_step *s = fv__cpu_step_loop(plan, node, 0, fv__cpu_loop_relu, floats(v->md));
+    if (s)
+        s->limit = limit_of(plan, node);
     fv__cpu_operand(plan, src);
-    fv__cpu_operand(plan, value_place(plan, node));
-    have_read(plan, node);
+    fv__cpu_operand(plan, fv__cpu_value_place(plan, node));
+    fv__cpu_have_read(plan, node);
 }
 
 static void lower_add(struct fv__cpu_plan *plan, int node)
 {
     const struct fv_node *o = desc(plan, node);
-    int a = o->in[0], b = o->in[1], relu = only_reader(plan, node, FV_NODE_RELU);
+    int a = o->in[0], b = o->in[1], relu = only_relu(plan, node);
     struct fv__cpu_value *out = &plan->value[relu >= 0 ? relu : node];
-    struct fv__cpu_place first = value_place(plan, a), second = value_place(plan, b);
+    struct fv__cpu_place first = fv__cpu_value_place(plan, a),
+                         second = fv__cpu_value_place(plan, b);
     plan->value[node].md = out->md = plan->value[a].md;
     if (plan->error)
         return;
     second = fv__cpu_convert(plan, node, 0, second, plan->value[b].md, out->md);
-    out->buffer = a == b ? fv__cpu_buffer_for(plan, out->md) : buffer_over(plan, a, out->md);
+    out->buffer =
+        a == b ? fv__cpu_buffer_for(plan, out->md) : fv__cpu_buffer_over(plan, a, out->md);
     struct fv__cpu_step *s = fv__cpu_step_loop(plan, node, 0, fv__cpu_loop_add, floats(out->md));
-    if (s)
-        s->relu = relu >= 0;
+    if (s && relu >= 0)
+        s->limit = limit_of(plan, relu);
     fv__cpu_operand(plan, first);
     fv__cpu_operand(plan, second);
     fv__cpu_operand(plan, fv__cpu_in_buffer(out->buffer));
-    have_read(plan, node);
+    fv__cpu_have_read(plan, node);
     if (relu >= 0)
         fuse(plan, node, relu);
 }
@@ -347,7 +376,7 @@ static void lower_pool(struct fv__cpu_plan *plan, int node)
                                      .stride = 1,
                                      .mean = 1,
                                      .training = plan->training};
-    struct fv__dnn_md *any = value_md(plan, node, FV_DNN_ANY);
+    struct fv__dnn_md *any = fv__cpu_value_md(plan, node, FV_DNN_ANY);
     if (plan->error)
         return;
     int rc = fv__dnn_pool_forward(&v->op, plan->program->device->engine, &pool, in->md, any);
@@ -356,18 +385,18 @@ static void lower_pool(struct fv__cpu_plan *plan, int node)
         return;
     }
     v->md = fv__cpu_op_md(plan, &v->op, dnnl_query_dst_md);
-    v->src = value_place(plan, o->in[0]);
+    v->src = fv__cpu_value_place(plan, o->in[0]);
     v->src_md = in->md;
     v->buffer = fv__cpu_buffer_for(plan, v->md);
     fv__cpu_step_op(plan, node, 0, v->op);
     fv__cpu_arg(plan, DNNL_ARG_SRC, in->md, v->src);
-    fv__cpu_arg(plan, DNNL_ARG_DST, v->md, value_place(plan, node));
+    fv__cpu_arg(plan, DNNL_ARG_DST, v->md, fv__cpu_value_place(plan, node));
     if (plan->training && o->kind == FV_NODE_MAXPOOL) {
         struct fv__dnn_md *where = fv__cpu_op_md(plan, &v->op, dnnl_query_workspace_md);
         v->workspace = fv__cpu_buffer_for(plan, where);
         fv__cpu_arg(plan, DNNL_ARG_WORKSPACE, where, fv__cpu_in_buffer(v->workspace));
     }
-    have_read(plan, node);
+    fv__cpu_have_read(plan, node);
 }
 
 static void lower_fc(struct fv__cpu_plan *plan, int node)
@@ -376,12 +405,12 @@ static void lower_fc(struct fv__cpu_plan *plan, int node)
     struct fv__cpu_value *in = &plan->value[o->in[0]], *v = &plan->value[node];
     const int *d = plan->program->net->tensor[o->tensor[0]].dim;
     const struct fv__cpu_slot *slot = &plan->program->slot[o->tensor[0]];
-    struct fv__dnn_md *plain = value_md(plan, o->in[0], FV_DNN_PLAIN);
+    struct fv__dnn_md *plain = fv__cpu_value_md(plan, o->in[0], FV_DNN_PLAIN);
     struct fv__dnn_md *any = fv__cpu_md(plan, 2, d, FV_DNN_ANY), *weights;
     struct fv__dnn_md *dst = fv__cpu_md(plan, 2, (int[2]){plan->n, d[0]}, FV_DNN_PLAIN);
     struct fv__dnn_md *bias = o->tensor[1] >= 0 ? vector_md(plan, o->c) : NULL;
     v->src_md = fv__cpu_md(plan, 2, (int[2]){plan->n, d[1]}, FV_DNN_PLAIN);
-    v->md = value_md(plan, node, FV_DNN_PLAIN);
+    v->md = fv__cpu_value_md(plan, node, FV_DNN_PLAIN);
     if (plan->error)
         return;
     dnnl_engine_t engine = plan->program->device->engine;
@@ -393,7 +422,7 @@ static void lower_fc(struct fv__cpu_plan *plan, int node)
         fv__cpu_fail(plan, rc);
         return;
     }
-    v->src = fv__cpu_convert(plan, node, 0, value_place(plan, o->in[0]), in->md, plain);
+    v->src = fv__cpu_convert(plan, node, 0, fv__cpu_value_place(plan, o->in[0]), in->md, plain);
     struct fv__cpu_place w = packed_weight(plan, node, o->tensor[0], &v->op, &weights);
     v->buffer = fv__cpu_buffer_for(plan, v->md);
     fv__cpu_step_op(plan, node, 0, v->op);
@@ -401,8 +430,8 @@ static void lower_fc(struct fv__cpu_plan *plan, int node)
     fv__cpu_arg(plan, DNNL_ARG_WEIGHTS, weights, w);
     if (bias)
         fv__cpu_arg(plan, DNNL_ARG_BIAS, bias, weight(o->tensor[1]));
-    fv__cpu_arg(plan, DNNL_ARG_DST, dst, value_place(plan, node));
-    have_read(plan, node);
+    fv__cpu_arg(plan, DNNL_ARG_DST, dst, fv__cpu_value_place(plan, node));
+    fv__cpu_have_read(plan, node);
 }
 
 /* The gradient comes with the loss. */
@@ -412,36 +441,48 @@ static void lower_loss(struct fv__cpu_plan *plan, int node)
     struct fv__cpu_value *logits = &plan->value[in], *v = &plan->value[node];
     if (!plan->training)
         return;
-    struct fv__dnn_md *plain = value_md(plan, in, FV_DNN_PLAIN);
+    struct fv__dnn_md *plain = fv__cpu_value_md(plan, in, FV_DNN_PLAIN);
     if (plan->error)
         return;
     struct fv__cpu_place src =
-        fv__cpu_convert(plan, node, 0, value_place(plan, in), logits->md, plain);
+        fv__cpu_convert(plan, node, 0, fv__cpu_value_place(plan, in), logits->md, plain);
     int grad = fv__cpu_buffer_for(plan, plain);
-    v->md = value_md(plan, node, FV_DNN_PLAIN);
+    v->md = fv__cpu_value_md(plan, node, FV_DNN_PLAIN);
     v->buffer = fv__cpu_buffer_new(plan, 2 * (size_t)plan->n * sizeof(double));
     fv__cpu_step_loop(plan, node, 0, fv__cpu_loop_loss, (size_t)desc(plan, in)->c);
     fv__cpu_operand(plan, src);
     fv__cpu_operand(plan, fv__cpu_in_buffer(grad));
-    fv__cpu_operand(plan, value_place(plan, node));
+    fv__cpu_operand(plan, fv__cpu_value_place(plan, node));
     if (plan->error)
         return;
     v->workspace = fv__cpu_convert(plan, node, 1, fv__cpu_in_buffer(grad), plain, logits->md).index;
 }
 
 static void (*const lower[FV_NODE_KINDS])(struct fv__cpu_plan *, int) = {
-    [FV_NODE_INPUT] = lower_input, [FV_NODE_CONV] = lower_conv, [FV_NODE_BN] = lower_bn,
-    [FV_NODE_RELU] = lower_relu,   [FV_NODE_ADD] = lower_add,   [FV_NODE_MAXPOOL] = lower_pool,
-    [FV_NODE_GAP] = lower_pool,    [FV_NODE_FC] = lower_fc,     [FV_NODE_LOSS] = lower_loss,
+    [FV_NODE_INPUT] = lower_input,
+    [FV_NODE_CONV] = lower_conv,
+    [FV_NODE_BN] = lower_bn,
+    [FV_NODE_RELU] = lower_relu,
+    [FV_NODE_ADD] = lower_add,
+    [FV_NODE_MAXPOOL] = lower_pool,
+    [FV_NODE_GAP] = lower_pool,
+    [FV_NODE_FC] = lower_fc,
+    [FV_NODE_LOSS] = lower_loss,
+    [FV_NODE_RELU6] = lower_relu,
+    [FV_NODE_PRELU] = fv__cpu_prelu_forward,
+    [FV_NODE_SIGMOID] = fv__cpu_sigmoid_forward,
+    [FV_NODE_SCALE] = fv__cpu_scale_forward,
+    [FV_NODE_DROPOUT] = fv__cpu_dropout_forward,
 };
 
 /* What a plan for inference is for: the value as a plain matrix, whatever its layout. Returns its buffer. */
 static int output(struct fv__cpu_plan *plan, int node)
 {
-    struct fv__dnn_md *plain = value_md(plan, node, FV_DNN_PLAIN);
+    struct fv__dnn_md *plain = fv__cpu_value_md(plan, node, FV_DNN_PLAIN);
     if (plan->error)
         return -1;
-    return fv__cpu_convert(plan, node, 0, value_place(plan, node), plan->value[node].md, plain)
+    return fv__cpu_convert(plan, node, 0, fv__cpu_value_place(plan, node), plan->value[node].md,
+                           plain)
         .index;
 }
 

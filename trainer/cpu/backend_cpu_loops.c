@@ -13,7 +13,7 @@ enum { CACHE_LINE = 16 }; /* floats */
 struct elements {
     const float *a, *b, *y;
     float *out;
-    int relu;
+    float limit;
 };
 
 static void share(const struct fv__cpu_run *r, size_t count, size_t granule,
@@ -23,17 +23,18 @@ static void share(const struct fv__cpu_run *r, size_t count, size_t granule,
 }
 
 /* A NaN is no less than zero and passes, so that it reaches the loss. */
-static inline float relu(float x)
+static inline float relu(float x, float limit)
 {
-    return x < 0.0f ? 0.0f : x;
+    float y = x < 0.0f ? 0.0f : x;
+    return y > limit ? limit : y;
 }
 
 static void add_elements(void *ctx, size_t begin, size_t end)
 {
     const struct elements *e = ctx;
-    if (e->relu)
+    if (e->limit > 0)
         for (size_t i = begin; i < end; i++)
-            e->out[i] = relu(e->a[i] + e->b[i]);
+            e->out[i] = relu(e->a[i] + e->b[i], e->limit);
     else
         for (size_t i = begin; i < end; i++)
             e->out[i] = e->a[i] + e->b[i];
@@ -41,7 +42,7 @@ static void add_elements(void *ctx, size_t begin, size_t end)
 
 void fv__cpu_loop_add(const struct fv__cpu_step *s, struct fv__cpu_run *r)
 {
-    struct elements e = {.a = s->data[0], .b = s->data[1], .out = s->data[2], .relu = s->relu};
+    struct elements e = {.a = s->data[0], .b = s->data[1], .out = s->data[2], .limit = s->limit};
     share(r, s->count, CACHE_LINE, add_elements, &e);
 }
 
@@ -49,25 +50,31 @@ static void relu_elements(void *ctx, size_t begin, size_t end)
 {
     const struct elements *e = ctx;
     for (size_t i = begin; i < end; i++)
-        e->out[i] = relu(e->a[i]);
+        e->out[i] = relu(e->a[i], e->limit);
 }
 
 void fv__cpu_loop_relu(const struct fv__cpu_step *s, struct fv__cpu_run *r)
 {
-    struct elements e = {.a = s->data[0], .out = s->data[1]};
+    struct elements e = {.a = s->data[0], .out = s->data[1], .limit = s->limit};
     share(r, s->count, CACHE_LINE, relu_elements, &e);
+}
+
+/* Whether a ReLU that put out y passes a gradient: not where it has cut off. */
+static inline int passes(float y, float limit)
+{
+    return (y > 0.0f) & (y < limit);
 }
 
 static void mask_elements(void *ctx, size_t begin, size_t end)
 {
     const struct elements *e = ctx;
     for (size_t i = begin; i < end; i++)
-        e->out[i] = e->y[i] > 0.0f ? e->a[i] : 0.0f;
+        e->out[i] = passes(e->y[i], e->limit) ? e->a[i] : 0.0f;
 }
 
 void fv__cpu_loop_mask(const struct fv__cpu_step *s, struct fv__cpu_run *r)
 {
-    struct elements e = {.a = s->data[0], .y = s->data[1], .out = s->data[2]};
+    struct elements e = {.a = s->data[0], .y = s->data[1], .out = s->data[2], .limit = s->limit};
     share(r, s->count, CACHE_LINE, mask_elements, &e);
 }
 
@@ -76,13 +83,14 @@ static void add_mask_elements(void *ctx, size_t begin, size_t end)
     const struct elements *e = ctx;
     for (size_t i = begin; i < end; i++) {
         float sum = e->a[i] + e->b[i];
-        e->out[i] = e->y[i] > 0.0f ? sum : 0.0f;
+        e->out[i] = passes(e->y[i], e->limit) ? sum : 0.0f;
     }
 }
 
 void fv__cpu_loop_add_mask(const struct fv__cpu_step *s, struct fv__cpu_run *r)
 {
-    struct elements e = {.a = s->data[0], .b = s->data[1], .y = s->data[2], .out = s->data[3]};
+    struct elements e = {
+        .a = s->data[0], .b = s->data[1], .y = s->data[2], .out = s->data[3], .limit = s->limit};
     share(r, s->count, CACHE_LINE, add_mask_elements, &e);
 }
 

@@ -8,7 +8,6 @@
 
 #include "common/err.h"
 #include "common/fs.h"
-#include "common/rng.h"
 
 #include <limits.h>
 #include <math.h>
@@ -17,9 +16,11 @@
 #include <string.h>
 
 const char *const fv_node_names[FV_NODE_KINDS] = {
-    [FV_NODE_INPUT] = "input",     [FV_NODE_CONV] = "conv", [FV_NODE_BN] = "bn",
-    [FV_NODE_RELU] = "relu",       [FV_NODE_ADD] = "add",   [FV_NODE_MAXPOOL] = "maxpool",
-    [FV_NODE_GAP] = "global-mean", [FV_NODE_FC] = "fc",     [FV_NODE_LOSS] = "loss",
+    [FV_NODE_INPUT] = "input",     [FV_NODE_CONV] = "conv",       [FV_NODE_BN] = "bn",
+    [FV_NODE_RELU] = "relu",       [FV_NODE_ADD] = "add",         [FV_NODE_MAXPOOL] = "maxpool",
+    [FV_NODE_GAP] = "global-mean", [FV_NODE_FC] = "fc",           [FV_NODE_LOSS] = "loss",
+    [FV_NODE_RELU6] = "relu6",     [FV_NODE_PRELU] = "prelu",     [FV_NODE_SIGMOID] = "sigmoid",
+    [FV_NODE_SCALE] = "scale",     [FV_NODE_DROPOUT] = "dropout",
 };
 
 enum { MAX_DIM = 1 << 24 };
@@ -78,7 +79,7 @@ static void *grow(struct fv_net *n, void *list, int used, size_t item)
 static struct fv_node *add_node(struct fv_net *n, enum fv_node_kind kind, const char *name, int in,
                                 int in2)
 {
-    int reads = kind == FV_NODE_INPUT ? 0 : kind == FV_NODE_ADD ? 2 : 1;
+    int reads = kind == FV_NODE_INPUT ? 0 : kind == FV_NODE_ADD || kind == FV_NODE_SCALE ? 2 : 1;
     if (n->error)
         return NULL;
     if ((reads > 0 && (in < 0 || in >= n->nodes)) || (reads > 1 && (in2 < 0 || in2 >= n->nodes))) {
@@ -210,7 +211,7 @@ int fv_net_conv(struct fv_net *n, const char *name, int in, int out_c, int windo
     return last(n);
 }
 
-int fv_net_bn(struct fv_net *n, const char *name, int in)
+static int add_bn(struct fv_net *n, const char *name, int in, int unit_scale)
 {
     struct fv_node *node = add_node(n, FV_NODE_BN, name, in, -1);
     if (!node)
@@ -218,8 +219,9 @@ int fv_net_bn(struct fv_net *n, const char *name, int in)
     int c = node->c;
     node->eps = 1e-5f;
     node->momentum = 0.1f;
-    node->tensor[0] =
-        vector(n, name, "weight", c, (struct fv_tensor){.no_decay = 1, .init = FV_INIT_ONE});
+    node->tensor[0] = vector(
+        n, name, "weight", c,
+        (struct fv_tensor){.no_decay = !unit_scale, .buffer = unit_scale, .init = FV_INIT_ONE});
     node->tensor[1] =
         vector(n, name, "bias", c, (struct fv_tensor){.no_decay = 1, .init = FV_INIT_ZERO});
     node->tensor[2] =
@@ -229,9 +231,42 @@ int fv_net_bn(struct fv_net *n, const char *name, int in)
     return last(n);
 }
 
+int fv_net_bn(struct fv_net *n, const char *name, int in)
+{
+    return add_bn(n, name, in, 0);
+}
+
+int fv_net_bn_unit_scale(struct fv_net *n, const char *name, int in)
+{
+    return add_bn(n, name, in, 1);
+}
+
 int fv_net_relu(struct fv_net *n, int in)
 {
     add_node(n, FV_NODE_RELU, "", in, -1);
+    return last(n);
+}
+
+int fv_net_relu6(struct fv_net *n, int in)
+{
+    add_node(n, FV_NODE_RELU6, "", in, -1);
+    return last(n);
+}
+
+int fv_net_prelu(struct fv_net *n, const char *name, int in)
+{
+    struct fv_node *node = add_node(n, FV_NODE_PRELU, name, in, -1);
+    if (!node)
+        return -1;
+    node->tensor[0] =
+        vector(n, name, "weight", node->c,
+               (struct fv_tensor){.no_decay = 1, .init = FV_INIT_CONSTANT, .init_value = 0.25});
+    return last(n);
+}
+
+int fv_net_sigmoid(struct fv_net *n, int in)
+{
+    add_node(n, FV_NODE_SIGMOID, "", in, -1);
     return last(n);
 }
 
@@ -244,6 +279,30 @@ int fv_net_add(struct fv_net *n, int a, int b)
     if (node->h != other->h || node->w != other->w || node->c != other->c)
         return fail(n, FV_EINVAL, "cannot add %dx%dx%d and %dx%dx%d", node->h, node->w, node->c,
                     other->h, other->w, other->c);
+    return last(n);
+}
+
+int fv_net_scale(struct fv_net *n, int in, int by)
+{
+    struct fv_node *node = add_node(n, FV_NODE_SCALE, "", in, by);
+    if (!node)
+        return -1;
+    const struct fv_node *factor = &n->node[by];
+    if (in == by || factor->h != 1 || factor->w != 1 || factor->c != node->c)
+        return fail(n, FV_EINVAL, "cannot scale %dx%dx%d by %dx%dx%d", node->h, node->w, node->c,
+                    factor->h, factor->w, factor->c);
+    return last(n);
+}
+
+int fv_net_dropout(struct fv_net *n, int in, double rate)
+{
+    if (rate == 0)
+        return in;
+    if (!(rate > 0 && (float)rate < 1))
+        return fail(n, FV_EINVAL, "a dropout of %g: 0 .. below 1 is possible", rate);
+    struct fv_node *node = add_node(n, FV_NODE_DROPOUT, "", in, -1);
+    if (node)
+        node->rate = (float)rate;
     return last(n);
 }
 
@@ -268,15 +327,25 @@ int fv_net_fc(struct fv_net *n, const char *name, int in, int out, int bias)
     struct fv_node *node = add_node(n, FV_NODE_FC, name, in, -1);
     if (!node)
         return -1;
-    if (node->h != 1 || node->w != 1 || out < 1 || out > MAX_DIM)
-        return fail(n, FV_EINVAL, "%s: fc reads 1x1 pixels and has 1 .. %d outputs", name, MAX_DIM);
-    struct fv_tensor t = {.init = FV_INIT_UNIFORM_FAN_IN, .fan = (size_t)node->c};
-    node->tensor[0] = add_tensor(n, name, "weight", 2, (int[4]){out, node->c}, t);
+    uint64_t area = (uint64_t)node->h * (uint64_t)node->w, from = area * (uint64_t)node->c;
+    if (area > MAX_DIM || from > MAX_DIM || out < 1 || out > MAX_DIM)
+        return fail(n, FV_EINVAL, "%s: fc has 1 .. %d inputs and as many outputs", name, MAX_DIM);
+    struct fv_tensor t = {.init = FV_INIT_UNIFORM_FAN_IN, .fan = (size_t)from};
+    node->tensor[0] = add_tensor(n, name, "weight", 2, (int[4]){out, (int)from}, t);
+    node->h = node->w = 1;
     node->c = out;
     t.no_decay = 1;
     if (bias)
         node->tensor[1] = vector(n, name, "bias", out, t);
     return last(n);
+}
+
+void fv_net_set_init(struct fv_net *n, int node, int which, enum fv_init init, double value)
+{
+    if (n->error || node < 0 || n->node[node].tensor[which] < 0)
+        return;
+    n->tensor[n->node[node].tensor[which]].init = init;
+    n->tensor[n->node[node].tensor[which]].init_value = value;
 }
 
 int fv_net_loss(struct fv_net *n, int logits)
@@ -339,32 +408,6 @@ uint64_t fv_net_macs(const struct fv_net *n)
             sum += (uint64_t)node->h * (uint64_t)node->w * n->tensor[node->tensor[0]].count;
     }
     return sum;
-}
-
-/* A stream holds 2^24 blocks of draws, which a large head exceeds: each 2^20 elements have a stream of their
- * own, so that all of them are independent. */
-static void fill_random(const struct fv_tensor *t, uint64_t seed, uint64_t index, float *out)
-{
-    struct fv_rng rng = {0};
-    double std = sqrt(2.0 / (double)t->fan), bound = 1 / sqrt((double)t->fan);
-    for (size_t i = 0; i < t->count; i++) {
-        if (i % (1u << 20) == 0)
-            rng = fv_rng_at(seed, (uint32_t)(i >> 20), index, FV_RNG_INIT);
-        out[i] = (float)(t->init == FV_INIT_KAIMING_FAN_OUT ? std * fv_rng_normal(&rng)
-                                                            : fv_rng_uniform(&rng, -bound, bound));
-    }
-}
-
-void fv_net_init(const struct fv_net *n, uint64_t seed, float *arena)
-{
-    for (int i = 0; i < n->tensors; i++) {
-        const struct fv_tensor *t = &n->tensor[i];
-        if (t->init == FV_INIT_KAIMING_FAN_OUT || t->init == FV_INIT_UNIFORM_FAN_IN)
-            fill_random(t, seed, (uint64_t)i, arena + t->offset);
-        else
-            for (size_t k = 0; k < t->count; k++)
-                arena[t->offset + k] = t->init == FV_INIT_ONE ? 1 : 0;
-    }
 }
 
 int fv_net_find_tensor(const struct fv_net *n, const char *name)

@@ -4,14 +4,16 @@
  * Nodes are in execution order; each reads the outputs of earlier ones. Shapes are per image, (h, w, c);
  * activations are NHWC in meaning (a backend may lay them out as it likes). All numbers that belong to the
  * net lie in one fp32 arena in canonical order: first every trainable tensor, then every buffer (BN running
- * statistics), each in torchvision's shape and order of elements (conv weights (K, C/groups, R, S), fc weights
- * (out, in)), so that a checkpoint is the arena, name by name.
+ * statistics, a batch norm's scale that is held at 1), each in torchvision's shape and order of elements (conv
+ * weights (K, C/groups, R, S), fc weights (out, c * h * w), which is (out, in) of a flattened NCHW value), so that a
+ * checkpoint is the arena, name by name.
  */
 #ifndef FV_TRAINER_NET_H
 #define FV_TRAINER_NET_H
 
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 enum fv_node_kind {
     FV_NODE_INPUT, /* u8 RGB -> (x/255 - mean) / std */
@@ -21,8 +23,13 @@ enum fv_node_kind {
     FV_NODE_ADD,     /* in[0] + in[1] */
     FV_NODE_MAXPOOL, /* square window, padding counts as -inf; ties go to the first in row order */
     FV_NODE_GAP,     /* mean over H, W */
-    FV_NODE_FC,
-    FV_NODE_LOSS, /* softmax cross-entropy with soft labels over in[0]; mean over the batch */
+    FV_NODE_FC,      /* over all h * w * c numbers of in[0] */
+    FV_NODE_LOSS,    /* softmax cross-entropy with soft labels over in[0]; mean over the batch */
+    FV_NODE_RELU6,   /* min(max(x, 0), 6); the slope is 0 at both ends, as PyTorch's */
+    FV_NODE_PRELU,   /* x > 0 ? x : slope of the channel * x */
+    FV_NODE_SIGMOID,
+    FV_NODE_SCALE, /* in[0] (h, w, c) times in[1] (1, 1, c) */
+    FV_NODE_DROPOUT, /* times 0 or 1 / (1 - rate) in training (fv_net_dropout), nothing in inference */
     FV_NODE_KINDS
 };
 extern const char *const fv_node_names[FV_NODE_KINDS];
@@ -35,25 +42,37 @@ struct fv_node {
     int window, stride, pad, groups; /* CONV, MAXPOOL */
     float eps, momentum;             /* BN; momentum is the share of the new value (0.1) */
     float mean[3], std[3];           /* INPUT */
-    /* CONV, FC: weight, bias (-1: none); BN: weight, bias, running_mean, running_var */
+    float rate;                      /* DROPOUT: the share that is dropped */
+    /* CONV, FC: weight, bias (-1: none); BN: weight, bias, running_mean, running_var, where a weight that is a
+     * buffer is 1 and gets no gradient; PRELU: the slopes */
     int tensor[4];
 };
 
-enum fv_init { FV_INIT_ZERO, FV_INIT_ONE, FV_INIT_KAIMING_FAN_OUT, FV_INIT_UNIFORM_FAN_IN };
+enum fv_init {
+    FV_INIT_ZERO,
+    FV_INIT_ONE,
+    FV_INIT_KAIMING_FAN_OUT, /* normal, variance 2 / fan */
+    FV_INIT_UNIFORM_FAN_IN,  /* within +-1 / sqrt(fan) */
+    FV_INIT_NORMAL,          /* deviation init_value */
+    FV_INIT_CONSTANT,        /* init_value */
+};
 
 struct fv_tensor {
     char *name; /* "layer1.0.conv1.weight" */
     int ndim, dim[4];
     size_t offset, count; /* in floats, in the arena */
     int buffer;           /* not trained */
-    int no_decay; /* a bias or a BN parameter: --decay-all says whether weight decay applies */
+    /* a bias, a BN parameter or a PReLU's slopes: --decay-all says whether weight decay applies */
+    int no_decay;
     enum fv_init init;
-    size_t fan; /* for the random initialisers */
+    size_t fan;        /* for the initialisers that ask for it */
+    double init_value; /* likewise */
 };
 
 struct fv_net {
     const char *arch;
     int size, classes, embedding; /* pixels a side, classes of the head, length of the embedding */
+    int embedding_asked;          /* fv_arch_settings.embedding */
     struct fv_node *node;
     int nodes;
     struct fv_tensor *tensor; /* in the order of torchvision's state_dict */
@@ -61,7 +80,8 @@ struct fv_net {
     size_t params;                   /* trainable floats: arena[0 .. params-1] */
     size_t buffers;                  /* arena[params .. params+buffers-1] */
     int embedding_node, logits_node; /* the architecture sets the first, fv_net_loss the second */
-    int error;                       /* the builder's first failure */
+    uint64_t seed; /* of dropout: the trainer sets it, to another number in each process of a run */
+    int error;     /* the builder's first failure */
 };
 
 /* Builder: fv_net_new, nodes, fv_net_finish. Each node function returns the index of the new node, or -1; a
@@ -72,33 +92,54 @@ int fv_net_input(struct fv_net *n, int size, const float mean[3], const float st
 int fv_net_conv(struct fv_net *n, const char *name, int in, int out_c, int window, int stride,
                 int pad, int groups, int bias);
 int fv_net_bn(struct fv_net *n, const char *name, int in);
+int fv_net_bn_unit_scale(struct fv_net *n, const char *name, int in); /* its weight stays 1 */
 int fv_net_relu(struct fv_net *n, int in);
+int fv_net_relu6(struct fv_net *n, int in);
+int fv_net_prelu(struct fv_net *n, const char *name, int in);
+int fv_net_sigmoid(struct fv_net *n, int in);
 int fv_net_add(struct fv_net *n, int a, int b);
+int fv_net_scale(struct fv_net *n, int in, int by);
+int fv_net_dropout(struct fv_net *n, int in, double rate); /* rate 0: `in` itself */
 int fv_net_maxpool(struct fv_net *n, int in, int window, int stride, int pad);
 int fv_net_gap(struct fv_net *n, int in);
 int fv_net_fc(struct fv_net *n, const char *name, int in, int out, int bias);
+/* How tensor `which` of a node begins, where the node's own way is not the architecture's; `value` is for the
+ * initialisers that take one. */
+void fv_net_set_init(struct fv_net *n, int node, int which, enum fv_init init, double value);
 int fv_net_loss(struct fv_net *n, int logits);
 /* Lays out the arena. Without an embedding node the logits are the embedding. */
 int fv_net_finish(struct fv_net *n);
 
 /* Multiply-accumulates of one forward pass of one image. */
 uint64_t fv_net_macs(const struct fv_net *n);
-/* Fills an arena of params + buffers floats, as torchvision initialises; a function of the seed. */
+/* Fills an arena of params + buffers floats, as the original initialises; a function of the seed. */
 void fv_net_init(const struct fv_net *n, uint64_t seed, float *arena);
+/* What a dropout node multiplies its elements first .. first + count - 1 by in the training step on the batch
+ * `ticket`: 0 or 1 / (1 - rate). Elements count through (n, h, w, c). Element e is dropped when word e of
+ * fv_rng_at(net->seed, node, ticket, FV_RNG_DROPOUT) is below rate * 2^32: word e % 4 of one Philox block, so that
+ * each can be had alone. */
+void fv_net_dropout_factors(const struct fv_net *n, int node, uint64_t ticket, size_t first,
+                            size_t count, float *factor);
+uint32_t fv_net_dropout_limit(const struct fv_node *node);        /* rate * 2^32 */
 int fv_net_find_tensor(const struct fv_net *n, const char *name); /* -1 if there is none */
 void fv_net_free(struct fv_net **n);                              /* accepts NULL */
 
-/* Architectures: one file and one row in trainer/meson.build each. */
+/* Architectures: one file and one row in trainer/net/meson.build each. */
 struct fv_arch_settings {
     int size, classes; /* 8 .. 2048 pixels, 1 .. 2^24 classes */
-    const char *stem;  /* "auto", "7x7", "3x3" */
+    const char *stem;  /* "auto" or another of the architecture's */
     float mean[3], std[3];
+    int embedding; /* its length, 1 .. 65536; 0: the architecture's own */
 };
 struct fv_arch {
     const char *name, *help;
+    const char *const *stems; /* NULL-terminated, "auto" first */
     int (*build)(struct fv_net *n, const struct fv_arch_settings *s);
 };
 extern const struct fv_arch *const fv_archs[]; /* NULL-terminated */
+/* A table of all: parameters without the head, multiply-adds and operations an image of `size` pixels, embedding, stems,
+ * for printing. */
+int fv_arch_write_table(FILE *f, int size);
 /* FV_ENOTFOUND lists the valid names. */
 int fv_net_build(struct fv_net **out, const char *arch, const struct fv_arch_settings *s);
 

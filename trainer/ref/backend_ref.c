@@ -197,6 +197,7 @@ static int ref_step(struct fv_program *p, const struct fv_batch *b, const struct
     p->label = b->label;
     p->label_mix = b->label_mix;
     p->lambda = b->lambda;
+    p->ticket = b->ticket;
     for (int i = 0; i < p->net->nodes; i++)
         p->node[i].by_running = fv_optim_is_frozen_bn(optim, p->net, i);
     forward(p);

@@ -31,6 +31,7 @@ struct fv_program {
     const uint8_t *pixels;
     const int32_t *label, *label_mix;
     const float *lambda;
+    uint64_t ticket;
     struct fv_step_result result;
 };
 
@@ -50,14 +51,44 @@ int fv__ref_state_get(struct fv_program *p, enum fv_state which, float *v);
 void fv__ref_conv_forward(struct fv_program *p, int node);
 void fv__ref_conv_backward(struct fv_program *p, int node);
 
-/* Values of one of the node's tensors, and their gradients; NULL where it has none. */
+/* backend_ref_acts.c */
+void fv__ref_relu_forward(struct fv_program *p, int node);
+void fv__ref_relu_backward(struct fv_program *p, int node);
+void fv__ref_relu6_forward(struct fv_program *p, int node);
+void fv__ref_relu6_backward(struct fv_program *p, int node);
+void fv__ref_prelu_forward(struct fv_program *p, int node);
+void fv__ref_prelu_backward(struct fv_program *p, int node);
+void fv__ref_sigmoid_forward(struct fv_program *p, int node);
+void fv__ref_sigmoid_backward(struct fv_program *p, int node);
+void fv__ref_scale_forward(struct fv_program *p, int node);
+void fv__ref_scale_backward(struct fv_program *p, int node);
+void fv__ref_dropout_forward(struct fv_program *p, int node);
+void fv__ref_dropout_backward(struct fv_program *p, int node);
+
+static inline const struct fv_node *fv__ref_desc(const struct fv_program *p, int node)
+{
+    return &p->net->node[node];
+}
+
+/* Values of one image's output, and of the batch's. */
+static inline size_t fv__ref_image_count(const struct fv_node *o)
+{
+    return (size_t)o->h * (size_t)o->w * (size_t)o->c;
+}
+static inline size_t fv__ref_batch_count(const struct fv_program *p, const struct fv_node *o)
+{
+    return (size_t)p->n * fv__ref_image_count(o);
+}
+
+/* Values of one of the node's tensors, and their gradients; NULL where it has none, or none that is trained. */
 static inline const float *fv__ref_value(const struct fv_program *p, int tensor)
 {
     return tensor < 0 ? NULL : p->value + p->net->tensor[tensor].offset;
 }
 static inline double *fv__ref_grad(const struct fv_program *p, int tensor)
 {
-    return tensor < 0 ? NULL : p->grad + p->net->tensor[tensor].offset;
+    return tensor < 0 || p->net->tensor[tensor].buffer ? NULL
+                                                       : p->grad + p->net->tensor[tensor].offset;
 }
 
 #endif

@@ -7,26 +7,11 @@
 
 #include <math.h>
 
-static const struct fv_node *desc(const struct fv_program *p, int node)
-{
-    return &p->net->node[node];
-}
-
-/* Values of one image's output, and of the batch's. */
-static size_t image_count(const struct fv_node *o)
-{
-    return (size_t)o->h * (size_t)o->w * (size_t)o->c;
-}
-static size_t batch_count(const struct fv_program *p, const struct fv_node *o)
-{
-    return (size_t)p->n * image_count(o);
-}
-
 static void input_forward(struct fv_program *p, int node)
 {
-    const struct fv_node *o = desc(p, node);
+    const struct fv_node *o = fv__ref_desc(p, node);
     double *out = p->node[node].out;
-    for (size_t i = 0; i < batch_count(p, o); i++)
+    for (size_t i = 0; i < fv__ref_batch_count(p, o); i++)
         out[i] = (p->pixels[i] / 255.0 - (double)o->mean[i % 3]) / (double)o->std[i % 3];
 }
 
@@ -57,13 +42,13 @@ static void bn_take_running(struct fv_program *p, int node)
 
 static void bn_forward(struct fv_program *p, int node)
 {
-    const struct fv_node *o = desc(p, node);
+    const struct fv_node *o = fv__ref_desc(p, node);
     const double *x = p->node[o->in[0]].out;
     double *y = p->node[node].out, *stat = p->node[node].stat;
     const float *gamma = fv__ref_value(p, o->tensor[0]), *beta = fv__ref_value(p, o->tensor[1]);
     const float *running_mean = fv__ref_value(p, o->tensor[2]);
     const float *running_var = fv__ref_value(p, o->tensor[3]);
-    size_t count = batch_count(p, o), channels = (size_t)o->c;
+    size_t count = fv__ref_batch_count(p, o), channels = (size_t)o->c;
 
     if (p->by_batch && p->node[node].by_running)
         bn_take_running(p, node);
@@ -82,12 +67,12 @@ static void bn_forward(struct fv_program *p, int node)
  * not depend on the batch. */
 static void bn_backward(struct fv_program *p, int node)
 {
-    const struct fv_node *o = desc(p, node);
+    const struct fv_node *o = fv__ref_desc(p, node);
     const double *x = p->node[o->in[0]].out, *dy = p->node[node].grad, *stat = p->node[node].stat;
     double *dx = p->node[o->in[0]].grad;
     const float *gamma = fv__ref_value(p, o->tensor[0]);
     double *dgamma = fv__ref_grad(p, o->tensor[0]), *dbeta = fv__ref_grad(p, o->tensor[1]);
-    size_t channels = (size_t)o->c, m = batch_count(p, o) / channels;
+    size_t channels = (size_t)o->c, m = fv__ref_batch_count(p, o) / channels;
 
     for (size_t c = 0; c < channels; c++) {
         double mean = stat[c], scale = 1 / sqrt(stat[channels + c] + (double)o->eps);
@@ -97,7 +82,8 @@ static void bn_backward(struct fv_program *p, int node)
             sum_h += dy[i] * (x[i] - mean) * scale;
         }
         dbeta[c] += sum;
-        dgamma[c] += sum_h;
+        if (dgamma)
+            dgamma[c] += sum_h;
         if (p->node[node].by_running)
             sum = sum_h = 0;
         for (size_t i = c; dx && i < m * channels; i += channels)
@@ -106,40 +92,22 @@ static void bn_backward(struct fv_program *p, int node)
     }
 }
 
-static void relu_forward(struct fv_program *p, int node)
-{
-    const struct fv_node *o = desc(p, node);
-    const double *x = p->node[o->in[0]].out;
-    double *y = p->node[node].out;
-    for (size_t i = 0; i < batch_count(p, o); i++)
-        y[i] = x[i] < 0 ? 0 : x[i]; /* a NaN passes */
-}
-
-static void relu_backward(struct fv_program *p, int node)
-{
-    const struct fv_node *o = desc(p, node);
-    const double *y = p->node[node].out, *dy = p->node[node].grad;
-    double *dx = p->node[o->in[0]].grad;
-    for (size_t i = 0; dx && i < batch_count(p, o); i++)
-        dx[i] += y[i] > 0 ? dy[i] : 0;
-}
-
 static void add_forward(struct fv_program *p, int node)
 {
-    const struct fv_node *o = desc(p, node);
+    const struct fv_node *o = fv__ref_desc(p, node);
     const double *a = p->node[o->in[0]].out, *b = p->node[o->in[1]].out;
     double *y = p->node[node].out;
-    for (size_t i = 0; i < batch_count(p, o); i++)
+    for (size_t i = 0; i < fv__ref_batch_count(p, o); i++)
         y[i] = a[i] + b[i];
 }
 
 static void add_backward(struct fv_program *p, int node)
 {
-    const struct fv_node *o = desc(p, node);
+    const struct fv_node *o = fv__ref_desc(p, node);
     const double *dy = p->node[node].grad;
     for (int k = 0; k < 2; k++) {
         double *dx = p->node[o->in[k]].grad;
-        for (size_t i = 0; dx && i < batch_count(p, o); i++)
+        for (size_t i = 0; dx && i < fv__ref_batch_count(p, o); i++)
             dx[i] += dy[i];
     }
 }
@@ -164,10 +132,10 @@ static size_t largest(const struct fv_node *o, const struct fv_node *in, const d
 /* One walk for both directions, so that both agree on which value is the largest. */
 static void maxpool(struct fv_program *p, int node, int backward)
 {
-    const struct fv_node *o = desc(p, node), *in = desc(p, o->in[0]);
+    const struct fv_node *o = fv__ref_desc(p, node), *in = fv__ref_desc(p, o->in[0]);
     size_t at = 0;
     for (int n = 0; n < p->n; n++) {
-        const double *image = p->node[o->in[0]].out + (size_t)n * image_count(in);
+        const double *image = p->node[o->in[0]].out + (size_t)n * fv__ref_image_count(in);
         double *grad = p->node[o->in[0]].grad;
         for (int y = 0; y < o->h; y++) {
             for (int x = 0; x < o->w; x++) {
@@ -176,7 +144,7 @@ static void maxpool(struct fv_program *p, int node, int backward)
                     if (!backward)
                         p->node[node].out[at] = image[i];
                     else if (grad)
-                        grad[(size_t)n * image_count(in) + i] += p->node[node].grad[at];
+                        grad[(size_t)n * fv__ref_image_count(in) + i] += p->node[node].grad[at];
                 }
             }
         }
@@ -195,10 +163,10 @@ static void maxpool_backward(struct fv_program *p, int node)
 
 static void gap_forward(struct fv_program *p, int node)
 {
-    const struct fv_node *o = desc(p, node), *in = desc(p, o->in[0]);
+    const struct fv_node *o = fv__ref_desc(p, node), *in = fv__ref_desc(p, o->in[0]);
     const double *x = p->node[o->in[0]].out;
     size_t channels = (size_t)o->c, pixels = (size_t)in->h * (size_t)in->w;
-    for (size_t i = 0; i < batch_count(p, o); i++) {
+    for (size_t i = 0; i < fv__ref_batch_count(p, o); i++) {
         double sum = 0;
         for (size_t k = 0; k < pixels; k++)
             sum += x[(i / channels * pixels + k) * channels + i % channels];
@@ -208,37 +176,46 @@ static void gap_forward(struct fv_program *p, int node)
 
 static void gap_backward(struct fv_program *p, int node)
 {
-    const struct fv_node *o = desc(p, node), *in = desc(p, o->in[0]);
+    const struct fv_node *o = fv__ref_desc(p, node), *in = fv__ref_desc(p, o->in[0]);
     double *dx = p->node[o->in[0]].grad;
     size_t channels = (size_t)o->c, pixels = (size_t)in->h * (size_t)in->w;
-    for (size_t i = 0; dx && i < batch_count(p, in); i++)
+    for (size_t i = 0; dx && i < fv__ref_batch_count(p, in); i++)
         dx[i] +=
             p->node[node].grad[i / (pixels * channels) * channels + i % channels] / (double)pixels;
 }
 
+/* Weights are (out, c, h, w), values (h, w, c): where the weight of number i of a value lies in its row. */
+static size_t fc_weight(const struct fv_node *in, size_t i)
+{
+    size_t channels = (size_t)in->c, pixels = (size_t)in->h * (size_t)in->w;
+    return i % channels * pixels + i / channels;
+}
+
 static void fc_forward(struct fv_program *p, int node)
 {
-    const struct fv_node *o = desc(p, node), *in = desc(p, o->in[0]);
+    const struct fv_node *o = fv__ref_desc(p, node), *in = fv__ref_desc(p, o->in[0]);
     const float *w = fv__ref_value(p, o->tensor[0]), *bias = fv__ref_value(p, o->tensor[1]);
-    size_t from = (size_t)in->c, to = (size_t)o->c;
-    for (size_t i = 0; i < (size_t)p->n; i++) {
-        const double *x = p->node[o->in[0]].out + i * from;
-        for (size_t k = 0; k < to; k++) {
-            double sum = bias ? (double)bias[k] : 0;
-            for (size_t c = 0; c < from; c++)
-                sum += x[c] * (double)w[k * from + c];
-            p->node[node].out[i * to + k] = sum;
+    size_t from = fv__ref_image_count(in), to = (size_t)o->c;
+    for (size_t i = 0; i < (size_t)p->n; i++)
+        for (size_t k = 0; k < to; k++)
+            p->node[node].out[i * to + k] = bias ? (double)bias[k] : 0;
+    for (size_t c = 0; c < from; c++) {
+        size_t at = fc_weight(in, c);
+        for (size_t i = 0; i < (size_t)p->n; i++) {
+            double x = p->node[o->in[0]].out[i * from + c];
+            for (size_t k = 0; k < to; k++)
+                p->node[node].out[i * to + k] += x * (double)w[k * from + at];
         }
     }
 }
 
 static void fc_backward(struct fv_program *p, int node)
 {
-    const struct fv_node *o = desc(p, node), *in = desc(p, o->in[0]);
+    const struct fv_node *o = fv__ref_desc(p, node), *in = fv__ref_desc(p, o->in[0]);
     const float *w = fv__ref_value(p, o->tensor[0]);
     double *dw = fv__ref_grad(p, o->tensor[0]), *dbias = fv__ref_grad(p, o->tensor[1]);
     double *dx = p->node[o->in[0]].grad;
-    size_t from = (size_t)in->c, to = (size_t)o->c;
+    size_t from = fv__ref_image_count(in), to = (size_t)o->c;
     for (size_t i = 0; i < (size_t)p->n; i++) {
         const double *x = p->node[o->in[0]].out + i * from;
         for (size_t k = 0; k < to; k++) {
@@ -246,9 +223,10 @@ static void fc_backward(struct fv_program *p, int node)
             if (dbias)
                 dbias[k] += dy;
             for (size_t c = 0; c < from; c++) {
-                dw[k * from + c] += dy * x[c];
+                size_t at = k * from + fc_weight(in, c);
+                dw[at] += dy * x[c];
                 if (dx)
-                    dx[i * from + c] += dy * (double)w[k * from + c];
+                    dx[i * from + c] += dy * (double)w[at];
             }
         }
     }
@@ -270,8 +248,8 @@ static double log_sum_exp(const double *z, int classes, int *largest_class)
 
 static void loss_forward(struct fv_program *p, int node)
 {
-    const struct fv_node *o = desc(p, node);
-    int classes = desc(p, o->in[0])->c;
+    const struct fv_node *o = fv__ref_desc(p, node);
+    int classes = fv__ref_desc(p, o->in[0])->c;
     double sum = 0, correct = 0;
     for (int i = 0; i < p->n; i++) {
         const double *z = p->node[o->in[0]].out + (size_t)i * (size_t)classes;
@@ -290,8 +268,8 @@ static void loss_forward(struct fv_program *p, int node)
 /* The loss is the mean over the batch, so each item's own gradient is 1 / n: softmax - label, over n. */
 static void loss_backward(struct fv_program *p, int node)
 {
-    const struct fv_node *o = desc(p, node);
-    int classes = desc(p, o->in[0])->c;
+    const struct fv_node *o = fv__ref_desc(p, node);
+    int classes = fv__ref_desc(p, o->in[0])->c;
     for (int i = 0; i < p->n; i++) {
         const double *z = p->node[o->in[0]].out + (size_t)i * (size_t)classes;
         double *dz = p->node[o->in[0]].grad + (size_t)i * (size_t)classes;
@@ -309,10 +287,15 @@ const struct fv__ref_op fv__ref_ops[FV_NODE_KINDS] = {
     [FV_NODE_INPUT] = {input_forward, NULL},
     [FV_NODE_CONV] = {fv__ref_conv_forward, fv__ref_conv_backward},
     [FV_NODE_BN] = {bn_forward, bn_backward},
-    [FV_NODE_RELU] = {relu_forward, relu_backward},
+    [FV_NODE_RELU] = {fv__ref_relu_forward, fv__ref_relu_backward},
     [FV_NODE_ADD] = {add_forward, add_backward},
     [FV_NODE_MAXPOOL] = {maxpool_forward, maxpool_backward},
     [FV_NODE_GAP] = {gap_forward, gap_backward},
     [FV_NODE_FC] = {fc_forward, fc_backward},
     [FV_NODE_LOSS] = {loss_forward, loss_backward},
+    [FV_NODE_RELU6] = {fv__ref_relu6_forward, fv__ref_relu6_backward},
+    [FV_NODE_PRELU] = {fv__ref_prelu_forward, fv__ref_prelu_backward},
+    [FV_NODE_SIGMOID] = {fv__ref_sigmoid_forward, fv__ref_sigmoid_backward},
+    [FV_NODE_SCALE] = {fv__ref_scale_forward, fv__ref_scale_backward},
+    [FV_NODE_DROPOUT] = {fv__ref_dropout_forward, fv__ref_dropout_backward},
 };

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/* ResNet-50, with torchvision's names and shapes: its pretrained weights fit wherever the stem and the number of
+ * classes do. The embedding is what the head reads: 2048 numbers, the means over the last maps. */
+#include "trainer/net/arch_resnet.h"
+
+static int build(struct fv_net *n, const struct fv_arch_settings *s)
+{
+    return fv__resnet_build(n, s, &(struct fv__resnet){FV_RESNET_BOTTLENECK, {3, 4, 6, 3}, 0});
+}
+
+const struct fv_arch fv__arch_resnet50 = {
+    .name = "resnet50",
+    .help = "ResNet-50 as in torchvision",
+    .stems = fv__resnet_stems,
+    .build = build,
+};
