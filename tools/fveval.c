@@ -270,7 +270,10 @@ static int score_by_pixels(struct eval *e)
 
 static int score_untrained(struct eval *e, const struct fv_net *net, struct fv_roc *roc)
 {
-    struct fv_arch_settings a = {.size = net->size, .classes = net->classes, .stem = "auto"};
+    struct fv_arch_settings a = {.size = net->size,
+                                 .classes = net->classes,
+                                 .stem = "auto",
+                                 .embedding = net->embedding_asked};
     struct fv_model *model = NULL;
 
     memcpy(a.mean, net->node[0].mean, sizeof a.mean);

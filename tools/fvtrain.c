@@ -83,6 +83,7 @@ static const struct fv_command command = {
         "  fvtrain --db faces.lmdb --out runs/long --epochs 100 --aug 'flip,cutmix(1,p=.5)'\n"
         "  fvtrain --resume runs/long\n"
         "  fvtrain --aug list\n"
+        "  fvtrain --arch list\n"
         "\n"
         "Ctrl-C finishes the step and leaves a checkpoint to resume from; a second Ctrl-C ends at "
         "once.",
@@ -120,6 +121,28 @@ static int wants_policies(const struct settings *s)
     return strcmp(s->loader.policy, "list") == 0;
 }
 
+/* --arch list */
+static int wants_archs(const struct settings *s)
+{
+    return strcmp(s->train.arch, "list") == 0;
+}
+
+static int wants_list(const struct settings *s)
+{
+    return wants_policies(s) || wants_archs(s);
+}
+
+static int print_list(const struct settings *s)
+{
+    enum { FACE_PX = 112 };
+    if (wants_policies(s)) {
+        fv_policy_help(stdout);
+        return 0;
+    }
+    printf("At %d px, without the head; a multiply-add is two operations.\n\n", FACE_PX);
+    return fv_arch_write_table(stdout, FACE_PX);
+}
+
 /* Command line and, when resuming, the settings of the run below it. *kept owns what the settings point to. */
 static int read_settings(struct settings *s, int argc, char **argv, struct fv_args *args,
                          char **kept)
@@ -128,8 +151,8 @@ static int read_settings(struct settings *s, int argc, char **argv, struct fv_ar
     set_defaults(s);
     list_groups(s, groups);
     FV_TRY(fv_opt_parse(&command, groups, GROUPS, argc, argv, args));
-    if (args->help || wants_policies(s) || !s->run.resume) {
-        if (!args->help && !wants_policies(s) && !s->run.db)
+    if (args->help || wants_list(s) || !s->run.resume) {
+        if (!args->help && !wants_list(s) && !s->run.db)
             return fv_err(FV_EUSAGE, "which data set? fvtrain --db FILE, or fvtrain --resume RUN");
         return 0;
     }
@@ -368,10 +391,8 @@ int main(int argc, char **argv)
         fv_opt_help(&command, groups, GROUPS, stdout);
         return tool_exit("fvtrain", 0);
     }
-    if (rc == 0 && wants_policies(&s)) {
-        fv_policy_help(stdout);
-        return tool_exit("fvtrain", 0);
-    }
+    if (rc == 0 && wants_list(&s))
+        return tool_exit("fvtrain", print_list(&s));
     if (rc == 0 && (rc = fv_policy_expand(&policy, s.loader.policy)) == 0)
         s.loader.policy = policy;
     const int level = s.run.quiet ? FV_LEVEL_WARN : FV_LEVEL_INFO;

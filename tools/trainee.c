@@ -15,7 +15,7 @@
 /* clang-format off */
 const struct fv_opt trainee_opts[] = {
     {"arch", 'a', FV_OPT_STRING, 0, FIELD(arch), "NAME", "the net", 0, 0, NULL},
-    {"stem", 0, FV_OPT_STRING, 0, FIELD(stem), "NAME", "its first layers: auto, 7x7, 3x3", 0, 0, NULL},
+    {"stem", 0, FV_OPT_STRING, 0, FIELD(stem), "NAME", "its first layers, as of fvtrain", 0, 0, NULL},
     {"backend", 0, FV_OPT_STRING, 0, FIELD(backend), "NAME", "what computes", 0, 0, NULL},
     {"threads", 0, FV_OPT_INT, 0, FIELD(threads), "N", "threads that compute; 0: one per processor", 0, 4096, NULL},
     {"step-ms", 0, FV_OPT_REAL, 0, FIELD(step_ms), "MS",

@@ -26,8 +26,9 @@
 
 struct fv_train_settings {
     /* net */
-    const char *arch; /* "resnet18" */
-    const char *stem; /* "auto" */
+    const char *arch;  /* "resnet18" */
+    const char *stem;  /* "auto" */
+    int64_t embedding; /* 0: the architecture's own */
     /* length */
     int64_t epochs; /* (default 30) */
     /* optimiser: SGD */

@@ -10,6 +10,11 @@ exits 0
 out_has 'resnet18-cutmix'
 out_has 'translate_x'
 err ''
+run fvtrain --arch list
+exits 0
+out_has 'iresnet50            43.590'
+out_has 'auto,7x7,3x3'
+err ''
 run fvtrain --db faces.lmdb --aug resnet18-cutmux
 exits 2
 err_has "unknown augmentation 'resnet18-cutmux'"

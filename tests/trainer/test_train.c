@@ -419,6 +419,27 @@ static void test_refuses_requests(void **state)
 }
 
 /* Training works without either kind of evaluation, and then keeps no best. */
+/* An embedding of a length that was asked for is there again when a checkpoint is read. */
+static void test_embedding_asked(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct fv_model *m;
+    fixture_open(&f);
+    f.settings.embedding = 7;
+    f.settings.epochs = 1;
+    assert_int_equal(fixture_run(&f, "run", 0), 0);
+    assert_int_equal(fv_model_open(&m, fixture_path(&f, "run", "last.safetensors"), "ref", 1, 8),
+                     0);
+    assert_int_equal(fv_model_net(m)->embedding, 7);
+    assert_true(fv_net_find_tensor(fv_model_net(m), "neck.0.weight") >= 0);
+    fv_model_close(&m);
+    f.settings.stem = "7x7";
+    assert_int_equal(fixture_run(&f, "other", 0), FV_EINVAL);
+    assert_non_null(strstr(fv_err_text(), "tiny has no stem '7x7'; valid: auto"));
+    fixture_close(&f);
+}
+
 static void test_without_evaluation(void **state)
 {
     (void)state;
@@ -461,6 +482,7 @@ int main(void)
         cmocka_unit_test(test_logits_not_finite),
         cmocka_unit_test(test_epoch_without_loss),
         cmocka_unit_test(test_refuses_requests),
+        cmocka_unit_test(test_embedding_asked),
         cmocka_unit_test(test_without_evaluation),
         cmocka_unit_test(test_model_refuses),
     };

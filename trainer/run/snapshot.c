@@ -84,6 +84,7 @@ static void add_metadata(struct draft *d, const struct fv_snapshot *s)
     add(d, "size", "%d", net->size);
     add(d, "classes", "%d", net->classes);
     add(d, "embedding", "%d", net->embedding);
+    add(d, "embedding_asked", "%d", net->embedding_asked);
     add_text(d, "colour_order", "RGB");
     add(d, "mean", "%.9g %.9g %.9g", (double)input->mean[0], (double)input->mean[1],
         (double)input->mean[2]);
@@ -238,13 +239,15 @@ int fv__snapshot_net(const struct fv_st *st, const char *path, struct fv_net **n
 {
     struct fv_arch_settings a = {0};
     const char *arch;
-    uint64_t size, classes, embedding;
+    uint64_t size, classes, embedding, asked = 0;
     *net = NULL;
     FV_TRY(fv__snapshot_text(st, path, "arch", &arch));
     FV_TRY(fv__snapshot_text(st, path, "stem", &a.stem));
     FV_TRY(read_count(st, path, "size", 1 << 14, &size));
     FV_TRY(read_count(st, path, "classes", 1 << 28, &classes));
     FV_TRY(read_count(st, path, "embedding", 1 << 20, &embedding));
+    if (fv_st_meta(st, "embedding_asked"))
+        FV_TRY(read_count(st, path, "embedding_asked", 1 << 16, &asked));
     FV_TRY(read_three(st, path, "mean", a.mean));
     FV_TRY(read_three(st, path, "std", a.std));
     for (int c = 0; c < 3; c++)
@@ -252,6 +255,7 @@ int fv__snapshot_net(const struct fv_st *st, const char *path, struct fv_net **n
             return fv_err(FV_ECORRUPT, "%s: mean or std of the colours are not usable", path);
     a.size = (int)size;
     a.classes = (int)classes;
+    a.embedding = (int)asked;
     FV_TRY(fv_net_build(net, arch, &a));
     if ((*net)->embedding == (int)embedding)
         return 0;

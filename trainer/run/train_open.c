@@ -199,12 +199,14 @@ static int build(struct fv_run *run)
     const struct fv_train_settings *s = run->s;
     const struct fv_batch_source *t = run->d->train;
     const struct fv_device_settings ds = {.threads = (int)s->threads};
-    struct fv_arch_settings a = {.size = t->height, .classes = t->classes, .stem = s->stem};
+    struct fv_arch_settings a = {
+        .size = t->height, .classes = t->classes, .stem = s->stem, .embedding = (int)s->embedding};
     for (int c = 0; c < 3; c++) {
         a.mean[c] = colour_mean;
         a.std[c] = colour_std;
     }
     FV_TRY(fv_net_build(&run->net, s->arch, &a));
+    run->net->seed = (uint64_t)s->seed;
     FV_TRY(fv_backend_open(s->backend, &ds, &run->backend, &run->device));
     FV_TRY(run->backend->compile(run->device, run->net, t->batch, 1, &run->program));
     run->backend_info = fv_format("%s (%s)", run->backend->name, run->backend->info(run->device));

@@ -5,21 +5,28 @@
 
 #define FIELD(name) offsetof(struct fv_train_settings, name)
 
-static const char *const stems[] = {"auto", "7x7", "3x3", NULL};
-
 const struct fv_opt fv_train_opts[] = {
     {.name = "arch",
      .letter = 'a',
      .type = FV_OPT_STRING,
      .offset = FIELD(arch),
      .metavar = "NAME",
-     .help = "architecture of the net"},
+     .help = "architecture of the net; `list` shows all"},
     {.name = "stem",
-     .type = FV_OPT_CHOICE,
+     .type = FV_OPT_STRING,
      .offset = FIELD(stem),
-     .choices = stems,
-     .help = "first layer: torchvision's 7x7 with pooling, 3x3 for images of 64 px and below, or "
-             "what fits the size"},
+     .metavar = "NAME",
+     .help =
+         "first layers: auto is what fits the size; of a ResNet 7x7 with pooling, as published, or "
+         "3x3; of the mobile nets original or small"},
+    {.name = "embedding",
+     .type = FV_OPT_INT,
+     .offset = FIELD(embedding),
+     .metavar = "N",
+     .help = "length of the embedding; 0: the architecture's own. A ResNet or MobileNetV2 gets a "
+             "fully connected layer and a batch norm for it",
+     .min = 0,
+     .max = 65536},
     {.name = "epochs",
      .letter = 'e',
      .type = FV_OPT_INT,
