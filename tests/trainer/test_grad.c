@@ -21,7 +21,8 @@ enum { SIZE = 12, CLASSES = 5, N = 4 };
 static const char *backend_name;
 static double tolerance;
 
-/* The kinds of node of a residual net, with groups, depthwise, biases, a sum of a node with itself, and a node read thrice. */
+/* The kinds of node of a residual net, with groups, depthwise, biases, a sum of a node with itself, and a node
+ * read thrice. */
 static int build_mixed(struct fv_net **out)
 {
     static const float mean[3] = {.5f, .4f, .3f}, std[3] = {.2f, .25f, .3f};

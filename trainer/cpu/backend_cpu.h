@@ -177,9 +177,10 @@ void fv__cpu_lower_forward(struct fv__cpu_plan *plan);
 void fv__cpu_lower_backward(struct fv__cpu_plan *plan);
 
 /* Between them and backend_cpu_acts.c. The value of a node, all of it plain; the buffer for an output that is
- * computed element by element, which is the input's own where that may be written over; `node` has read its inputs, all
- * that may be written over being decided. The whole gradient of a node's output (-1: nothing that leads to the loss
- * reads it), by a ReLU's output `mask` also behind that ReLU (-1: none); a piece of the gradient, in the layout `md`. */
+ * computed element by element, which is the input's own where that may be written over; `node` has read its
+ * inputs, all that may be written over being decided. The whole gradient of a node's output (-1: nothing that
+ * leads to the loss reads it), by a ReLU's output `mask` also behind that ReLU (-1: none); a piece of the
+ * gradient, in the layout `md`. */
 struct fv__dnn_md *fv__cpu_value_md(struct fv__cpu_plan *plan, int node,
                                     enum fv__dnn_layout layout);
 struct fv__cpu_place fv__cpu_value_place(const struct fv__cpu_plan *plan, int node);

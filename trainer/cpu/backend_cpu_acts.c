@@ -2,8 +2,8 @@
 /* Net -> steps, both directions, for what works number by number and is not a ReLU: PReLU, sigmoid, scaling by channel,
  * dropout.
  *
- * PReLU and scaling follow the layout that the convolutions chose, as long as it is blocks of channels; a sigmoid, which
- * would fill padding, and dropout, which counts its numbers, work on plain values: where these nets have them the maps
+ * PReLU and scaling follow the layout that the convolutions chose, as long as it is blocks of channels; a sigmoid,
+ * which would fill padding, and dropout, which counts its numbers, work on plain values: where these nets have them the maps
  * are one pixel.
  */
 #include "trainer/cpu/backend_cpu.h"

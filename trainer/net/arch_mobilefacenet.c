@@ -3,8 +3,8 @@
  * 1, 4, 6 and 2 blocks), with its names, shapes and initial weights.
  *
  * Its last convolution filters each channel over the whole last map: 7x7 at 112 px, and whatever the map is at another
- * size. The stem "small" has a first convolution of stride 1, so that images of up to 64 px, where "auto" takes it, keep
- * maps of that kind. The classes are not part of InsightFace's net: they are "head", after its first weights.
+ * size. The stem "small" has a first convolution of stride 1, so that images of up to 64 px, where "auto" takes it,
+ * keep maps of that kind. The classes are not part of InsightFace's net: they are "head", after its first weights.
  */
 #include "trainer/net/arch_head.h"
 

@@ -137,8 +137,8 @@ struct fv_arch {
     int (*build)(struct fv_net *n, const struct fv_arch_settings *s);
 };
 extern const struct fv_arch *const fv_archs[]; /* NULL-terminated */
-/* A table of all: parameters without the head, multiply-adds and operations an image of `size` pixels, embedding, stems,
- * for printing. */
+/* A table of all: parameters without the head, multiply-adds and operations an image of `size` pixels, embedding,
+ * stems, for printing. */
 int fv_arch_write_table(FILE *f, int size);
 /* FV_ENOTFOUND lists the valid names. */
 int fv_net_build(struct fv_net **out, const char *arch, const struct fv_arch_settings *s);
