@@ -3,8 +3,8 @@
  * dropout.
  *
  * PReLU and scaling follow the layout that the convolutions chose, as long as it is blocks of channels; a sigmoid,
- * which would fill padding, and dropout, which counts its numbers, work on plain values: where these nets have them the maps
- * are one pixel.
+ * which would fill padding, and dropout, which counts its numbers, work on plain values: where these nets have them
+ * the maps are one pixel.
  */
 #include "trainer/cpu/backend_cpu.h"
 
