@@ -33,6 +33,7 @@ enum {
     QUALITY = 95,
     SCANS_MAX = 64, /* progressive files have about ten; each scan may touch every coefficient */
     CROP_EDGE = 2,  /* pixels beside a part whose chroma would be made without their neighbours */
+    CROP_LEAST = 9, /* pixels across: three of chroma, fewer are not smoothed */
     HEADERS_MAX = 2048, /* bytes of a file that is made here, before its scan */
     OTHER_MAX = 1 << 20 /* bytes that libjpeg may take besides coefficients */
 };
@@ -194,6 +195,38 @@ static void decode_rows(struct jpeg *j)
     jpeg_finish_decompress(d);
 }
 
+/* jpeg_crop_scanline takes all components for as much reduced as the whole. One that the transform itself has made larger
+ * for its share, and that still is to be made larger, then ends half way, and what stands behind it is what was in memory
+ * before (libjpeg-turbo 2.1.5; chroma of a quarter along one side and half along the other, reduced). */
+static int may_crop(const struct jpeg_decompress_struct *d)
+{
+    for (int i = 0; i < d->num_components; i++) {
+        const jpeg_component_info *c = &d->comp_info[i];
+        const JDIMENSION most = (JDIMENSION)d->max_h_samp_factor;
+        const JDIMENSION taken = (d->output_width * (JDIMENSION)c->h_samp_factor + most - 1) / most;
+        const int is_whole = c->downsampled_width == d->output_width &&
+                             c->downsampled_height == d->output_height && d->output_height > 1;
+        if (c->downsampled_width != taken && !is_whole)
+            return 0;
+    }
+    return 1;
+}
+
+/* The columns of a part, and those beside it that it takes; returns the first one that will come. */
+static JDIMENSION crop(struct jpeg_decompress_struct *d, const struct fv_region *p)
+{
+    const int all = (int)d->output_width;
+    int left = p->x - CROP_EDGE, right = p->x + p->w + CROP_EDGE;
+
+    right = right > left + CROP_LEAST ? right : left + CROP_LEAST;
+    right = right < all ? right : all;
+    left = left < right - CROP_LEAST ? left : right - CROP_LEAST;
+    left = left > 0 ? left : 0;
+    JDIMENSION from = (JDIMENSION)left, width = (JDIMENSION)(right - left);
+    jpeg_crop_scanline(d, &from, &width); /* to whole blocks */
+    return from;
+}
+
 /* The part at j->region into the rows. Reduced, each block is transformed to fewer pixels. */
 static void decode_region_rows(struct jpeg *j)
 {
@@ -206,12 +239,7 @@ static void decode_region_rows(struct jpeg *j)
     jpeg_start_decompress(d);
     if ((JDIMENSION)(p->x + p->w) > d->output_width || (JDIMENSION)(p->y + p->h) > d->output_height)
         give_up(j, "smaller when reduced than its size says");
-    const JDIMENSION all = d->output_width;
-    JDIMENSION left = p->x > CROP_EDGE ? (JDIMENSION)(p->x - CROP_EDGE) : 0;
-    JDIMENSION width = (JDIMENSION)(p->x + p->w + CROP_EDGE) < all
-                           ? (JDIMENSION)(p->x + p->w + CROP_EDGE) - left
-                           : all - left;
-    jpeg_crop_scanline(d, &left, &width); /* to whole blocks */
+    const JDIMENSION left = may_crop(d) ? crop(d, p) : 0;
     if (p->y > 0)
         jpeg_skip_scanlines(d, (JDIMENSION)p->y);
     for (int y = 0; y < p->h; y++) {

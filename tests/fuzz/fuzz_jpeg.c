@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The codec jpeg on damaged files: as a record's content, and as a photo to be stored as it is. It may refuse them;
- * it may not write outside of the image, and what it stores it must read back.
+/* The codec jpeg on damaged files: as a record's content, whole and in parts, and as a photo to be stored as it is. It
+ * may refuse them; it may not write outside of the image or the part, parts are those of the whole, and what it stores
+ * it must read back.
  *
  * Built with -DFV_LIBFUZZER (clang -fsanitize=fuzzer) this is a libFuzzer target; otherwise a main mutates the files
  * of tests/golden/jpeg.txt by a seeded rule, as an ordinary test.
@@ -8,10 +9,12 @@
 #include "common/err.h"
 #include "common/rng.h"
 #include "store/codec.h"
+#include "store/dataset.h"
 #include "tests/fuzz/seeds.h"
 #include "tests/store/jpeg_golden.h"
 
 enum { WIDTH = 37, HEIGHT = 29, PIXELS = WIDTH * HEIGHT * 3, CANARY = 64 };
+static uint8_t out[PIXELS + 2 * CANARY], part[PIXELS + 2 * CANARY];
 static volatile unsigned sink;
 static unsigned long decoded, adopted, refused; /* how often */
 
@@ -20,7 +23,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 /* Decodes a copy, as decoding may destroy it. */
 static int decode(const struct fv_codec *codec, void *ctx, const uint8_t *p, size_t n)
 {
-    static uint8_t out[PIXELS + 2 * CANARY];
     uint8_t *copy = malloc(n ? n : 1);
 
     if (!copy)
@@ -38,6 +40,35 @@ static int decode(const struct fv_codec *codec, void *ctx, const uint8_t *p, siz
     return rc;
 }
 
+/* What was accepted as a whole is accepted in parts; not the other way round, as a part leaves the rest unread. */
+static void decode_parts(const struct fv_codec *codec, void *ctx, const uint8_t *p, size_t n,
+                         int accepted)
+{
+    static const struct fv_region parts[] = {{0, 5, 3, 9, 11},
+                                             {0, WIDTH - 7, HEIGHT - 5, 7, 5},
+                                             {0, 0, HEIGHT - 1, WIDTH, 1},
+                                             {0, 16, 0, 1, 1},
+                                             {1, 3, 2, 11, 9},
+                                             {2, 1, 1, 9, 7},
+                                             {3, 0, 0, 5, 4}};
+
+    for (size_t k = 0; k < sizeof parts / sizeof parts[0]; k++) {
+        const struct fv_region *r = &parts[k];
+        const size_t row = (size_t)r->w * 3, bytes = row * (size_t)r->h;
+        memset(part, 0xA5, sizeof part);
+        const int rc = codec->decode_region(ctx, p, n, r, part + CANARY);
+        for (int i = 0; i < CANARY; i++)
+            if (part[i] != 0xA5 || part[CANARY + bytes + (size_t)i] != 0xA5)
+                abort();
+        if (accepted && rc < 0)
+            abort();
+        for (int y = 0; accepted && r->shift == 0 && y < r->h; y++)
+            if (memcmp(part + CANARY + (size_t)y * row,
+                       out + CANARY + ((r->y + y) * WIDTH + r->x) * 3, row) != 0)
+                abort();
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     static void *ctx;
@@ -49,7 +80,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     if (!ctx && (codec->open(&ctx, &(struct fv_codec_settings){WIDTH, HEIGHT, 95}) < 0 ||
                  !(content = malloc(codec->bound(ctx)))))
         abort();
-    decoded += decode(codec, ctx, data, n) >= 0;
+    const int accepted = decode(codec, ctx, data, n) >= 0;
+    decoded += accepted;
+    decode_parts(codec, ctx, data, n, accepted);
     if (codec->adopt(ctx, data, n, content, &bytes) != FV_OK) {
         refused++;
         return 0;
