@@ -85,13 +85,15 @@ static int next_batch(void *ctx, const struct fv_batch **out)
     struct fv_ring_view v;
 
     *out = NULL;
+    FV_TRY(fv__loader_bear_bad(l)); /* once too many, always too many */
     if (!l->started)
         FV_TRY(fv__loader_start(l));
     const int rc = fv_ring_take(l->ring, &v);
     if (rc <= 0)
         return rc;
     const struct fv_loader_slot *s = &l->slot[v.slot];
-    FV_TRY(fv__loader_tell_bad(l, s));
+    fv__loader_tell_bad(l, s);
+    FV_TRY(fv__loader_bear_bad(l));
     add(&l->waited_ns, v.waited_ns);
     add(&l->delivered_images, (uint64_t)s->batch.n);
     add(&l->delivered_batches, 1);

@@ -97,7 +97,7 @@ static void add(_Atomic uint64_t *to, uint64_t n)
     atomic_fetch_add_explicit(to, n, memory_order_relaxed); /* a statistic: orders nothing */
 }
 
-int fv__loader_tell_bad(struct fv_loader *l, const struct fv_loader_slot *s)
+void fv__loader_tell_bad(struct fv_loader *l, const struct fv_loader_slot *s)
 {
     const uint32_t items = fv_sampler_items(l->sampler, s->batch.ticket);
 
@@ -111,6 +111,10 @@ int fv__loader_tell_bad(struct fv_loader *l, const struct fv_loader_slot *s)
         add(&l->bad, 1);
         tell(l, note);
     }
+}
+
+int fv__loader_bear_bad(const struct fv_loader *l)
+{
     const uint64_t bad = atomic_load_explicit(&l->bad, memory_order_relaxed);
     const uint64_t all = fv_sampler_images(l->sampler);
     if (bad > TOLERATED && bad * 100 > all * TOLERATED_PERCENT)

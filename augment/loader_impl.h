@@ -87,7 +87,9 @@ int fv__loader_stand_in(const struct fv_loader *l, struct fv_loader_worker *w,
                         const struct fv_ring_claim *c, uint32_t bad, uint32_t *image);
 /* Takes the items that are FV_NO_IMAGE out of a batch. */
 void fv__loader_close_gaps(struct fv_batch *b);
-/* Tells of a batch's bad images; an error when there were too many. */
-int fv__loader_tell_bad(struct fv_loader *l, const struct fv_loader_slot *s);
+/* Tells of a batch's bad images. */
+void fv__loader_tell_bad(struct fv_loader *l, const struct fv_loader_slot *s);
+/* An error when there were too many. */
+int fv__loader_bear_bad(const struct fv_loader *l);
 
 #endif

@@ -283,6 +283,37 @@ static void too_many_end_the_run(void **state)
     }
 }
 
+/* The end is the end, however often the consumer asks, and from wherever. */
+static void too_many_stay_too_many(void **state)
+{
+    struct fv_loader_settings s = settings("sequential", "skip", 3);
+    struct fv_store *store;
+    struct fv_loader *l;
+    const struct fv_batch *b;
+    char why[512];
+
+    (void)state;
+    s.slots = 2;
+    assert_int_equal(fv_store_open(&store, many), FV_OK);
+    assert_int_equal(fv_loader_open(&l, store, &s), FV_OK);
+    const struct fv_batch_source *src = fv_loader_source(l);
+    int rc;
+    while ((rc = src->next(src->ctx, &b)) == 1)
+        src->release(src->ctx);
+    assert_int_equal(rc, FV_ECORRUPT);
+    snprintf(why, sizeof why, "%s", fv_err_text());
+    for (int i = 0; i < 8; i++) {
+        if (i == 5)
+            assert_int_equal(src->seek(src->ctx, 0), FV_OK);
+        fv_err(FV_EINVAL, "something else");
+        assert_int_equal(src->next(src->ctx, &b), FV_ECORRUPT);
+        assert_string_equal(fv_err_text(), why);
+        assert_null(b);
+    }
+    fv_loader_close(&l);
+    fv_store_close(&store);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -290,6 +321,7 @@ int main(void)
         cmocka_unit_test(a_single_pass_leaves_them_out),
         cmocka_unit_test(a_single_pass_takes_nobody_else),
         cmocka_unit_test(too_many_end_the_run),
+        cmocka_unit_test(too_many_stay_too_many),
     };
     return cmocka_run_group_tests(tests, make_data, remove_data);
 }
