@@ -20,7 +20,7 @@
 extern _Atomic int fv_trace_on_;
 uint64_t fv_trace_begin_(const char *name);
 void fv_trace_end_(const char *name, uint64_t begin_ns);
-void fv_trace_counter_(const char *name, double value);
+void fv_trace_counter_(const char *name, double value); /* nothing unless finite */
 
 static inline uint64_t fv_trace_begin(const char *name)
 {

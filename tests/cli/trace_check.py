@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """Reads a trace as a viewer would: JSON, spans of a thread nest, threads with spans have names, counters have values.
+What begins at once stays as it stands in the file.
 
 usage: trace_check.py FILE NAME...     each NAME: a span; with @, a lane (@loader 0); with #, a counter (#slots free)
 """
@@ -16,6 +17,8 @@ faults = []
 
 if trace["otherData"]["older_events_lost"] != 0:
     faults.append("events were lost: a shorter run was meant")
+if any(type(e[k]) is not int for e in events for k in ("pid", "tid") if k == "pid" or e.get("name") != "process_name"):
+    faults.append("events without a process or a thread")
 if len(events) != len(spans) + len(counters) + sum(e["ph"] == "M" for e in events):
     faults.append("events of another kind")
 if "thread" in lanes.values():
@@ -24,7 +27,7 @@ for tid in {e["tid"] for e in spans}:
     if tid not in lanes:
         faults.append(f"thread {tid} has spans and no name")
     open_until = []  # ends of the spans around; whole nanoseconds, so that sums are exact
-    mine = sorted((e for e in spans if e["tid"] == tid), key=lambda e: (round(e["ts"] * 1e3), -e["dur"]))
+    mine = sorted((e for e in spans if e["tid"] == tid), key=lambda e: round(e["ts"] * 1e3))
     for e in mine:
         begin, length = round(e["ts"] * 1e3), round(e["dur"] * 1e3)
         if begin < 0 or length < 0:

@@ -5,6 +5,7 @@
 #include "tests/cmocka_all.h"
 
 #include <jansson.h>
+#include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,8 @@ static void *work(void *name)
         fv_trace_end("decode", t);
     }
     fv_trace_counter("ring", 3);
+    fv_trace_counter("ring", NAN); /* which JSON cannot say */
+    fv_trace_counter("ring", INFINITY);
     return NULL;
 }
 
@@ -61,6 +64,34 @@ static void spans_of_two_threads_are_written(void **state)
     unlink(path);
 }
 
+/* Viewers sort by time alone: what begins at once must stand in the file from the outside inwards. */
+static void of_spans_that_begin_at_once_the_outer_stands_first(void **state)
+{
+    char path[] = "/tmp/fv-test-trace-XXXXXX";
+    json_error_t error;
+    size_t i, outer = 0, inner = 0;
+    json_t *e;
+
+    (void)state;
+    close(mkstemp(path));
+    assert_int_equal(fv_trace_start(path), FV_OK);
+    const uint64_t t = fv_trace_begin("outer");
+    fv_trace_end("inner", t); /* as if it had begun within the clock's resolution */
+    fv_trace_end("outer", t);
+    assert_int_equal(fv_trace_stop(), FV_OK);
+    json_t *root = json_load_file(path, 0, &error);
+    assert_non_null(root);
+    json_array_foreach(json_object_get(root, "traceEvents"), i, e)
+    {
+        const char *name = json_string_value(json_object_get(e, "name"));
+        outer = strcmp(name, "outer") == 0 ? i : outer;
+        inner = strcmp(name, "inner") == 0 ? i : inner;
+    }
+    assert_true(outer > 0 && inner > outer);
+    json_decref(root);
+    unlink(path);
+}
+
 static void nothing_is_recorded_while_off(void **state)
 {
     (void)state;
@@ -72,6 +103,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_is_recorded_while_off),
         cmocka_unit_test(spans_of_two_threads_are_written),
+        cmocka_unit_test(of_spans_that_begin_at_once_the_outer_stands_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
