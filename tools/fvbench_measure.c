@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "tools/fvbench_measure.h"
 
+#include "augment/augment.h"
 #include "common/clock.h"
 #include "common/cpu.h"
 #include "common/err.h"
@@ -9,6 +10,8 @@
 #include "tools/evidence.h"
 
 #include <jansson.h>
+#include <math.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -39,6 +42,23 @@ struct bench bench_defaults(const struct fv_command *cmd)
     return (struct bench){.cmd = cmd, .seconds = 5, .rounds = 5};
 }
 
+static volatile sig_atomic_t stopped;
+
+static void on_signal(int number)
+{
+    (void)number;
+    stopped = 1;
+}
+
+void bench_stop_on_signals(void)
+{
+    struct sigaction act = {.sa_handler = on_signal, .sa_flags = SA_RESTART | SA_RESETHAND};
+
+    sigemptyset(&act.sa_mask);
+    sigaction(SIGINT, &act, NULL);
+    sigaction(SIGTERM, &act, NULL);
+}
+
 /* Figures by processor time stand up to other work; those by the clock do not. */
 static void warn_when_busy(const struct bench *b)
 {
@@ -52,6 +72,16 @@ static void warn_when_busy(const struct bench *b)
                load, fv_cpu_count());
     if (f)
         fclose(f);
+}
+
+/* Where the loader's options are among the command's. */
+static int lists_policies(const struct bench *b)
+{
+    for (int i = 0; i < b->ngroups; i++)
+        if (b->groups[i].opts == fv_loader_opts)
+            return strcmp(((struct fv_loader_settings *)b->groups[i].settings)->policy, "list") ==
+                   0;
+    return 0;
 }
 
 int bench_parse(struct bench *b, const struct fv_opt_group *groups, int n, int argc, char **argv)
@@ -71,12 +101,24 @@ int bench_parse(struct bench *b, const struct fv_opt_group *groups, int n, int a
         fv_opt_help(b->cmd, b->groups, b->ngroups, stdout);
         return 1;
     }
+    if (lists_policies(b)) {
+        fv_policy_help(stdout);
+        return 1;
+    }
     if (b->cpu) {
         FV_TRY(fv_cpu_parse_mask(b->cpu, &mask));
         fv_cpu_set_mask(mask);
     }
     warn_when_busy(b);
+    bench_stop_on_signals();
     return tool_trace_start(&b->trace);
+}
+
+/* --- interrupting --------------------------------------------------------------------------------- */
+
+int bench_go_on(void)
+{
+    return stopped ? fv_err(FV_EINTR, "interrupted: nothing was measured to the end") : FV_OK;
 }
 
 /* --- rounds --------------------------------------------------------------------------------------- */
@@ -91,6 +133,7 @@ static int run_for(struct bench_job *job, double seconds, struct bench_round *ou
     do {
         const int n = job->run(job->ctx);
         FV_TRY(n);
+        FV_TRY(bench_go_on());
         out->items += (uint64_t)n;
         now = fv_now_ns();
     } while (now < end);
@@ -201,8 +244,8 @@ double bench_times_percentile(struct bench_times *t, double percent)
     if (t->n == 0)
         return 0;
     qsort(t->s, t->n, sizeof *t->s, by_size);
-    const size_t rank = (size_t)(percent / 100 * (double)t->n);
-    return t->s[rank < t->n ? rank : t->n - 1];
+    const size_t rank = (size_t)ceil(percent / 100 * (double)t->n); /* from 1 */
+    return t->s[rank > 0 ? rank - 1 : 0];
 }
 
 void bench_times_free(struct bench_times *t)

@@ -33,7 +33,7 @@ extern const struct fv_opt bench_db_opts[]; /* --db */
 /* Five seconds in five rounds. */
 struct bench bench_defaults(const struct fv_command *cmd);
 /* Parses the given groups and, behind them, what all commands have; obeys --cpu-mask and starts --trace. 1 when
- * --help was asked for and printed. */
+ * --help or --aug list was asked for and printed. */
 int bench_parse(struct bench *b, const struct fv_opt_group *groups, int n, int argc, char **argv);
 
 /* One thing to be measured. */
@@ -52,6 +52,11 @@ struct bench_job {
 int bench_run(const struct bench *b, struct bench_job *job, int jobs);
 /* One round of one job, appended to its rounds. */
 int bench_round(struct bench_job *job, double seconds);
+/* From now on SIGINT and SIGTERM end the command where it can still write its trace; the second one ends it at once.
+ * bench_parse has done so. */
+void bench_stop_on_signals(void);
+/* FV_EINTR once the user has asked to end: for whatever measures outside of rounds, which look for themselves. */
+int bench_go_on(void);
 /* Medians over the rounds. */
 double bench_per_s(const struct bench_job *job);
 double bench_per_cpu_s(const struct bench_job *job);
@@ -65,7 +70,7 @@ struct bench_times {
     size_t n, room;
 };
 int bench_times_add(struct bench_times *t, double seconds);
-/* By nearest rank; 0 without any. Sorts. */
+/* By nearest rank, 0 to 100; 0 without any. Sorts. */
 double bench_times_percentile(struct bench_times *t, double percent);
 void bench_times_free(struct bench_times *t);
 double bench_median(double *value, int n); /* sorts */

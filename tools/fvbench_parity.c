@@ -7,6 +7,7 @@
 #include "common/err.h"
 #include "common/report.h"
 #include "store/store.h"
+#include "tools/fvbench_measure.h"
 #include "tools/results.h"
 
 #include <inttypes.h>
@@ -122,6 +123,7 @@ static int compare(const struct parity *p, struct fv_store *store, const char *p
             break;
         left -= a->n;
         rc = compare_batches(d, a, b, policy);
+        rc = rc < 0 ? rc : bench_go_on();
         x->release(x->ctx);
         y->release(y->ctx);
     }
@@ -166,16 +168,20 @@ static int measure(const struct parity *p, struct fv_store *store, struct result
 int fvbench_parity(int argc, char **argv)
 {
     struct parity p = {.images = 1024, .seed = 1};
-    const struct fv_opt_group groups[] = {{"options", parity_opts, &p}};
+    struct tool_trace trace = {0};
+    const struct fv_opt_group groups[] = {{"options", parity_opts, &p},
+                                          {"tracing", tool_trace_opts, &trace}};
     struct results r = {0};
     struct fv_args args;
     struct fv_store *store;
 
-    FV_TRY(fv_opt_parse(&fvbench_parity_cmd, groups, 1, argc, argv, &args));
+    FV_TRY(fv_opt_parse(&fvbench_parity_cmd, groups, 2, argc, argv, &args));
     if (args.help) {
-        fv_opt_help(&fvbench_parity_cmd, groups, 1, stdout);
+        fv_opt_help(&fvbench_parity_cmd, groups, 2, stdout);
         return FV_OK;
     }
+    bench_stop_on_signals();
+    FV_TRY(tool_trace_start(&trace));
     FV_TRY(fv_store_open(&store, p.db));
     const int rc = measure(&p, store, &r);
     if (rc == FV_OK)

@@ -26,7 +26,8 @@ const struct fv_command fvbench_read_cmd = {
 };
 
 enum { AT_ONCE = 64, LOOKED_AT = 65536 };
-#define COLD_ENOUGH 0.1 /* share of the pages that may still be in memory */
+enum { BYTES_AT_ONCE = 1 << 28 }; /* and one record, which is below 1 << 30: their sum is an int */
+#define COLD_ENOUGH 0.1           /* share of the pages that may still be in memory */
 
 struct work {
     struct fv_store *store;
@@ -55,7 +56,7 @@ static int read_some(void *ctx)
     const uint8_t *record;
     size_t n, bytes = 0;
 
-    for (int i = 0; i < AT_ONCE; i++, bytes += n)
+    for (int i = 0; i < AT_ONCE && bytes < BYTES_AT_ONCE; i++, bytes += n)
         FV_TRY(fv_limit_record(w->store, scattered(w, w->at++), 1, &record, &n));
     return (int)bytes;
 }
@@ -66,7 +67,7 @@ static int copy_some(void *ctx)
     const uint8_t *record;
     size_t n, bytes = 0;
 
-    for (int i = 0; i < AT_ONCE; i++, bytes += n) {
+    for (int i = 0; i < AT_ONCE && bytes < BYTES_AT_ONCE; i++, bytes += n) {
         FV_TRY(fv_limit_record(w->store, scattered(w, w->at++), 0, &record, &n));
         memcpy(w->copy, record, n);
     }
@@ -79,7 +80,7 @@ static int touch_some(void *ctx)
     const uint8_t *record;
     size_t n, bytes = 0;
 
-    for (int i = 0; i < AT_ONCE; i++, bytes += n) {
+    for (int i = 0; i < AT_ONCE && bytes < BYTES_AT_ONCE; i++, bytes += n) {
         FV_TRY(fv_limit_record(w->store, scattered(w, w->at++), 0, &record, &n));
         for (size_t k = 0; k < n; k += w->page)
             w->sum = (uint8_t)(w->sum + record[k]);
@@ -136,14 +137,15 @@ static int measure_cold(struct work *w, double seconds, struct cold *out)
     FV_TRY(resident_share(w, &out->resident));
     if (out->resident > COLD_ENOUGH)
         return FV_OK;
-    while (w->at < images && (double)(fv_now_ns() - begin) * 1e-9 < seconds) {
+    while (w->at < images && bench_go_on() == FV_OK &&
+           (double)(fv_now_ns() - begin) * 1e-9 < seconds) {
         const int n = read_some(w);
         FV_TRY(n);
         bytes += (uint64_t)n;
     }
     out->seconds = (double)(fv_now_ns() - begin) * 1e-9;
     out->mb_per_s = (double)bytes * 1e-6 / out->seconds;
-    return FV_OK;
+    return bench_go_on();
 }
 
 /* --- the command ---------------------------------------------------------------------------------- */

@@ -203,6 +203,7 @@ static int wake_in_turns(struct waking *w, double seconds)
 
     do {
         pthread_t t;
+        FV_TRY(bench_go_on());
         FV_TRY(fv_ring_open(&w->ring, &shape));
         atomic_store(&w->word, 0);
         for (int bare = 0; bare < 2; bare++) {
@@ -249,7 +250,8 @@ static int measure_idle(double seconds, double *full_ring, double *empty_ring)
     if (rc >= 0) {
         let_it_sleep();
         *full_ring = busy(seconds);
-        rc = feed_open(&empty, 0, 4);
+        rc = bench_go_on(); /* a signal ends a sleep early */
+        rc = rc < 0 ? rc : feed_open(&empty, 0, 4);
     }
     feed_close(&full);
     if (rc >= 0 && pthread_create(&t, NULL, take_one, empty.ring) != 0)
@@ -259,6 +261,7 @@ static int measure_idle(double seconds, double *full_ring, double *empty_ring)
         *empty_ring = busy(seconds);
         fv_ring_stop(empty.ring);
         pthread_join(t, NULL);
+        rc = bench_go_on();
     }
     feed_close(&empty);
     return rc;

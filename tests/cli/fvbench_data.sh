@@ -74,6 +74,9 @@ exits 2
 run fvbench loader --db p.lmdb --batch 8 --scaling 1,,2
 exits 2
 err_has "--scaling '1,,2'"
+run fvbench loader --db p.lmdb --aug list
+exits 0
+out_has 'resnet18-cutmix'
 run fvbench e2e --db p.lmdb --batch 8 --step-ms 1 $quick --json
 exits 0
 has_json images_per_s loader_images_per_s step_images_per_s share_of_limit

@@ -35,6 +35,26 @@ run fvbench loader --db none.lmdb --trace failed.json
 exits 1
 err_has none.lmdb
 shows failed.json
+run fvbench parity --db p.lmdb -n 8 --trace parity.json
+exits 0
+shows parity.json decode warp '@loader 0'
+# So does one that is interrupted: the file that will be the trace shows that it has begun.
+(
+    trap - INT
+    exec fvbench loader --db p.lmdb --batch 4 --size 512 --seconds 600 --trace stopped.json
+) >out.txt 2>err.txt &
+pid=$!
+n=0
+while ! ls stopped.json* >/dev/null 2>&1 && [ $n -lt 400 ]; do
+    sleep 0.05
+    n=$((n + 1))
+done
+kill -INT $pid
+wait $pid
+status=$?
+last="Ctrl-C in fvbench loader: $(cat err.txt)"
+exits 130
+shows stopped.json
 run fvbench loader --db p.lmdb --batch 4 --seconds 0.02 --trace /nowhere/trace.json
 exits 1
 err_has /nowhere/trace.json
