@@ -40,7 +40,11 @@ os.register_at_fork(after_in_child=_start_child)
 
 
 class Handle:
-    """One user of an open data set; the last one closes it."""
+    """One user of an open data set; the last one closes it.
+
+    A signal's exception may strike before __del__ has done anything: then the data set stays open. So may that of a
+    loader, whose threads go on reading; each of its rings is a user by itself, until it is closed: `hold`, `let_go`.
+    """
 
     def __init__(self, path: str):
         self.file, self.pid = None, os.getpid()
@@ -57,13 +61,22 @@ class Handle:
             self.file, self.ptr, self.lock = file, file.ptr, file.lock
 
     def __del__(self):
-        if self.file is None or os.getpid() != self.pid:
-            return
-        with _open_lock:
-            self.file.users -= 1
-            if self.file.users == 0:
-                del _open[self.file.key]
-                lib.fv_store_close(C.byref(self.file.ptr))
+        if self.file is not None and os.getpid() == self.pid:
+            let_go(self.file)
+
+
+def hold(file: _File) -> _File:
+    with _open_lock:
+        file.users += 1
+    return file
+
+
+def let_go(file: _File) -> None:
+    with _open_lock:
+        file.users -= 1
+        if file.users == 0:
+            del _open[file.key]
+            lib.fv_store_close(C.byref(file.ptr))
 
 
 class Image(NamedTuple):
@@ -114,16 +127,16 @@ class Dataset:
     @property
     def label_names(self) -> list[str]:
         """The names of the identities by label; the first `classes` are those that training sees."""
-        ptr, label, names = self.handle.ptr, _lib.StoreLabel(), []
+        handle, label, names = self.handle, _lib.StoreLabel(), []  # the handle: open while it is in use
         for i in range(self.identities):
-            check(lib.fv_store_label(ptr, i, C.byref(label)))
+            check(lib.fv_store_label(handle.ptr, i, C.byref(label)))
             names.append(os.fsdecode(label.name))
         return names
 
     def image(self, index: int) -> Image:
         """Name, label and split of an image."""
-        about = _lib.StoreImage()
-        check(lib.fv_store_image(self.handle.ptr, self._index(index), C.byref(about)))
+        about, handle = _lib.StoreImage(), self.handle
+        check(lib.fv_store_image(handle.ptr, self._index(index), C.byref(about)))
         return Image(os.fsdecode(about.name), about.label, _lib.SPLITS[about.split])
 
     def find(self, name: str) -> int:
@@ -150,8 +163,11 @@ class Dataset:
 
     def close(self) -> None:
         """Lets go of the files; they are closed when no loader reads them any more."""
+        if self._handle is None or os.getpid() != self._handle.pid:
+            self._handle = None  # in a child, whose copy of the lock may be held by a thread that it does not have
+            return
         with self._lock:
-            if self._decoder and self._handle and os.getpid() == self._handle.pid:
+            if self._decoder:
                 lib.fv_decoder_close(C.byref(self._decoder))
             self._handle = None
 

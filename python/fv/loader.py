@@ -14,7 +14,7 @@ import numpy as np
 
 from fv import _lib
 from fv._lib import Error, UsageError, check, check_process, lib
-from fv.dataset import Dataset, Path
+from fv.dataset import Dataset, Path, hold, let_go
 
 log = logging.getLogger("fv")
 
@@ -50,8 +50,8 @@ class _Options:
 
     def lines(self) -> dict[str, str]:
         """What decides which batches come. The rank is left out: one state serves all ranks."""
-        room = lib.fv_loader_options_text(self.ptr, None, 0) + 1
-        text = C.create_string_buffer(check(room))
+        room = check(lib.fv_loader_options_text(self.ptr, None, 0)) + 1
+        text = C.create_string_buffer(room)
         check(lib.fv_loader_options_text(self.ptr, text, room))
         rows = dict(line.split(" = ", 1) for line in text.value.decode().splitlines())
         rows.pop("rank", None)
@@ -75,7 +75,7 @@ class _Ring:
 
     def __init__(self, dataset: Dataset, opts: _Options, slots: int):
         self.ptr, self.pid, self.slots = C.c_void_p(), os.getpid(), slots
-        self.handle = dataset.handle  # outlives the loader
+        handle = dataset.handle
         self.lock = threading.RLock()  # garbage is collected at any time, even by the thread that has it
         self.busy = False
         self.at = 0  # ticket of the next batch
@@ -86,12 +86,18 @@ class _Ring:
         self.message = _lib.Report.MESSAGE(lambda ctx, level, text: said.append(text.decode(errors="replace")))
         self.report = _lib.Report(None, self.message, None)
         lib.fv_loader_options_report(opts.ptr, C.byref(self.report))
-        check(lib.fv_loader_open_options(C.byref(self.ptr), self.handle.ptr, opts.ptr))
-        self.source = lib.fv_loader_source(self.ptr).contents
+        self.file = hold(handle.file)  # before there are threads that read it
+        try:
+            check(lib.fv_loader_open_options(C.byref(self.ptr), handle.ptr, opts.ptr))
+            self.source = lib.fv_loader_source(self.ptr).contents
+        except Error:
+            let_go(self.file)
+            raise
 
     def __del__(self):
         if self.ptr and os.getpid() == self.pid:
             lib.fv_loader_close(C.byref(self.ptr))
+            let_go(self.file)
 
     def _give_back(self) -> None:
         """With the lock, and busy."""
@@ -126,14 +132,16 @@ class _Ring:
                 self.held.append(weakref.ref(slot, self.let_go))
                 self.at = found.contents.ticket + 1
             self.busy = False
-        check(result)
+        try:
+            check(result)
+        finally:
+            while self.said:
+                log.warning("%s", self.said.pop(0))
         if spent:
             raise _Spent
         if full:
             raise UsageError(f"all {self.slots} batches of the loader are kept, or arrays or tensors over them: keep "
                              "copies, or open the loader with more slots")
-        while self.said:
-            log.warning("%s", self.said.pop(0))
         return (slot, found.contents) if slot else None
 
     def seek(self, ticket: int) -> None:
@@ -269,8 +277,10 @@ class Loader:
         self.dataset = dataset if isinstance(dataset, Dataset) else Dataset(dataset)
         if slots < 2:
             raise UsageError(f"slots={slots}: a loop holds a batch while it asks for the next: use 2 or more")
+        if "endless" in options:
+            raise UsageError("endless: give drop_last instead, which means the same here")
         if shuffle is None:
-            shuffle = split == "train"
+            shuffle = split in ("train", ["train"], ("train",))
         if drop_last is None:
             drop_last = shuffle
         options.setdefault("order", "shuffle" if shuffle else "sequential")
@@ -355,9 +365,10 @@ class Loader:
 
     def seek(self, epoch: int, step: int = 0) -> None:
         """The next iteration begins there, at no cost that grows with the distance."""
-        if not 0 <= step < self._length or epoch < 0 or (epoch and not self._endless):
+        if not 0 <= step < self._length or not 0 <= epoch < (1 << 32 if self._endless else 1):
             raise UsageError(f"there is no batch {epoch}.{step}: an epoch has {self._length}"
-                             + ("" if self._endless else " and without drop_last there is only epoch 0"))
+                             + (", and epochs go to 2^32 - 1" if self._endless else
+                                " and without drop_last there is only epoch 0"))
         self._go_to(epoch * self._length + step)
         self._turn += 1
         self._placed = True
@@ -391,7 +402,7 @@ class Loader:
         """Images and batches delivered, bad images, how often another one stood in or one was left out, nanoseconds of
         each stage over all threads, and those that threads and consumer waited."""
         now = self._opened().stats()
-        return {name: value + self._figures.get(name, 0) for name, value in now.items()}
+        return {name: value + (0 if name == "threads" else self._figures.get(name, 0)) for name, value in now.items()}
 
     def close(self) -> None:
         """No more batches. The threads end when the last view of a batch is gone; views stay valid."""

@@ -40,7 +40,7 @@ def _hard(batch: Batch, classes: int) -> torch.Tensor:
 
 def _soft(batch: Batch, classes: int) -> torch.Tensor:
     label, mix = (torch.from_numpy(x).long()[:, None] for x in (batch.label, batch.label_mix))
-    if int(label.max()) >= classes:
+    if len(batch) and int(label.max()) >= classes:
         raise UsageError(f"an image of label {int(label.max())} is of none of the {classes} classes, but held out from "
                          "training: use soft_labels=False")
     lam = torch.from_numpy(batch.lam)[:, None]

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """The loader from Python: the C loader's batches, epochs, resuming, errors."""
+import ctypes
 import json
 import logging
 import os
@@ -9,6 +10,7 @@ import signal
 import sys
 import threading
 import unittest
+from unittest import mock
 
 import demo
 
@@ -84,6 +86,13 @@ class Epochs(unittest.TestCase):
                 self.assertEqual(images, sorted(images))
                 self.assertTrue(all(loader.dataset.image(i).split == "val" for i in images))
 
+    def test_are_shuffled_of_training_alone_however_it_is_named(self):
+        whole = [list(b.image) for b in fv.Loader(demo.whole, batch=16)]
+        for split in (["train"], ("train",)):
+            self.assertEqual([list(b.image) for b in fv.Loader(demo.whole, batch=16, split=split)], whole)
+        both = [int(i) for b in fv.Loader(demo.whole, batch=16, split=["train", "val"]) for i in b.image]
+        self.assertEqual(both, sorted(both))
+
     def test_may_be_left_early(self):
         loader = fv.Loader(demo.whole, batch=16, aug=demo.POLICY, threads=2)
         expected = demo.c_batches(demo.whole, 16, demo.POLICY, count=21)
@@ -97,7 +106,9 @@ class Epochs(unittest.TestCase):
         self.assertEqual([demo.raw(b) for b in loader], demo.c_batches(demo.whole, 16, demo.POLICY, start=21, count=7))
         with self.assertRaisesRegex(fv.UsageError, "this iteration is over"):
             next(iterator)
-        self.assertGreaterEqual(loader.stats()["batches"], 18)
+        stats = loader.stats()  # of more than one ring, since batches were kept
+        self.assertGreaterEqual(stats["batches"], 18)
+        self.assertEqual(stats["threads"], 2)
 
     def test_go_on_after_an_interrupt(self):
         """Wherever a signal's exception strikes, the next batch is the one that was not delivered."""
@@ -138,6 +149,12 @@ class Epochs(unittest.TestCase):
         for bad in ((0, 7), (-1, 0), (0, -1)):
             with self.assertRaisesRegex(fv.UsageError, "there is no batch"):
                 loader.seek(*bad)
+        last = (1 << 32) - 1
+        loader.seek(last, 6)
+        self.assertEqual([(b.epoch, b.step) for b in loader], [(last, 6)])
+        for beyond in (1 << 32, 1 << 64):  # whose ticket would be that of an early batch
+            with self.assertRaisesRegex(fv.UsageError, "there is no batch"):
+                loader.seek(beyond, 3)
 
 
 class State(unittest.TestCase):
@@ -180,7 +197,8 @@ class Errors(unittest.TestCase):
                                    ({"batch": "many"}, "batch: 'many' is not a whole number"),
                                    ({"batch": 121}, "has 120 images, fewer than a batch"),
                                    ({"split": "trian"}, "'trian' is not one of train, val, holdout"),
-                                   ({"slots": 1}, "use 2 or more"), ({"colour": 1}, "no option 'colour': there are")):
+                                   ({"slots": 1}, "use 2 or more"), ({"endless": False}, "drop_last"),
+                                   ({"colour": 1}, "no option 'colour': there are")):
             with self.assertRaisesRegex(fv.Error, sentence) as caught:
                 fv.Loader(demo.whole, **settings)
             self.assertTrue(caught.exception.kind)
@@ -240,6 +258,36 @@ class Errors(unittest.TestCase):
         for pickled in (loader, loader.dataset):
             with self.assertRaisesRegex(TypeError, "cannot be pickled"):
                 pickle.dumps(pickled)
+
+
+    def test_of_a_child_while_its_parent_reads(self):
+        """It does not have the thread that would give the lock back."""
+        dataset = fv.Dataset(demo.whole)
+        dataset.read(0)
+        with dataset._lock:
+            child = os.fork()
+            if child == 0:
+                signal.alarm(20)  # the end of a child that hangs
+                dataset.close()
+                os._exit(0)
+        self.assertEqual(os.waitpid(child, 0)[1], 0)
+        self.assertEqual(dataset.read(0).shape, (demo.SIDE, demo.SIDE, 3))
+
+    def test_of_an_interrupt_where_a_loader_ends(self):
+        """Its threads then go on: the data set that they read stays open."""
+        dataset = fv.Dataset(demo.whole)
+        loader = fv.Loader(dataset, batch=16, threads=2)
+        file, ring = dataset.handle.file, loader._ring
+        ptr = ring.ptr
+        with mock.patch.object(type(ring), "__del__", lambda self: None):  # struck before it did anything
+            del loader, ring
+        dataset.close()
+        self.assertTrue(file.ptr)
+        _lib.lib.fv_loader_close(ctypes.byref(ptr))
+        fv.dataset.let_go(file)
+        self.assertFalse(file.ptr)
+        with fv.Loader(demo.whole, batch=16) as other:  # which opens it anew
+            self.assertEqual(len(list(map(len, other))), 7)
 
 
 class Info(unittest.TestCase):

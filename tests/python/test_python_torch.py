@@ -65,6 +65,12 @@ class Tensors(unittest.TestCase):
         with self.assertRaisesRegex(fv.UsageError, "held out"):
             list(fv.torch.batches(open_loader(aug="none", split="holdout")))
 
+    def test_of_a_batch_that_has_none(self):
+        """Of the last batch of a pass, 1 image for 119 processes, the first gets nothing."""
+        loader = fv.Loader(demo.whole, batch=1, drop_last=False, world=119, rank=0)
+        shapes = [(tuple(x.shape), tuple(y.shape)) for x, y in fv.torch.batches(loader)]
+        self.assertEqual(shapes, [((n, 3, demo.SIDE, demo.SIDE), (n, demo.CLASSES)) for n in (1, 0)])
+
     def test_give_batches_back_at_once(self):
         """While the consumer works on tensors, no slot is occupied: two slots are enough, whatever is kept."""
         loader = open_loader(slots=2)
