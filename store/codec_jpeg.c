@@ -195,9 +195,9 @@ static void decode_rows(struct jpeg *j)
     jpeg_finish_decompress(d);
 }
 
-/* jpeg_crop_scanline takes all components for as much reduced as the whole. One that the transform itself has made larger
- * for its share, and that still is to be made larger, then ends half way, and what stands behind it is what was in memory
- * before (libjpeg-turbo 2.1.5; chroma of a quarter along one side and half along the other, reduced). */
+/* jpeg_crop_scanline takes all components for as much reduced as the whole. One that the transform itself has made
+ * larger for its share, and that still is to be made larger, then ends half way, and what stands behind it is what was
+ * in memory before (libjpeg-turbo 2.1.5; chroma of a quarter along one side and a half along the other, reduced). */
 static int may_crop(const struct jpeg_decompress_struct *d)
 {
     for (int i = 0; i < d->num_components; i++) {
