@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import pickle
+import shutil
 import signal
 import sys
 import threading
@@ -275,7 +276,8 @@ class Errors(unittest.TestCase):
 
     def test_of_an_interrupt_where_a_loader_ends(self):
         """Its threads then go on: the data set that they read stays open."""
-        dataset = fv.Dataset(demo.whole)
+        path = shutil.copy(demo.whole, os.path.join(demo.folder, "own.lmdb"))  # which nobody else has open
+        dataset = fv.Dataset(path)
         loader = fv.Loader(dataset, batch=16, threads=2)
         file, ring = dataset.handle.file, loader._ring
         ptr = ring.ptr
@@ -286,7 +288,7 @@ class Errors(unittest.TestCase):
         _lib.lib.fv_loader_close(ctypes.byref(ptr))
         fv.dataset.let_go(file)
         self.assertFalse(file.ptr)
-        with fv.Loader(demo.whole, batch=16) as other:  # which opens it anew
+        with fv.Loader(path, batch=16) as other:  # which opens it anew
             self.assertEqual(len(list(map(len, other))), 7)
 
 
