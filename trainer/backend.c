@@ -4,6 +4,7 @@
 
 #include "common/err.h"
 
+#include <math.h>
 #include <string.h>
 
 static int open_best(const struct fv_device_settings *s, const struct fv_backend **backend,
@@ -68,5 +69,18 @@ int fv_backend_check_batch(const struct fv_net *net, int capacity, const struct 
                           "%s: one value a channel has no variance: train with larger batches",
                           node->name);
     }
+    return 0;
+}
+
+int fv_backend_sum_result(struct fv_comm *comm, struct fv_step_result *r)
+{
+    double sum[4] = {r->finite ? r->loss * r->n : 0, r->correct, r->n, !r->finite};
+    if (fv_comm_world(comm) == 1)
+        return 0;
+    FV_TRY(fv_comm_sum_doubles(comm, sum, 4));
+    r->n = (int)sum[2];
+    r->correct = sum[1];
+    r->finite = sum[3] == 0;
+    r->loss = r->finite ? sum[0] / sum[2] : NAN;
     return 0;
 }

@@ -9,6 +9,7 @@
 #define FV_TRAINER_BACKEND_H
 
 #include "augment/batch.h"
+#include "trainer/comm/comm.h"
 #include "trainer/net/net.h"
 
 struct fv_device; /* an opened backend; each backend defines its own */
@@ -135,10 +136,13 @@ struct fv_backend {
     int (*eval)(struct fv_program *p, const uint8_t *pixels, int n, float *embedding,
                 float *logits);
 
-    /* (optional; default: single process) Called between backward and update with all gradients; of an accumulated
-     * step only at its last part, with the sum. */
-    int (*set_reduce)(struct fv_program *p, int (*reduce)(void *ctx, float *grads, size_t n),
-                      void *ctx);
+    /* (optional; default: a process by itself) The batches of all ranks of `comm`, all of one size, are parts of one
+     * batch. Between backward and update gradients are averaged over the ranks (of an accumulated step only at its
+     * last part, the sum of them), and so are the statistics that go into BN's running ones; result tells of the whole
+     * batch. sync_bn: batch norms measure mean and variance over the items of all ranks, in backward too, so that a
+     * step is that of one process with the whole batch. To be called before the first step, by all ranks alike; comm
+     * must outlive the program. */
+    int (*set_comm)(struct fv_program *p, struct fv_comm *comm, int sync_bn);
     /* (optional; default: none) Time per node of the last step, as text; the caller frees it. */
     char *(*profile)(struct fv_program *p);
     /* (optional) After a step whose result was not finite: the first node, in the order of execution, whose output
@@ -160,5 +164,7 @@ int fv_backend_open(const char *name, const struct fv_device_settings *s,
 /* For the backends: what any of them may rely on in a step. FV_EINVAL names what is wrong with the batch: its
  * size or image size, a label or lambda out of range, or a single value for a batch norm to normalise. */
 int fv_backend_check_batch(const struct fv_net *net, int capacity, const struct fv_batch *b);
+/* The result of a step of this rank becomes that of all ranks' items; not finite for all if for one. */
+int fv_backend_sum_result(struct fv_comm *comm, struct fv_step_result *r);
 
 #endif

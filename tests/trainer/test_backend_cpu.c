@@ -469,45 +469,6 @@ static void round_trips_are_exact(void **state)
     fv_net_free(&net);
 }
 
-static int triple(void *ctx, float *grads, size_t n)
-{
-    float *seen = ctx;
-    for (size_t i = 0; i < n; i++) {
-        seen[i] = grads[i];
-        grads[i] *= 3;
-    }
-    return 0;
-}
-
-/* The hook gets the gradients in the net's order, and the update uses what it leaves. */
-static void reduce_hook(void **state)
-{
-    (void)state;
-    const struct fv_optim optim = {.lr = 1, .momentum = 0, .weight_decay = 0};
-    struct fv_net *net;
-    struct rig r;
-    build_named(&net, "tiny", "auto", 12);
-    float *arena = draw_arena(net, 0), *seen = calloc(net->params, sizeof *seen);
-    float *after = calloc(net->params + net->buffers, sizeof *after);
-    open_rig(&r, &fv_backend_cpu, net, 4, arena);
-    step(&r, NULL);
-    must(r.backend->params_set(r.program, arena));
-    must(r.backend->set_reduce(r.program, triple, seen));
-    float *alone = malloc(net->params * sizeof *alone);
-    memcpy(alone, r.grad, net->params * sizeof *alone);
-    step(&r, &optim);
-    assert_memory_equal(seen, alone, net->params * sizeof *seen);
-    must(r.backend->params_get(r.program, after));
-    for (size_t i = 0; i < net->params; i++)
-        assert_true(after[i] == arena[i] - 3 * alone[i]);
-    close_rig(&r);
-    free(arena);
-    free(seen);
-    free(after);
-    free(alone);
-    fv_net_free(&net);
-}
-
 static void threads_of_the_caller_are_left_alone(void **state)
 {
     (void)state;
@@ -543,7 +504,6 @@ int main(void)
         cmocka_unit_test(inference_program_is_the_same),
         cmocka_unit_test(same_bytes_every_time),
         cmocka_unit_test(round_trips_are_exact),
-        cmocka_unit_test(reduce_hook),
         cmocka_unit_test(threads_of_the_caller_are_left_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

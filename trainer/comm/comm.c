@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Sums, gathering and broadcasts over a ring of processes, whatever carries the bytes.
  *
- * * A ring and not the carrier's own reduction, for two reasons: each element is added up once, in one place, in
+ * A ring and not the carrier's own reduction, for two reasons: each element is added up once, in one place, in
  * the order of the ring, so that all processes have the same bits by construction; and every wait is a wait of
  * ours, which ends when a process dies or the time is up. Large sums go round twice in pieces (reduce-scatter,
  * all-gather): each process sends 2 (w - 1) / w of the data, the least that is possible. Small ones are gathered
@@ -10,7 +10,6 @@
 
 #include "trainer/comm/launch.h"
 
-#include "common/cpu.h"
 #include "common/err.h"
 
 #include <math.h>

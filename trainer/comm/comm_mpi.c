@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Processes that mpirun started.
  *
- * * MPI carries bytes between neighbours and nothing else (comm.c says why). Waiting is testing, with the
+ * MPI carries bytes between neighbours and nothing else (comm.c says why). Waiting is testing, with the
  * processor given to others meanwhile: ranks often share cores with the loader's threads, and a blocking call of
  * most MPIs spins and knows no time limit. When a process dies mpirun ends the rest; when one fails, MPI_Abort
  * does. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Processes that talk by TCP, as torchrun and srun start them: for the CPU backend, and for others to meet by.
  *
- * * A wait listens to the line to rank 0 as well as to the neighbours, and rank 0 to all lines. A process that
+ * A wait listens to the line to rank 0 as well as to the neighbours, and rank 0 to all lines. A process that
  * ends takes its line with it, one that fails says why on it first, and rank 0 tells the others. */
 #include "trainer/comm/comm.h"
 

@@ -3,7 +3,7 @@
  * ones keeps MASTER_PORT for itself and says so by TORCHELASTIC_USE_AGENT_STORE, so rank 0 then takes the next
  * one.
  *
- * * Slurm's srun sets SLURM_PROCID, SLURM_STEP_NUM_TASKS, SLURM_LOCALID and SLURM_STEP_NODELIST for the processes
+ * Slurm's srun sets SLURM_PROCID, SLURM_STEP_NUM_TASKS, SLURM_LOCALID and SLURM_STEP_NODELIST for the processes
  * of a step. (SLURM_NTASKS alone is set in a batch script too, which is a single process.) Rank 0 is then on the
  * first node of the list, and its port is a function of the job's number, unless MASTER_ADDR and MASTER_PORT say
  * otherwise. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* How processes that talk by TCP find each other (internal to trainer/comm/).
  *
- * * Each connects to rank 0 at MASTER_ADDR:MASTER_PORT and says who it is: the first connection, kept as the line
+ * Each connects to rank 0 at MASTER_ADDR:MASTER_PORT and says who it is: the first connection, kept as the line
  * on which failures are told. When all have come rank 0 tells each where the next one listens, and they connect
  * into a ring. */
 #ifndef FV_TRAINER_MEET_H

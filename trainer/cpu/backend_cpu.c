@@ -320,13 +320,22 @@ static int cpu_eval(struct fv_program *p, const uint8_t *pixels, int n, float *e
     return rc;
 }
 
-static int cpu_set_reduce(struct fv_program *p,
-                          int (*reduce_grads)(void *ctx, float *grads, size_t n), void *ctx)
+/* Plans are made anew where batch norms are lowered otherwise. */
+static int cpu_set_comm(struct fv_program *p, struct fv_comm *comm, int sync_bn)
 {
+    int rc = 0;
     FV_TRY(need_training(p));
-    p->reduce = reduce_grads;
-    p->reduce_ctx = ctx;
-    return 0;
+    if (fv_comm_world(comm) == 1)
+        return 0;
+    p->comm = comm;
+    if (p->sync_bn == sync_bn)
+        return 0;
+    p->sync_bn = sync_bn;
+    p->last = NULL;
+    for (int i = 1; i < FV_CPU_PLANS; i++)
+        fv__cpu_plan_free(&p->plan[i]);
+    WITH_THREADS(p, rc = make_plan(p, 0, p->batch));
+    return rc;
 }
 
 const struct fv_backend fv_backend_cpu = {
@@ -346,7 +355,7 @@ const struct fv_backend fv_backend_cpu = {
     .step = cpu_step,
     .result = cpu_result,
     .eval = cpu_eval,
-    .set_reduce = cpu_set_reduce,
+    .set_comm = cpu_set_comm,
     .profile = fv__cpu_profile,
     .node_get = fv__cpu_node_get,
 };

@@ -12,6 +12,7 @@
  * backend_cpu_forward.c  net -> steps, backend_cpu_backward.c the same for gradients
  * backend_cpu_acts.c     both of them for activations, scaling, dropout
  * backend_cpu_loops.c    the steps that are not oneDNN's; backend_cpu_act_loops.c those of backend_cpu_acts.c
+ * backend_cpu_sync.c     what goes from rank to rank: gradients, and batch norms that all ranks share
  * backend_cpu_inspect.c  profile, values of single nodes
  * backend_cpu_dnn*.c     making oneDNN primitives
  */
@@ -127,8 +128,8 @@ struct fv_program {
     struct fv_program *infer;  /* of a training program: compiled at the first eval */
     int infer_stale;
     struct fv_step_result result;
-    int (*reduce)(void *ctx, float *grads, size_t n);
-    void *reduce_ctx;
+    struct fv_comm *comm; /* NULL: a process by itself */
+    int sync_bn;          /* batch norms measure over all ranks: backend_cpu_sync.c */
 };
 
 struct fv__cpu_run {
@@ -137,6 +138,7 @@ struct fv__cpu_run {
     int n;                        /* images in pixels; the plan may be for more */
     const struct fv_batch *batch; /* NULL in inference */
     double loss, correct;
+    int error; /* of a loop */
 };
 
 /* backend_cpu_plan.c. The functions that add to a plan return an index, or -1 once the plan has failed. */
@@ -217,6 +219,14 @@ int fv__cpu_state_get(struct fv_program *p, enum fv_state which, float *v);
 /* After the plan has run: `loss_finite` says whether its loss is. Sets what the result says of finiteness, norm. */
 int fv__cpu_finish_step(struct fv_program *p, const struct fv__cpu_plan *plan,
                         const struct fv_optim *optim, int loss_finite);
+
+/* backend_cpu_sync.c. Averages the statistics of the plan's batch norms over the ranks and, unless NULL, gradients, by
+ * one sum. Steps by which batch norms work on all ranks' items: forward, from the input to mean and variance, before
+ * what normalises (`out` is written over); backward, what the gradient of the input lacks, added to it in dx. */
+int fv__cpu_average(struct fv_program *p, const struct fv__cpu_plan *plan, float *grad);
+void fv__cpu_sync_forward(struct fv__cpu_plan *plan, int node, struct fv__cpu_place out);
+void fv__cpu_sync_backward(struct fv__cpu_plan *plan, int node, int dx, struct fv__cpu_place dgamma,
+                           struct fv__cpu_place dbeta);
 
 /* backend_cpu_inspect.c */
 char *fv__cpu_profile(struct fv_program *p);

@@ -221,7 +221,8 @@ static void bn_backward(struct fv__cpu_plan *plan, int node)
 {
     const struct fv_node *o = desc(plan, node);
     const struct fv__cpu_value *v = &plan->value[node];
-    struct fv__dnn_bn bn = {.eps = o->eps, .training = 1, .relu = v->out != node};
+    const int sync = plan->program->sync_bn;
+    struct fv__dnn_bn bn = {.eps = o->eps, .training = 1, .given = sync, .relu = v->out != node};
     struct fv__dnn_op op = {0};
     struct fv__dnn_md *stat = fv__cpu_md(plan, 1, &o->c, FV_DNN_PLAIN);
     int g = fv__cpu_collect(plan, v->out, -1);
@@ -247,12 +248,14 @@ static void bn_backward(struct fv__cpu_plan *plan, int node)
         fv__cpu_arg(plan, DNNL_ARG_WORKSPACE, fv__cpu_op_md(plan, &v->op, dnnl_query_workspace_md),
                     fv__cpu_in_buffer(v->workspace));
     fv__cpu_arg(plan, DNNL_ARG_DIFF_SRC, v->src_md, fv__cpu_in_buffer(dx));
-    fv__cpu_arg(plan, DNNL_ARG_DIFF_SCALE, stat,
-                plan->program->net->tensor[o->tensor[0]].buffer
-                    ? fv__cpu_in_buffer(fv__cpu_buffer_for(plan, stat))
-                    : (struct fv__cpu_place){FV_CPU_GRADIENT, o->tensor[0]});
-    fv__cpu_arg(plan, DNNL_ARG_DIFF_SHIFT, stat,
-                (struct fv__cpu_place){FV_CPU_GRADIENT, o->tensor[1]});
+    const struct fv__cpu_place dbeta = {FV_CPU_GRADIENT, o->tensor[1]};
+    const struct fv__cpu_place dgamma = plan->program->net->tensor[o->tensor[0]].buffer
+                                            ? fv__cpu_in_buffer(fv__cpu_buffer_for(plan, stat))
+                                            : (struct fv__cpu_place){FV_CPU_GRADIENT, o->tensor[0]};
+    fv__cpu_arg(plan, DNNL_ARG_DIFF_SCALE, stat, dgamma);
+    fv__cpu_arg(plan, DNNL_ARG_DIFF_SHIFT, stat, dbeta);
+    if (sync)
+        fv__cpu_sync_backward(plan, node, dx, dgamma, dbeta);
     fv__cpu_give(plan, node, o->in[0], dx, v->src_md);
 }
 

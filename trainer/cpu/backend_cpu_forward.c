@@ -273,7 +273,9 @@ static void lower_bn(struct fv__cpu_plan *plan, int node)
     const struct fv_node *o = desc(plan, node);
     struct fv__cpu_value *in = &plan->value[o->in[0]], *v = &plan->value[node];
     int relu = only_reader(plan, node, FV_NODE_RELU), last = relu >= 0 ? relu : node;
-    struct fv__dnn_bn bn = {.eps = o->eps, .training = plan->training, .relu = relu >= 0};
+    const int sync = plan->training && plan->program->sync_bn;
+    struct fv__dnn_bn bn = {
+        .eps = o->eps, .training = plan->training, .given = sync, .relu = relu >= 0};
     struct fv__dnn_md *stat = vector_md(plan, o->c);
     struct fv__cpu_place mean = weight(o->tensor[2]), var = weight(o->tensor[3]);
 
@@ -295,6 +297,8 @@ static void lower_bn(struct fv__cpu_plan *plan, int node)
     struct fv__cpu_value *out = &plan->value[last];
     out->md = in->md;
     out->buffer = fv__cpu_buffer_for(plan, out->md);
+    if (sync)
+        fv__cpu_sync_forward(plan, node, fv__cpu_in_buffer(out->buffer));
     fv__cpu_step_op(plan, node, 0, v->op);
     fv__cpu_arg(plan, DNNL_ARG_SRC, in->md, v->src);
     fv__cpu_arg(plan, DNNL_ARG_DST, in->md, fv__cpu_in_buffer(out->buffer));

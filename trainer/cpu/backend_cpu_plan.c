@@ -315,12 +315,14 @@ int fv__cpu_plan_run(struct fv__cpu_plan *plan, struct fv__cpu_run *run)
     uint64_t now = fv_now_ns();
     for (int i = 0; i < plan->steps; i++) {
         struct fv__cpu_step *s = &plan->step[i];
-        if (s->loop)
+        if (s->loop) {
             s->loop(s, run);
-        else
+            FV_TRY(run->error);
+        } else {
             FV_TRY(fv__dnn_fail(dnnl_primitive_execute(s->primitive, plan->program->device->stream,
                                                        s->args, s->arg),
                                 fv_node_names[plan->program->net->node[s->node].kind]));
+        }
         uint64_t then = now;
         now = fv_now_ns();
         s->ns = now - then;

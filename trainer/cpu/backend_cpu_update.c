@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What follows the backward pass: is all of it finite, running statistics, accumulation, the hook, clipping, and the
- * update with its average in one pass over the numbers. All of it goes element by element over the packed arenas, in
- * loops that the compiler vectorises.
+/* What follows the backward pass: is all of it finite, accumulation, the average over the ranks, running statistics,
+ * clipping, and the update with its average in one pass over the numbers. All of it goes element by element over the
+ * packed arenas, in loops that the compiler vectorises.
  *
  * Sums of squares are taken over blocks of fixed size and added up in order, so that no number of threads changes a
  * bit. A part of an accumulated step that is not finite leaves a NaN in the sum: the last part, whenever it comes and
@@ -112,6 +112,7 @@ static void update_statistics(struct fv_program *p, const struct fv__cpu_plan *p
         float *mean = p->weight + p->slot[o->tensor[2]].offset;
         float *var = p->weight + p->slot[o->tensor[3]].offset;
         double m = (double)plan->n * o->h * o->w, part = (double)o->momentum;
+        m *= p->sync_bn ? p->comm->world : 1;
         double unbiased = part * m / (m - 1);
         for (int c = 0; c < o->c; c++) {
             mean[c] = (float)((1 - part) * (double)mean[c] + part * (double)batch_mean[c]);
@@ -148,14 +149,6 @@ static void accumulate(struct fv_program *p, const struct fv_optim *o, int finit
         if (!finite)
             s.sum[0] = NAN;
     }
-}
-
-/* The hook sees gradients in the net's order: on another machine the packed order may be another. */
-static int reduce(struct fv_program *p, float *grad)
-{
-    FV_TRY(fv__cpu_unpack(p, grad, p->plain));
-    FV_TRY(p->reduce(p->reduce_ctx, p->plain, p->net->params));
-    return fv__cpu_pack(p, grad, p->plain);
 }
 
 struct squares {
@@ -340,33 +333,25 @@ static int need_vectors(struct fv_program *p, const struct fv_optim *o)
     return o->parts > 1 ? need_vector(p, FV_STATE_SUM) : 0;
 }
 
-/* The other machines must find out too that a loss here was not finite. */
-static void mark_not_finite(struct fv_program *p, const struct fv_optim *o, float *grad)
-{
-    for (int t = 0; t < p->net->tensors; t++)
-        if (is_trained(p, o, t))
-            grad[p->slot[t].offset] = NAN;
-}
-
 int fv__cpu_finish_step(struct fv_program *p, const struct fv__cpu_plan *plan,
                         const struct fv_optim *o, int loss_finite)
 {
     const int parts = o && o->parts > 1 ? o->parts : 1, last = !o || fv_optim_updates(o);
     float *grad = p->grad;
     int finite = loss_finite && are_finite(p, o, grad);
+    p->result.finite = finite;
+    FV_TRY(fv_backend_sum_result(p->comm, &p->result));
+    finite = p->result.finite;
     if (o)
         FV_TRY(need_vectors(p, o));
     if (parts > 1) {
         accumulate(p, o, finite);
         grad = p->vector[FV_STATE_SUM];
     }
-    if (p->reduce && last) {
-        if (!finite)
-            mark_not_finite(p, o, grad);
-        FV_TRY(reduce(p, grad));
-    }
+    if (p->comm && finite)
+        FV_TRY(fv__cpu_average(p, plan, last ? grad : NULL));
     const int update_finite =
-        last && (p->reduce || parts > 1) ? are_finite(p, o, grad) && finite : finite;
+        last && (p->comm || parts > 1) ? are_finite(p, o, grad) && finite : finite;
     if (parts == 1)
         finite = update_finite;
     p->result.finite = update_finite;

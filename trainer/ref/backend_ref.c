@@ -70,7 +70,7 @@ static void carve_node(struct fv_program *p, int i)
     if (p->train && o->kind != FV_NODE_INPUT)
         node.grad = take(p, out_count(p, i), sizeof(double));
     if (p->train && o->kind == FV_NODE_BN)
-        node.stat = take(p, 2 * (size_t)o->c, sizeof(double));
+        node.stat = take(p, 2 * (size_t)o->c + 1, sizeof(double));
     if (p->node)
         p->node[i] = node;
 }
@@ -95,6 +95,7 @@ static void ref_release(struct fv_program **p)
 {
     if (!p || !*p)
         return;
+    free((*p)->shared);
     for (int i = 0; i < FV_STATES; i++)
         free((*p)->vector[i]);
     fv_arena_free(&(*p)->memory);
@@ -187,6 +188,26 @@ static void backward(struct fv_program *p)
         fv__ref_ops[p->net->node[i].kind].backward(p, i);
 }
 
+void fv__ref_sync(struct fv_program *p, double *sums, size_t n)
+{
+    if (p->sync_bn && p->error == 0)
+        p->error = fv_comm_sum_doubles(p->comm, sums, n);
+}
+
+static int ref_set_comm(struct fv_program *p, struct fv_comm *comm, int sync_bn)
+{
+    FV_TRY(need_training(p));
+    if (fv_comm_world(comm) == 1)
+        return 0;
+    free(p->shared);
+    p->shared = malloc((p->net->params + p->net->buffers) * sizeof *p->shared);
+    if (!p->shared)
+        return fv_err(FV_ENOMEM, "backend ref: out of memory");
+    p->comm = comm;
+    p->sync_bn = sync_bn;
+    return 0;
+}
+
 static int ref_step(struct fv_program *p, const struct fv_batch *b, const struct fv_optim *optim)
 {
     FV_TRY(need_training(p));
@@ -203,6 +224,7 @@ static int ref_step(struct fv_program *p, const struct fv_batch *b, const struct
     forward(p);
     backward(p);
     p->state = FV__REF_STEPPED;
+    FV_TRY(p->error);
     return fv__ref_finish_step(p, optim);
 }
 
@@ -268,5 +290,6 @@ const struct fv_backend fv_backend_ref = {
     .step = ref_step,
     .result = ref_result,
     .eval = ref_eval,
+    .set_comm = ref_set_comm,
     .node_get = ref_node_get,
 };

@@ -9,7 +9,8 @@
 struct fv__ref_node {
     double *out;  /* (batch, h, w, c) */
     double *grad; /* the same; NULL in a program that does not train, and for the input */
-    /* BN: mean, biased variance of the batch, (2, c). NULL if the program does not train */
+    /* BN: mean, biased variance of the batch, (2, c), and of how many values a channel, (1). NULL if the program does
+     * not train */
     double *stat;
     int by_running; /* BN, in this step: works by its running statistics, which are in stat then */
 };
@@ -33,6 +34,10 @@ struct fv_program {
     const float *lambda;
     uint64_t ticket;
     struct fv_step_result result;
+    struct fv_comm *comm; /* NULL: a process by itself */
+    int sync_bn;
+    float *shared; /* params + buffers: what goes over comm; NULL without one */
+    int error;     /* of comm, in the middle of a pass */
 };
 
 /* A node's forward pass, and its backward pass: from its gradient to those of its inputs and of its parameters,
@@ -47,6 +52,9 @@ extern const struct fv__ref_op fv__ref_ops[FV_NODE_KINDS];
 int fv__ref_finish_step(struct fv_program *p, const struct fv_optim *optim);
 int fv__ref_state_set(struct fv_program *p, enum fv_state which, const float *v);
 int fv__ref_state_get(struct fv_program *p, enum fv_state which, float *v);
+
+/* Sums of n doubles over all ranks, where batch norms are synchronised. */
+void fv__ref_sync(struct fv_program *p, double *sums, size_t n);
 
 void fv__ref_conv_forward(struct fv_program *p, int node);
 void fv__ref_conv_backward(struct fv_program *p, int node);

@@ -15,25 +15,32 @@ static void input_forward(struct fv_program *p, int node)
         out[i] = (p->pixels[i] / 255.0 - (double)o->mean[i % 3]) / (double)o->std[i % 3];
 }
 
-/* Mean and biased variance of each channel over all pixels of the batch, in two passes. */
-static void bn_measure(const double *x, size_t pixels, int channels, double *mean, double *var)
+/* Mean and biased variance of each channel over all pixels of the batch, in two passes; of all ranks' pixels, where
+ * batch norms are synchronised. stat is (2, c), and how many values a channel has. */
+static void bn_measure(struct fv_program *p, const double *x, size_t pixels, size_t channels,
+                       double *stat)
 {
-    for (int c = 0; c < channels; c++) {
-        double sum = 0, squares = 0;
-        for (size_t i = 0; i < pixels; i++)
-            sum += x[i * (size_t)channels + (size_t)c];
-        mean[c] = sum / (double)pixels;
-        for (size_t i = 0; i < pixels; i++) {
-            double d = x[i * (size_t)channels + (size_t)c] - mean[c];
-            squares += d * d;
-        }
-        var[c] = squares / (double)pixels;
-    }
+    double *mean = stat, *var = stat + channels, *count = stat + 2 * channels;
+    for (size_t c = 0; c < 2 * channels; c++)
+        stat[c] = 0;
+    *count = (double)pixels;
+    fv__ref_sync(p, count, 1);
+    for (size_t i = 0; i < pixels * channels; i++)
+        mean[i % channels] += x[i];
+    fv__ref_sync(p, mean, channels);
+    for (size_t c = 0; c < channels; c++)
+        mean[c] /= *count;
+    for (size_t i = 0; i < pixels * channels; i++)
+        var[i % channels] += (x[i] - mean[i % channels]) * (x[i] - mean[i % channels]);
+    fv__ref_sync(p, var, channels);
+    for (size_t c = 0; c < channels; c++)
+        var[c] /= *count;
 }
 
 static void bn_take_running(struct fv_program *p, int node)
 {
     const struct fv_node *o = &p->net->node[node];
+    p->node[node].stat[2 * o->c] = (double)(fv__ref_batch_count(p, o) / (size_t)o->c);
     for (int c = 0; c < o->c; c++) {
         p->node[node].stat[c] = (double)fv__ref_value(p, o->tensor[2])[c];
         p->node[node].stat[o->c + c] = (double)fv__ref_value(p, o->tensor[3])[c];
@@ -53,7 +60,7 @@ static void bn_forward(struct fv_program *p, int node)
     if (p->by_batch && p->node[node].by_running)
         bn_take_running(p, node);
     else if (p->by_batch)
-        bn_measure(x, count / channels, o->c, stat, stat + o->c);
+        bn_measure(p, x, count / channels, channels, stat);
     for (size_t i = 0; i < count; i++) {
         size_t c = i % channels;
         double mean = p->by_batch ? stat[c] : (double)running_mean[c];
@@ -64,7 +71,10 @@ static void bn_forward(struct fv_program *p, int node)
 
 /* With h = (x - mean) / deviation, over the m values of a channel:
  * dx = gamma / deviation * (dy - sum(dy) / m - h * sum(dy * h) / m); without both sums where mean and deviation do
- * not depend on the batch. */
+ * not depend on the batch.
+ * Synchronised, the sums and m are those of all ranks. dy is that of a rank's own mean loss, which is as many times
+ * that of the whole batch as there are ranks: so is dx then, and the average over the ranks makes up for it. Gradients
+ * of gamma and beta remain the rank's own for the same reason. */
 static void bn_backward(struct fv_program *p, int node)
 {
     const struct fv_node *o = fv__ref_desc(p, node);
@@ -73,22 +83,25 @@ static void bn_backward(struct fv_program *p, int node)
     const float *gamma = fv__ref_value(p, o->tensor[0]);
     double *dgamma = fv__ref_grad(p, o->tensor[0]), *dbeta = fv__ref_grad(p, o->tensor[1]);
     size_t channels = (size_t)o->c, m = fv__ref_batch_count(p, o) / channels;
+    const double all = stat[2 * channels];
 
     for (size_t c = 0; c < channels; c++) {
         double mean = stat[c], scale = 1 / sqrt(stat[channels + c] + (double)o->eps);
-        double sum = 0, sum_h = 0;
+        double sum[2] = {0, 0}; /* of dy, of dy * h */
         for (size_t i = c; i < m * channels; i += channels) {
-            sum += dy[i];
-            sum_h += dy[i] * (x[i] - mean) * scale;
+            sum[0] += dy[i];
+            sum[1] += dy[i] * (x[i] - mean) * scale;
         }
-        dbeta[c] += sum;
+        dbeta[c] += sum[0];
         if (dgamma)
-            dgamma[c] += sum_h;
+            dgamma[c] += sum[1];
         if (p->node[node].by_running)
-            sum = sum_h = 0;
+            sum[0] = sum[1] = 0;
+        else
+            fv__ref_sync(p, sum, 2);
         for (size_t i = c; dx && i < m * channels; i += channels)
             dx[i] += (double)gamma[c] * scale *
-                     (dy[i] - sum / (double)m - (x[i] - mean) * scale * sum_h / (double)m);
+                     (dy[i] - sum[0] / all - (x[i] - mean) * scale * sum[1] / all);
     }
 }
 

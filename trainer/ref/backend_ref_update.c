@@ -71,12 +71,59 @@ static void update_statistics(struct fv_program *p)
         const double *stat = p->node[i].stat;
         float *mean = p->value + p->net->tensor[o->tensor[2]].offset;
         float *var = p->value + p->net->tensor[o->tensor[3]].offset;
-        double m = (double)p->n * o->h * o->w, share = (double)o->momentum;
+        double m = stat[2 * o->c], share = (double)o->momentum;
         for (int c = 0; c < o->c; c++) {
             mean[c] = (float)((1 - share) * (double)mean[c] + share * stat[c]);
             var[c] = (float)((1 - share) * (double)var[c] + share * stat[o->c + c] * (m / (m - 1)));
         }
     }
+}
+
+/* Where the arena has the running statistics that a node's mean (0) or variance (1) goes into. */
+static float *shared_statistic(const struct fv_program *p, int node, int which)
+{
+    return p->shared + p->net->tensor[p->net->node[node].tensor[2 + which]].offset;
+}
+
+/* Brings statistics of batch norms into what is shared (give), or back, divided. */
+static void move_statistics(struct fv_program *p, int give)
+{
+    for (int i = 0; i < p->net->nodes; i++) {
+        const struct fv_node *o = &p->net->node[i];
+        for (int k = 0; k < 2 * o->c && o->kind == FV_NODE_BN; k++) {
+            float *shared = &shared_statistic(p, i, k / o->c)[k % o->c];
+            if (give)
+                *shared = (float)p->node[i].stat[k];
+            else if (!p->node[i].by_running)
+                p->node[i].stat[k] = (double)*shared / p->comm->world;
+        }
+    }
+}
+
+/* Statistics of batch norms and, at the last part, the gradients that the update is made of: their average over the
+ * ranks, by one sum. It goes in fp32, as other backends have it. */
+static int average(struct fv_program *p, const struct fv_optim *o)
+{
+    const size_t params = p->net->params, all = params + p->net->buffers;
+    const int last = !o || fv_optim_updates(o);
+    float *sum = o && o->parts > 1 ? p->vector[FV_STATE_SUM] : NULL;
+    memset(p->shared, 0, all * sizeof *p->shared);
+    move_statistics(p, 1);
+    for (size_t i = 0; last && i < params; i++)
+        p->shared[i] = sum ? sum[i] : (float)p->grad[i];
+    if (last)
+        FV_TRY(fv_comm_sum_floats(p->comm, p->shared, all));
+    else
+        FV_TRY(fv_comm_sum_floats(p->comm, p->shared + params, all - params));
+    move_statistics(p, 0);
+    for (size_t i = 0; last && i < params; i++) {
+        const double mean = (double)p->shared[i] / p->comm->world;
+        if (sum)
+            sum[i] = (float)mean;
+        else
+            p->grad[i] = mean;
+    }
+    return 0;
 }
 
 /* Adds this part's gradients to the sum; the first part begins it anew. */
@@ -164,10 +211,15 @@ int fv__ref_finish_step(struct fv_program *p, const struct fv_optim *o)
         FV_TRY(need_vector(p, FV_STATE_SUM));
     p->result.grad_norm = 0;
     p->result.finite = p->result.finite && are_finite(p, o);
-    if (p->result.finite)
-        update_statistics(p);
+    FV_TRY(fv_backend_sum_result(p->comm, &p->result));
     if (o && o->parts > 1)
         accumulate(p, o);
+    if (p->result.finite && p->comm) {
+        FV_TRY(average(p, o));
+        p->result.finite = are_finite(p, o);
+    }
+    if (p->result.finite)
+        update_statistics(p);
     if (fv_optim_updates(o) && (p->result.finite || o->parts > 1))
         update(p, o);
     if (o && o->parts > 1 && fv_optim_updates(o))

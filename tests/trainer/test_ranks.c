@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: MIT */
+/* A step of several ranks on a backend, held against one process.
+ *
+ *     test_ranks BACKEND TOLERANCE
+ *
+ * With synchronised batch norms the ranks' step is that of one process with the whole batch: loss, hits, gradients,
+ * weights, running statistics. Without, its gradients and statistics are the average of what each rank has by itself.
+ * Either way all ranks hold the same bits afterwards. The ranks are forks that meet by TCP; each checks itself.
+ */
+#include "common/err.h"
+#include "common/rng.h"
+#include "tests/cmocka_all.h"
+#include "trainer/backend.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <arpa/inet.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { SIZE = 16, CLASSES = 5, BATCH = 12, STEPS = 3 };
+
+static const char *backend_name;
+static double tolerance;
+
+struct data {
+    uint8_t pixels[BATCH * SIZE * SIZE * 3];
+    int32_t label[BATCH], label_mix[BATCH];
+    float lambda[BATCH];
+    struct fv_net *net;
+    size_t all;
+    float *arena;
+};
+
+static void must(int rc)
+{
+    if (rc < 0) {
+        fprintf(stderr, "%s\n", fv_err_text());
+        _exit(1);
+    }
+}
+
+static void make_data(struct data *d)
+{
+    struct fv_rng rng = fv_rng_at(5, 0, 0, FV_RNG_TEST);
+    for (size_t i = 0; i < sizeof d->pixels; i++)
+        d->pixels[i] = (uint8_t)fv_rng_below(&rng, 256);
+    for (int i = 0; i < BATCH; i++) {
+        d->label[i] = i % CLASSES;
+        d->label_mix[i] = (i * 3 + 1) % CLASSES;
+        d->lambda[i] = (float)fv_rng_unit(&rng);
+    }
+    must(fv_net_build(&d->net, "tiny",
+                      &(struct fv_arch_settings){.size = SIZE,
+                                                 .classes = CLASSES,
+                                                 .stem = "auto",
+                                                 .mean = {.5f, .5f, .5f},
+                                                 .std = {.25f, .25f, .25f}}));
+    d->all = d->net->params + d->net->buffers;
+    d->arena = malloc(d->all * sizeof(float));
+    fv_net_init(d->net, 11, d->arena);
+}
+
+struct rig {
+    const struct fv_backend *backend;
+    struct fv_device *device;
+    struct fv_program *program;
+};
+
+static void open_rig(struct rig *r, const struct data *d, int batch)
+{
+    must(fv_backend_open(backend_name, &(struct fv_device_settings){.threads = 1}, &r->backend,
+                         &r->device));
+    must(r->backend->compile(r->device, d->net, batch, 1, &r->program));
+    must(r->backend->params_set(r->program, d->arena));
+}
+
+static void close_rig(struct rig *r)
+{
+    r->backend->release(&r->program);
+    r->backend->close(&r->device);
+}
+
+/* Part `part` of `parts` of the batch. */
+static struct fv_step_result step(struct rig *r, struct data *d, int part, int parts,
+                                  const struct fv_optim *optim)
+{
+    const int n = BATCH / parts, at = n * part;
+    struct fv_step_result result;
+    const struct fv_batch b = {.n = n,
+                               .capacity = n,
+                               .height = SIZE,
+                               .width = SIZE,
+                               .pixels = d->pixels + (size_t)at * SIZE * SIZE * 3,
+                               .label = d->label + at,
+                               .label_mix = d->label_mix + at,
+                               .lambda = d->lambda + at};
+    must(r->backend->step(r->program, &b, optim));
+    must(r->backend->result(r->program, &result));
+    return result;
+}
+
+/* Largest difference, of the root mean square of each tensor. */
+static double distance(const struct data *d, const float *a, const float *b, size_t n)
+{
+    double worst = 0;
+    for (int t = 0; t < d->net->tensors; t++) {
+        const struct fv_tensor *o = &d->net->tensor[t];
+        double square = 0, most = 0;
+        for (size_t i = o->offset; i < o->offset + o->count && i < n; i++) {
+            square += (double)b[i] * (double)b[i];
+            most = fmax(most, fabs((double)a[i] - (double)b[i]));
+        }
+        if (square > 0 && most / sqrt(square / (double)o->count) > worst)
+            worst = most / sqrt(square / (double)o->count);
+    }
+    return worst;
+}
+
+static int free_port(void)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t n = sizeof a;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof a), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &n), 0);
+    close(fd);
+    return ntohs(a.sin_port);
+}
+
+#define CHECK(what)                                                                                \
+    do {                                                                                           \
+        if (!(what)) {                                                                             \
+            fprintf(stderr, "rank %d, line %d: %s\n", comm->rank, __LINE__, #what);                \
+            _exit(1);                                                                              \
+        }                                                                                          \
+    } while (0)
+
+static const struct fv_optim optim = {.lr = .05, .momentum = .9, .weight_decay = 1e-3};
+
+/* Whole batches by one process, beside the ranks' parts. */
+static void check_synchronised(struct fv_comm *comm, struct data *d)
+{
+    struct rig whole, part;
+    float *a = malloc(d->all * sizeof *a), *b = malloc(d->all * sizeof *b);
+    open_rig(&whole, d, BATCH);
+    open_rig(&part, d, BATCH / comm->world);
+    must(part.backend->set_comm(part.program, comm, 1));
+    for (int i = 0; i < STEPS; i++) {
+        const struct fv_step_result w = step(&whole, d, 0, 1, &optim);
+        const struct fv_step_result p = step(&part, d, comm->rank, comm->world, &optim);
+        CHECK(p.n == BATCH && p.finite && w.finite);
+        CHECK(fabs(p.loss - w.loss) < tolerance * 10 && fabs(p.correct - w.correct) < 1e-5);
+        must(whole.backend->grads_get(whole.program, a));
+        must(part.backend->grads_get(part.program, b));
+        CHECK(distance(d, b, a, d->net->params) < tolerance * 100);
+        must(whole.backend->params_get(whole.program, a));
+        must(part.backend->params_get(part.program, b));
+        CHECK(distance(d, b, a, d->all) < tolerance * 100);
+        must(fv_comm_same(comm, "weights and statistics", b, d->all * sizeof *b));
+    }
+    close_rig(&whole);
+    close_rig(&part);
+    free(a);
+    free(b);
+}
+
+/* Each rank alone, by one process, and their average, beside the ranks together. */
+static void check_apart(struct fv_comm *comm, struct data *d)
+{
+    struct rig alone, part;
+    float *a = malloc(d->all * sizeof *a), *mean = calloc(d->all, sizeof *mean);
+    float *stat = calloc(d->all, sizeof *stat);
+    const size_t params = d->net->params;
+    double loss = 0;
+    open_rig(&alone, d, BATCH / comm->world);
+    open_rig(&part, d, BATCH / comm->world);
+    for (int r = 0; r < comm->world; r++) {
+        must(alone.backend->params_set(alone.program, d->arena));
+        loss += step(&alone, d, r, comm->world, NULL).loss / comm->world;
+        must(alone.backend->grads_get(alone.program, a));
+        for (size_t i = 0; i < params; i++)
+            mean[i] += a[i] / (float)comm->world;
+        must(alone.backend->params_get(alone.program, a));
+        for (size_t i = params; i < d->all; i++)
+            stat[i] += a[i] / (float)comm->world;
+    }
+    must(part.backend->set_comm(part.program, comm, 0));
+    const struct fv_step_result p = step(&part, d, comm->rank, comm->world, &optim);
+    CHECK(p.n == BATCH && fabs(p.loss - loss) < 1e-6);
+    must(part.backend->grads_get(part.program, a));
+    CHECK(distance(d, a, mean, params) < 1e-5);
+    must(part.backend->params_get(part.program, a));
+    memcpy(stat, a, params * sizeof *a);
+    CHECK(distance(d, a, stat, d->all) < 1e-6);
+    must(fv_comm_same(comm, "weights and statistics", a, d->all * sizeof *a));
+    close_rig(&alone);
+    close_rig(&part);
+    free(a);
+    free(mean);
+    free(stat);
+}
+
+/* One rank's loss is not finite: no rank takes the step. */
+static void check_not_finite(struct fv_comm *comm, struct data *d)
+{
+    struct rig part;
+    float *a = malloc(d->all * sizeof *a);
+    open_rig(&part, d, BATCH / comm->world);
+    must(part.backend->set_comm(part.program, comm, 0));
+    memcpy(a, d->arena, d->all * sizeof *a);
+    if (comm->rank == 1)
+        a[d->net->params - 1] = NAN; /* a bias of the head */
+    must(part.backend->params_set(part.program, a));
+    const struct fv_step_result p = step(&part, d, comm->rank, comm->world, &optim);
+    CHECK(!p.finite && p.n == BATCH);
+    float *b = malloc(d->all * sizeof *b);
+    must(part.backend->params_get(part.program, b));
+    CHECK(memcmp(a, b, d->all * sizeof *a) == 0);
+    close_rig(&part);
+    free(a);
+    free(b);
+}
+
+static void run(int world, void (*check)(struct fv_comm *comm, struct data *d))
+{
+    const int port = free_port();
+    pid_t pid[8];
+    for (int r = 0; r < world; r++) {
+        pid[r] = fork();
+        assert_true(pid[r] >= 0);
+        if (pid[r] > 0)
+            continue;
+        struct fv_comm_settings s;
+        struct fv_comm *comm;
+        struct data *d = calloc(1, sizeof *d);
+        char text[16];
+        snprintf(text, sizeof text, "%d", r);
+        setenv("RANK", text, 1);
+        snprintf(text, sizeof text, "%d", world);
+        setenv("WORLD_SIZE", text, 1);
+        snprintf(text, sizeof text, "%d", port);
+        setenv("MASTER_PORT", text, 1);
+        fv_comm_defaults(&s);
+        s.kind = "tcp";
+        must(fv_comm_open(&comm, &s));
+        make_data(d);
+        check(comm, d);
+        fv_comm_close(&comm);
+        fv_net_free(&d->net);
+        free(d->arena);
+        free(d);
+        _exit(0);
+    }
+    for (int r = 0; r < world; r++) {
+        int status;
+        assert_int_equal(waitpid(pid[r], &status, 0), pid[r]);
+        assert_int_equal(status, 0);
+    }
+}
+
+static void synchronised(void **state)
+{
+    (void)state;
+    for (int world = 2; world <= 3; world++)
+        run(world, check_synchronised);
+}
+
+static void apart(void **state)
+{
+    (void)state;
+    for (int world = 2; world <= 3; world++)
+        run(world, check_apart);
+}
+
+static void not_finite(void **state)
+{
+    (void)state;
+    run(2, check_not_finite);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(synchronised),
+        cmocka_unit_test(apart),
+        cmocka_unit_test(not_finite),
+    };
+    if (argc != 3)
+        return 2;
+    backend_name = argv[1];
+    tolerance = atof(argv[2]);
+    setenv("MASTER_ADDR", "127.0.0.1", 1);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
