@@ -50,7 +50,20 @@ static int check_item(const struct fv_net *net, const struct fv_batch *b, int i)
     if (!(b->lambda[i] >= 0 && b->lambda[i] <= 1))
         return fv_err(FV_EINVAL, "batch item %d has a lambda of %g, not within 0 .. 1", i,
                       (double)b->lambda[i]);
+    if (!net->loss.soft && b->lambda[i] > 0 && b->lambda[i] < 1 && b->label[i] != b->label_mix[i])
+        return fv_err(FV_EINVAL,
+                      "batch item %d is mixed of two identities, which has no meaning for the loss "
+                      "'%s': leave cutmix and mixup out of --aug",
+                      i, net->loss.text);
     return 0;
+}
+
+int fv_backend_check_logits(const struct fv_net *net, const float *logits)
+{
+    return !logits || net->logits_node >= 0
+               ? 0
+               : fv_err(FV_EINVAL, "%s: a net trained by '%s' alone has no class scores", net->arch,
+                        net->loss.text);
 }
 
 int fv_backend_check_batch(const struct fv_net *net, int capacity, const struct fv_batch *b)
@@ -74,13 +87,38 @@ int fv_backend_check_batch(const struct fv_net *net, int capacity, const struct 
 
 int fv_backend_sum_result(struct fv_comm *comm, struct fv_step_result *r)
 {
-    double sum[4] = {r->finite ? r->loss * r->n : 0, r->correct, r->n, !r->finite};
-    if (fv_comm_world(comm) == 1)
+    enum { HEAD = 6 };
+    double sum[HEAD + FV_LOSS_TERMS] = {
+        r->finite ? r->loss * r->n : 0, r->correct, r->n, !r->finite, r->active, r->distance};
+    const int world = fv_comm_world(comm);
+    if (world == 1)
         return 0;
-    FV_TRY(fv_comm_sum_doubles(comm, sum, 4));
+    for (int t = 0; t < FV_LOSS_TERMS; t++)
+        sum[HEAD + t] = r->finite ? r->term[t] * r->n : 0;
+    FV_TRY(fv_comm_sum_doubles(comm, sum, HEAD + FV_LOSS_TERMS));
     r->n = (int)sum[2];
     r->correct = sum[1];
     r->finite = sum[3] == 0;
     r->loss = r->finite ? sum[0] / sum[2] : NAN;
+    r->active = sum[4] / world;
+    r->distance = sum[5] / world;
+    for (int t = 0; t < FV_LOSS_TERMS; t++)
+        r->term[t] = r->finite ? sum[HEAD + t] / sum[2] : NAN;
+    return 0;
+}
+
+int fv_backend_commit_loss(struct fv_comm *comm, const struct fv_net *net, struct fv_loss_call *c)
+{
+    const int world = fv_comm_world(comm);
+    fv_loss_commit(c);
+    for (int t = 0; t < net->loss.terms && world > 1; t++)
+        for (int k = 0; k < FV_LOSS_STATES; k++) {
+            const int tensor = fv_net_loss_state(net, t, k);
+            const size_t count = tensor < 0 ? 0 : net->tensor[tensor].count;
+            if (tensor >= 0)
+                FV_TRY(fv_comm_sum_floats(comm, c->state[t][k], count));
+            for (size_t i = 0; i < count; i++)
+                c->state[t][k][i] /= (float)world;
+        }
     return 0;
 }

@@ -93,8 +93,13 @@ int fv_optim_find(enum fv_optim_kind *kind, const char *name);
 
 struct fv_step_result {
     double loss; /* mean over the batch's n items */
-    /* sum over items of lambda [argmax = label] + (1 - lambda) [argmax = label_mix] */
+    /* sum over items of lambda [argmax = label] + (1 - lambda) [argmax = label_mix], by the scores of
+     * net->logits_node, which have no margin; 0 where there is no such node */
     double correct;
+    double term[FV_LOSS_TERMS]; /* of the loss, each before its weight: mean over the items */
+    /* Triplets, NAN without such a term: the share that have a loss (NAN also if the batch had none), mean distance
+     * of all pairs */
+    double active, distance;
     int n;
     /* 0: loss or a gradient was not finite, and the parameters, states and running statistics were left alone. Of
      * the last part of an accumulated step also if an earlier part was not: no update is made of half a sum. Of a
@@ -129,10 +134,13 @@ struct fv_backend {
      * may be released once it returns. BN running statistics are updated in either case. The settings may change from
      * one step to the next, and are not read after the return. */
     int (*step)(struct fv_program *p, const struct fv_batch *b, const struct fv_optim *optim);
+    /* How far training is, in epochs, for what the next steps do by it: margins that grow. INFINITY until set. */
+    void (*set_epoch)(struct fv_program *p, double epoch);
     /* Result of the last step; waits for it. */
     int (*result)(struct fv_program *p, struct fv_step_result *out);
     /* Inference mode (BN by running statistics) on n <= batch images, (n, size, size, 3) u8. Either output may
-     * be NULL: embedding (n, net->embedding), logits (n, net->classes). */
+     * be NULL: embedding (n, net->embedding), logits (n, net->classes), which are cosines where net->logits_node is a
+     * cosine head. FV_EINVAL for logits where there is no such node. */
     int (*eval)(struct fv_program *p, const uint8_t *pixels, int n, float *embedding,
                 float *logits);
 
@@ -162,9 +170,14 @@ int fv_backend_open(const char *name, const struct fv_device_settings *s,
                     const struct fv_backend **backend, struct fv_device **device);
 
 /* For the backends: what any of them may rely on in a step. FV_EINVAL names what is wrong with the batch: its
- * size or image size, a label or lambda out of range, or a single value for a batch norm to normalise. */
+ * size or image size, a label or lambda out of range, an item mixed of two identities for a loss that has no meaning
+ * for it, or a single value for a batch norm to normalise. */
 int fv_backend_check_batch(const struct fv_net *net, int capacity, const struct fv_batch *b);
 /* The result of a step of this rank becomes that of all ranks' items; not finite for all if for one. */
 int fv_backend_sum_result(struct fv_comm *comm, struct fv_step_result *r);
+/* fv_loss_commit, and the states that come of it become the mean of all ranks', so that they stay the same on all. */
+int fv_backend_commit_loss(struct fv_comm *comm, const struct fv_net *net, struct fv_loss_call *c);
+/* The same for logits that are asked of fv_backend.eval. */
+int fv_backend_check_logits(const struct fv_net *net, const float *logits);
 
 #endif

@@ -155,7 +155,7 @@ static void test_programs(void **state)
 {
     (void)state;
     for (int i = 0; fv_archs[i]; i++) {
-        struct fv_arch_settings s = {64, 11, "auto", {.5f, .5f, .5f}, {.5f, .5f, .5f}, 0};
+        struct fv_arch_settings s = {64, 11, "auto", {.5f, .5f, .5f}, {.5f, .5f, .5f}, 0, NULL};
         struct fv_net *net = NULL;
         must(fv_net_build(&net, fv_archs[i]->name, &s));
         if (!can_lower(net)) {
@@ -177,7 +177,7 @@ static void test_programs(void **state)
 static void test_memory(void **state)
 {
     (void)state;
-    struct fv_arch_settings s = {112, 1000, "auto", {.5f, .5f, .5f}, {.5f, .5f, .5f}, 0};
+    struct fv_arch_settings s = {112, 1000, "auto", {.5f, .5f, .5f}, {.5f, .5f, .5f}, 0, NULL};
     for (int i = 0; fv_archs[i]; i++) {
         struct fv_net *net = NULL;
         struct fv_low_memory m[3];
@@ -224,7 +224,7 @@ static void test_refusals(void **state)
 static void test_dump(void **state)
 {
     (void)state;
-    struct fv_arch_settings s = {32, 11, "auto", {.5f, .5f, .5f}, {.5f, .5f, .5f}, 0};
+    struct fv_arch_settings s = {32, 11, "auto", {.5f, .5f, .5f}, {.5f, .5f, .5f}, 0, NULL};
     struct answers a = {8, fv_rng_at(1, 0, 0, FV_RNG_TEST)};
     struct fv_lower_settings t = {
         .batch = 4, .train = 1, .dtype = FV_LOW_F16, .can = can, .ctx = &a};

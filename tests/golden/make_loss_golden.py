@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 """Writes losses.txt: what PyTorch makes of every loss in double, with gradients by autograd. Run by hand:
 
-    /usr/bin/python3 tests/golden/make_loss_golden.py > tests/golden/losses.txt
+    python3 tests/golden/make_loss_golden.py > tests/golden/losses.txt
+    python3 tests/golden/make_loss_golden.py heads > tests/golden/heads.txt
 
 Each loss is restated here from its paper or its authors' code: ArcFace in the paper's form (cos t cos m - sin t sin m
 and the fallback), the InsightFace convention as arcface_torch has it (the angle is changed under no_grad), CosFace,
@@ -154,7 +155,12 @@ def text(terms):
 
 
 def run(terms, case):
-    logits, cos, emb = (case[k].clone().requires_grad_() for k in ("logits", "cosine", "embedding"))
+    leaves = [case[k].clone().requires_grad_() for k in ("logits", "cosine", "embedding")]
+    total, values, correct = evaluate(terms, case, *leaves)
+    return float(total), values, correct, torch.autograd.grad(total, leaves, allow_unused=True)
+
+
+def evaluate(terms, case, logits, cos, emb):
     y, y_mix, lam = case["label"], case["label_mix"], case["lambda"]
     hard = torch.where(lam == 0, y_mix, y)
     total, values, scores = 0, [], None
@@ -163,17 +169,17 @@ def run(terms, case):
         w = min(1.0, case["epoch"] / p["warmup"]) if p.get("warmup") else 1.0
         if name == "ce":
             make = lambda _: logits
-            reads = case["logits"]
+            reads = logits
         elif name == "adaface":
             make = adaface(case, cos, emb, {**p, "m": p["m"] * w})
-            reads = case["cosine"]
+            reads = cos
         elif name in ("arcface", "cosface", "combined"):
             q = {"m1": 1, "m2": 0, "m3": 0, **p}
             q["m2"] = p["m"] if name == "arcface" else q["m2"]
             q["m3"] = p["m"] if name == "cosface" else q["m3"]
             form = arc_insightface if p.get("grad") == "insightface" else arc_exact
             make = (lambda form, a: lambda t: form(cos, t, **a))(form, margin(q, w))
-            reads = case["cosine"]
+            reads = cos
         else:
             make = None
         if make:
@@ -183,17 +189,17 @@ def run(terms, case):
             value = (triplet if name == "triplet" else center)(case, emb, hard, p)
         values.append(float(value))
         total = total + weight * value
-    grads = torch.autograd.grad(total, [logits, cos, emb], allow_unused=True)
     correct = 0.0
     if scores is not None:
         best = scores.argmax(1)
         correct = float((lam * (best == y) + (1 - lam) * (best == y_mix)).sum())
-    return float(total), values, correct, grads
+    return total, values, correct
 
 
 def put(key, values, digits=17):
     """Inputs to the last bit, in as few digits as that takes."""
-    print(key, *[repr(float(v)) if digits == 17 else f"{float(v):.{digits}g}" for v in values])
+    print(key, *[str(v.item()) if torch.is_tensor(v) and not v.is_floating_point() else repr(float(v))
+                 if digits == 17 else f"{float(v):.{digits}g}" for v in values])
 
 
 def make_case(seed, n, classes, dim, soft, labels=None, near=False, states=None, epoch=0.0):
@@ -222,6 +228,51 @@ def make_case(seed, n, classes, dim, soft, labels=None, near=False, states=None,
             case["cosine"][i, (case["label"][i] + 1) % classes] = 0.9997
     case["state"] = states(g, classes, dim) if states else []
     return case
+
+
+def heads():
+    """Nets of one convolution and the heads, from pixels: "net SPEC n classes dim", then as above; "grad NAME ..."."""
+    print(f"# tests/golden/make_loss_golden.py heads, torch {torch.__version__}")
+    ada = lambda g, c, d: [2.5, 0.75]
+    centers = lambda g, c, d: torch.randn(c * d, generator=g).float().double().tolist()
+    ids = [0, 0, 0, 1, 1, 1, 2, 2, 3]
+    jobs = [
+        ([(1, "ce", dict(smooth=0.1))], dict(soft=True)), ([(1, "arcface", dict(s=16, m=0.4))], dict(soft=True)),
+        ([(1, "arcface", dict(s=16, grad="insightface"))], dict(soft=False)), ([(1, "cosface", {})], dict(soft=True)),
+        ([(1, "combined", dict(m1=1.2, s=20))], dict(soft=True)),
+        ([(1, "adaface", dict(s=20))], dict(soft=True, states=ada)),
+        ([(1, "triplet", dict(margin=0.5))], dict(soft=False, labels=ids)),
+        ([(1, "ce", {}), (0.5, "arcface", dict(s=16))], dict(soft=True)),
+        ([(1, "arcface", dict(s=16)), (0.3, "triplet", dict(mine="semi-hard", margin=1)), (0.01, "center", {})],
+         dict(soft=False, labels=ids, states=centers)),
+    ]
+    for seed, (terms, how) in enumerate(jobs):
+        how = dict(dict(n=9, classes=6, dim=5), **how)
+        case = make_case(100 + seed, **how)
+        g = torch.Generator().manual_seed(1000 + seed)
+        f = lambda *shape: torch.randn(*shape, generator=g).float().double()
+        pixels = torch.randint(0, 256, (how["n"], 3, 3, 3), generator=g)
+        w = {"conv.weight": 0.3 * f(how["dim"], 3, 3, 3), "fc.weight": f(how["classes"], how["dim"]),
+             "fc.bias": f(how["classes"]), "head.weight": f(how["classes"], how["dim"])}
+        w = {k: v.float().double().requires_grad_() for k, v in w.items()}
+        x = (pixels.permute(0, 3, 1, 2) / 255.0 - 0.5) / 0.5
+        emb = F.conv2d(x, w["conv.weight"])[:, :, 0, 0]
+        cos = F.linear(F.normalize(emb, eps=1e-12), F.normalize(w["head.weight"], eps=1e-12))
+        total, values, correct = evaluate(terms, case, F.linear(emb, w["fc.weight"], w["fc.bias"]), cos, emb)
+        grads = torch.autograd.grad(total, list(w.values()), allow_unused=True)
+        print("net", text(terms), how["n"], how["classes"], how["dim"])
+        for key in ("label", "label_mix", "lambda"):
+            put(key, case[key])
+        put("pixels", pixels.flatten())
+        for k, v in w.items():
+            put(k, v.detach().flatten())
+        put("state", case["state"])
+        put("loss", [total], 13)
+        put("correct", [correct], 13)
+        for k, v in zip(w, grads):
+            if v is not None:
+                put("grad " + k, v.flatten(), 13)
+        print("end")
 
 
 def main():
@@ -291,4 +342,4 @@ def main():
         print("end")
 
 
-main()
+heads() if sys.argv[1:] == ["heads"] else main()

@@ -88,7 +88,7 @@ static void build_adds(struct fv_net *n)
 
 static void build_named(struct fv_net **out, const char *arch, const char *stem, int size)
 {
-    struct fv_arch_settings s = {size, CLASSES, stem, {.5f, .4f, .3f}, {.2f, .25f, .3f}, 0};
+    struct fv_arch_settings s = {size, CLASSES, stem, {.5f, .4f, .3f}, {.2f, .25f, .3f}, 0, NULL};
     must(fv_net_build(out, arch, &s));
 }
 

@@ -82,7 +82,8 @@ static int build_grouped(struct fv_net **out, const struct fv_arch_settings *s)
 
 static int build(struct fv_net **out, const char *name, int size, int classes)
 {
-    struct fv_arch_settings s = {size, classes, "auto", {.5f, .5f, .5f}, {.25f, .25f, .25f}, 0};
+    struct fv_arch_settings s = {size, classes, "auto", {.5f, .5f, .5f}, {.25f, .25f, .25f},
+                                 0,    NULL};
     if (strcmp(name, "grouped") == 0)
         return build_grouped(out, &s);
     if (strcmp(name, "tiny") == 0)

@@ -63,9 +63,9 @@ static int build_acts(struct fv_net **out)
 
 static int build_tiny(struct fv_net **out)
 {
-    return fv_net_build(
-        out, "tiny",
-        &(struct fv_arch_settings){SIZE, CLASSES, "auto", {.5f, .5f, .5f}, {.25f, .25f, .25f}, 0});
+    return fv_net_build(out, "tiny",
+                        &(struct fv_arch_settings){
+                            SIZE, CLASSES, "auto", {.5f, .5f, .5f}, {.25f, .25f, .25f}, 0, NULL});
 }
 
 struct rig {

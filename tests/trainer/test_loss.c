@@ -142,6 +142,7 @@ static const char *const specs[] = {
     "2*ce+0.5*arcface(s=16)+0.1*cosface(s=8)",
     "ce+0.01*center+0.3*triplet",
     "adaface(s=12)+0.01*center",
+    "triplet(mine=semi-hard,margin=2)+0.05*center",
 };
 enum { SPECS = sizeof specs / sizeof specs[0] };
 

@@ -15,7 +15,7 @@ static const char *golden_path;
 
 static struct fv_net *make(const char *arch, int size, int classes, const char *stem)
 {
-    struct fv_arch_settings s = {size, classes, stem, {.5f, .5f, .5f}, {.25f, .25f, .25f}, 0};
+    struct fv_arch_settings s = {size, classes, stem, {.5f, .5f, .5f}, {.25f, .25f, .25f}, 0, NULL};
     struct fv_net *net = NULL;
     if (fv_net_build(&net, arch, &s) < 0)
         fail_msg("%s", fv_err_text());
@@ -189,7 +189,7 @@ static void refuse(int code, const char *text, const char *arch, struct fv_arch_
 
 static void bad_settings_are_refused(void **state)
 {
-    struct fv_arch_settings s = {64, 10, "auto", {0, 0, 0}, {1, 1, 1}, 0}, t = s;
+    struct fv_arch_settings s = {64, 10, "auto", {0, 0, 0}, {1, 1, 1}, 0, NULL}, t = s;
     (void)state;
     refuse(FV_ENOTFOUND,
            "resnet18, resnet34, resnet50, se-resnet18, se-resnet34, se-resnet50, iresnet18, "

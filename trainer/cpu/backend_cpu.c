@@ -126,6 +126,7 @@ static int compile(struct fv_device *d, const struct fv_net *net, int batch, int
     p->net = net;
     p->batch = batch;
     p->train = train;
+    p->epoch = INFINITY;
     int rc = fv__cpu_slots_new(p);
     if (rc == 0)
         rc = make_plan(p, 0, batch);
@@ -245,8 +246,14 @@ static int step(struct fv_program *p, const struct fv_batch *b, const struct fv_
     uint64_t begin = fv_now_ns();
     p->last = plan;
     p->last_n = b->n;
-    p->result = (struct fv_step_result){.loss = run.loss, .correct = run.correct, .n = b->n};
-    FV_TRY(fv__cpu_finish_step(p, plan, optim, isfinite(run.loss)));
+    const struct fv_loss_result *loss = &p->loss.result;
+    p->result = (struct fv_step_result){.loss = loss->loss,
+                                        .correct = loss->correct,
+                                        .active = loss->active,
+                                        .distance = loss->distance,
+                                        .n = b->n};
+    memcpy(p->result.term, loss->term, sizeof loss->term);
+    FV_TRY(fv__cpu_finish_step(p, plan, optim, isfinite(loss->loss)));
     p->update_ns = fv_now_ns() - begin;
     return 0;
 }
@@ -258,6 +265,11 @@ static int cpu_step(struct fv_program *p, const struct fv_batch *b, const struct
     FV_TRY(fv_backend_check_batch(p->net, p->batch, b));
     WITH_THREADS(p, rc = step(p, b, optim));
     return rc;
+}
+
+static void cpu_set_epoch(struct fv_program *p, double epoch)
+{
+    p->epoch = epoch;
 }
 
 static int cpu_result(struct fv_program *p, struct fv_step_result *out)
@@ -316,6 +328,7 @@ static int cpu_eval(struct fv_program *p, const uint8_t *pixels, int n, float *e
     int rc;
     if (n < 1 || n > p->batch)
         return fv_err(FV_EINVAL, "%d images for a program of 1 .. %d", n, p->batch);
+    FV_TRY(fv_backend_check_logits(p->net, logits));
     WITH_THREADS(p, rc = eval(p, pixels, n, embedding, logits));
     return rc;
 }
@@ -353,6 +366,7 @@ const struct fv_backend fv_backend_cpu = {
     .state_get = cpu_state_get,
     .grads_get = cpu_grads_get,
     .step = cpu_step,
+    .set_epoch = cpu_set_epoch,
     .result = cpu_result,
     .eval = cpu_eval,
     .set_comm = cpu_set_comm,

@@ -11,6 +11,7 @@
  * backend_cpu_plan.c     buffers, steps, memory, running
  * backend_cpu_forward.c  net -> steps, backend_cpu_backward.c the same for gradients
  * backend_cpu_acts.c     both of them for activations, scaling, dropout
+ * backend_cpu_heads.c    both of them for cosine heads and the loss, with their loops
  * backend_cpu_loops.c    the steps that are not oneDNN's; backend_cpu_act_loops.c those of backend_cpu_acts.c
  * backend_cpu_sync.c     what goes from rank to rank: gradients, and batch norms that all ranks share
  * backend_cpu_inspect.c  profile, values of single nodes
@@ -51,12 +52,12 @@ struct fv__cpu_step {
     dnnl_primitive_t primitive;
     dnnl_exec_arg_t arg[12];
     int args;
-    struct fv__cpu_place place[6]; /* of the loop's operands */
-    float *data[6];
+    struct fv__cpu_place place[8]; /* of the loop's operands */
+    float *data[8];
     int operands;
     size_t count; /* floats per operand, or items */
     float limit;  /* of a ReLU: infinite, 6, or 0 where there is none */
-    size_t lanes; /* fv__dnn_md_lanes of the operands */
+    size_t lanes; /* fv__dnn_md_lanes of the operands; of steps over rows, their length */
     uint64_t ns;  /* of the last run */
 };
 
@@ -77,7 +78,9 @@ struct fv__cpu_value {
     struct fv__dnn_op op;
     struct fv__cpu_place src; /* the input as the primitive takes it */
     struct fv__dnn_md *src_md;
-    int mean, var, workspace; /* buffers; of the loss, workspace is the gradient of the logits */
+    int mean, var,
+        workspace; /* buffers; of a cosine head: norms of input and weight, its unit rows */
+    int loss_grad[FV_LOSS_INPUTS]; /* of the loss: the gradients that it gives; -1: none */
 
     int grad[FV_CPU_PIECES], grads; /* buffers whose sum is the gradient, laid out as md */
     int kept_grad;                  /* for node_get; -1: none */
@@ -127,6 +130,8 @@ struct fv_program {
     uint64_t update_ns;        /* that all after backward took in the last step */
     struct fv_program *infer;  /* of a training program: compiled at the first eval */
     int infer_stale;
+    double epoch;             /* set_epoch */
+    struct fv_loss_call loss; /* of the last step */
     struct fv_step_result result;
     struct fv_comm *comm; /* NULL: a process by itself */
     int sync_bn;          /* batch norms measure over all ranks: backend_cpu_sync.c */
@@ -137,8 +142,7 @@ struct fv__cpu_run {
     const uint8_t *pixels;
     int n;                        /* images in pixels; the plan may be for more */
     const struct fv_batch *batch; /* NULL in inference */
-    double loss, correct;
-    int error; /* of a loop */
+    int error;                    /* of a loop */
 };
 
 /* backend_cpu_plan.c. The functions that add to a plan return an index, or -1 once the plan has failed. */
@@ -238,8 +242,16 @@ void fv__cpu_loop_add(const struct fv__cpu_step *s, struct fv__cpu_run *r);     
 void fv__cpu_loop_relu(const struct fv__cpu_step *s, struct fv__cpu_run *r);     /* in, out */
 void fv__cpu_loop_mask(const struct fv__cpu_step *s, struct fv__cpu_run *r);     /* g, y, out */
 void fv__cpu_loop_add_mask(const struct fv__cpu_step *s, struct fv__cpu_run *r); /* g, h, y, out */
-void fv__cpu_loop_loss(const struct fv__cpu_step *s,
-                       struct fv__cpu_run *r); /* logits, grad, items */
+
+/* backend_cpu_heads.c */
+#define FV_CPU_SHORTEST 1e-12 /* norm that a row is divided by */
+void fv__cpu_cosine_forward(struct fv__cpu_plan *plan, int node);
+void fv__cpu_cosine_backward(struct fv__cpu_plan *plan, int node);
+void fv__cpu_loss_forward(struct fv__cpu_plan *plan, int node);
+void fv__cpu_loss_backward(struct fv__cpu_plan *plan, int node);
+/* Rows divided by their norms, which `norm` gets unless it is NULL; in and out may be one. */
+void fv__cpu_unit_rows(int threads, const float *in, size_t rows, size_t columns, float *out,
+                       float *norm);
 
 /* backend_cpu_act_loops.c; count is the number of images */
 void fv__cpu_loop_prelu(const struct fv__cpu_step *s, struct fv__cpu_run *r); /* in, slope, out */

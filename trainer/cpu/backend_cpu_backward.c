@@ -307,13 +307,6 @@ static void pool_backward(struct fv__cpu_plan *plan, int node)
     fv__cpu_give(plan, node, o->in[0], dx, v->src_md);
 }
 
-/* Forward has computed it: give it to the logits. */
-static void loss_backward(struct fv__cpu_plan *plan, int node)
-{
-    int logits = desc(plan, node)->in[0];
-    fv__cpu_give(plan, node, logits, plan->value[node].workspace, plan->value[logits].md);
-}
-
 static void (*const lower[FV_NODE_KINDS])(struct fv__cpu_plan *, int) = {
     [FV_NODE_CONV] = conv_backward,
     [FV_NODE_BN] = bn_backward,
@@ -322,7 +315,8 @@ static void (*const lower[FV_NODE_KINDS])(struct fv__cpu_plan *, int) = {
     [FV_NODE_MAXPOOL] = pool_backward,
     [FV_NODE_GAP] = pool_backward,
     [FV_NODE_FC] = fc_backward,
-    [FV_NODE_LOSS] = loss_backward,
+    [FV_NODE_LOSS] = fv__cpu_loss_backward,
+    [FV_NODE_COSINE] = fv__cpu_cosine_backward,
     [FV_NODE_RELU6] = relu_backward,
     [FV_NODE_PRELU] = fv__cpu_prelu_backward,
     [FV_NODE_SIGMOID] = fv__cpu_sigmoid_backward,

@@ -28,8 +28,9 @@ static int only_reader(const struct fv__cpu_plan *plan, int node, enum fv_node_k
     if (plan->value[node].readers != 1 || node == net->embedding_node || node == net->logits_node)
         return -1;
     for (int i = node + 1; i < net->nodes; i++)
-        if (net->node[i].in[0] == node || net->node[i].in[1] == node)
-            return net->node[i].kind == kind ? i : -1;
+        for (int k = 0; k < FV_NODE_INPUTS; k++)
+            if (net->node[i].in[k] == node)
+                return net->node[i].kind == kind ? i : -1;
     return -1;
 }
 
@@ -52,7 +53,8 @@ static int all_readers(const struct fv__cpu_plan *plan, int node)
     const struct fv_net *net = plan->program->net;
     int readers = 0;
     for (int i = node + 1; i < net->nodes; i++)
-        readers += (net->node[i].in[0] == node) + (net->node[i].in[1] == node);
+        for (int k = 0; k < FV_NODE_INPUTS; k++)
+            readers += net->node[i].in[k] == node;
     return readers;
 }
 
@@ -97,7 +99,7 @@ static struct fv__dnn_md *vector_md(struct fv__cpu_plan *plan, int count)
 /* `node` has read its inputs: all that may be written over an input is decided before. */
 void fv__cpu_have_read(struct fv__cpu_plan *plan, int node)
 {
-    for (int k = 0; k < 2; k++)
+    for (int k = 0; k < FV_NODE_INPUTS; k++)
         if (desc(plan, node)->in[k] >= 0)
             plan->value[desc(plan, node)->in[k]].readers--;
 }
@@ -438,30 +440,6 @@ static void lower_fc(struct fv__cpu_plan *plan, int node)
     fv__cpu_have_read(plan, node);
 }
 
-/* The gradient comes with the loss. */
-static void lower_loss(struct fv__cpu_plan *plan, int node)
-{
-    int in = desc(plan, node)->in[0];
-    struct fv__cpu_value *logits = &plan->value[in], *v = &plan->value[node];
-    if (!plan->training)
-        return;
-    struct fv__dnn_md *plain = fv__cpu_value_md(plan, in, FV_DNN_PLAIN);
-    if (plan->error)
-        return;
-    struct fv__cpu_place src =
-        fv__cpu_convert(plan, node, 0, fv__cpu_value_place(plan, in), logits->md, plain);
-    int grad = fv__cpu_buffer_for(plan, plain);
-    v->md = fv__cpu_value_md(plan, node, FV_DNN_PLAIN);
-    v->buffer = fv__cpu_buffer_new(plan, 2 * (size_t)plan->n * sizeof(double));
-    fv__cpu_step_loop(plan, node, 0, fv__cpu_loop_loss, (size_t)desc(plan, in)->c);
-    fv__cpu_operand(plan, src);
-    fv__cpu_operand(plan, fv__cpu_in_buffer(grad));
-    fv__cpu_operand(plan, fv__cpu_value_place(plan, node));
-    if (plan->error)
-        return;
-    v->workspace = fv__cpu_convert(plan, node, 1, fv__cpu_in_buffer(grad), plain, logits->md).index;
-}
-
 static void (*const lower[FV_NODE_KINDS])(struct fv__cpu_plan *, int) = {
     [FV_NODE_INPUT] = lower_input,
     [FV_NODE_CONV] = lower_conv,
@@ -471,7 +449,8 @@ static void (*const lower[FV_NODE_KINDS])(struct fv__cpu_plan *, int) = {
     [FV_NODE_MAXPOOL] = lower_pool,
     [FV_NODE_GAP] = lower_pool,
     [FV_NODE_FC] = lower_fc,
-    [FV_NODE_LOSS] = lower_loss,
+    [FV_NODE_LOSS] = fv__cpu_loss_forward,
+    [FV_NODE_COSINE] = fv__cpu_cosine_forward,
     [FV_NODE_RELU6] = lower_relu,
     [FV_NODE_PRELU] = fv__cpu_prelu_forward,
     [FV_NODE_SIGMOID] = fv__cpu_sigmoid_forward,
@@ -490,22 +469,30 @@ static int output(struct fv__cpu_plan *plan, int node)
         .index;
 }
 
+/* Only the loss reads it: inference has no use for it. */
+static int is_idle(const struct fv__cpu_plan *plan, int node)
+{
+    return !plan->training && only_reader(plan, node, FV_NODE_LOSS) >= 0;
+}
+
 void fv__cpu_lower_forward(struct fv__cpu_plan *plan)
 {
     const struct fv_net *net = plan->program->net;
     for (int i = 0; i < net->nodes; i++)
-        for (int k = 0; k < 2; k++)
+        for (int k = 0; k < FV_NODE_INPUTS; k++)
             if (net->node[i].in[k] >= 0)
                 plan->value[net->node[i].in[k]].readers++;
     for (int i = 0; i < net->nodes && !plan->error; i++) {
         plan->value[i].out = i;
-        if (!plan->value[i].fused)
+        if (!plan->value[i].fused && !is_idle(plan, i))
             lower[net->node[i].kind](plan, i);
     }
     hold(plan, plan->value[net->embedding_node].buffer);
-    hold(plan, plan->value[net->logits_node].buffer);
+    if (net->logits_node >= 0)
+        hold(plan, plan->value[net->logits_node].buffer);
     if (!plan->training) {
         hold(plan, plan->embedding = output(plan, net->embedding_node));
-        hold(plan, plan->logits = output(plan, net->logits_node));
+        if (net->logits_node >= 0)
+            hold(plan, plan->logits = output(plan, net->logits_node));
     }
 }

@@ -13,15 +13,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Slots of one dimension have one layout; that of convolutions and fully connected layers is chosen later. */
-static int slot_new(struct fv_program *p, int tensor, int groups)
+/* One dimension has one layout, and loops of ours read cosine heads and the loss's states as they are; the layout of
+ * convolutions and fully connected layers is chosen later. */
+static int is_plain(const struct fv_node *o, const struct fv_tensor *t)
+{
+    return t->ndim == 1 || o->kind == FV_NODE_COSINE || o->kind == FV_NODE_LOSS;
+}
+
+static int slot_new(struct fv_program *p, int tensor, int groups, int plain)
 {
     const struct fv_tensor *t = &p->net->tensor[tensor];
     struct fv__cpu_slot *s = &p->slot[tensor];
     int grouped[5] = {groups, t->dim[0] / groups, t->dim[1], t->dim[2], t->dim[3]};
     FV_TRY(fv__dnn_md_new(&s->plain, groups > 1 ? 5 : t->ndim, groups > 1 ? grouped : t->dim,
                           FV_DNN_PLAIN));
-    return t->ndim == 1 ? fv__dnn_md_new(&s->packed, 1, t->dim, FV_DNN_PLAIN) : 0;
+    return plain ? fv__dnn_md_new(&s->packed, t->ndim, t->dim, FV_DNN_PLAIN) : 0;
 }
 
 int fv__cpu_slots_new(struct fv_program *p)
@@ -37,7 +43,8 @@ int fv__cpu_slots_new(struct fv_program *p)
         p->folded[i] = -1;
         for (int k = 0; k < 4; k++)
             if (o->tensor[k] >= 0)
-                FV_TRY(slot_new(p, o->tensor[k], k == 0 ? o->groups : 1));
+                FV_TRY(slot_new(p, o->tensor[k], k == 0 ? o->groups : 1,
+                                is_plain(o, &net->tensor[o->tensor[k]])));
         if (o->kind == FV_NODE_CONV && !p->train)
             FV_TRY(fv__dnn_md_new(&p->slot[net->tensors + i].packed, 1, &o->c, FV_DNN_PLAIN));
     }
@@ -183,6 +190,14 @@ static size_t largest_tensor(const struct fv_net *net)
     return most;
 }
 
+/* The rows of a cosine head's weight, divided by their norms. */
+static void unit_weight(struct fv_program *p, int tensor)
+{
+    const struct fv_tensor *t = &p->net->tensor[tensor];
+    float *w = p->weight + p->slot[tensor].offset;
+    fv__cpu_unit_rows(p->device->threads, w, (size_t)t->dim[0], (size_t)t->dim[1], w, NULL);
+}
+
 int fv__cpu_pack_folded(struct fv_program *p, const float *arena)
 {
     memcpy(p->plain, arena, (p->net->params + p->net->buffers) * sizeof *arena);
@@ -192,6 +207,9 @@ int fv__cpu_pack_folded(struct fv_program *p, const float *arena)
     for (int i = 0; i < p->net->nodes && rc == 0; i++)
         if (p->folded[i] >= 0)
             rc = fold(p, i, scratch);
+    for (int i = 0; i < p->net->nodes; i++)
+        if (p->net->node[i].kind == FV_NODE_COSINE)
+            unit_weight(p, p->net->node[i].tensor[0]);
     free(scratch);
     return rc;
 }

@@ -356,8 +356,10 @@ int fv__cpu_finish_step(struct fv_program *p, const struct fv__cpu_plan *plan,
         finite = update_finite;
     p->result.finite = update_finite;
     p->infer_stale |= finite;
-    if (finite)
+    if (finite) {
         update_statistics(p, plan, o);
+        FV_TRY(fv_backend_commit_loss(p->comm, p->net, &p->loss));
+    }
     if (o && last && update_finite)
         FV_TRY(update(p, o, grad, parts));
     if (last && parts > 1)

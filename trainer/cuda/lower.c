@@ -187,6 +187,11 @@ static int check_settings(const struct fv_net *net, const struct fv_lower_settin
         return fv_err(FV_EINVAL, "%s: a batch of %d images", net->arch, s->batch);
     if (s->dtype != FV_LOW_F32 && s->dtype != FV_LOW_BF16 && s->dtype != FV_LOW_F16)
         return fv_err(FV_EINVAL, "%s: the storage type is fp32, bf16 or fp16", net->arch);
+    if (strcmp(net->loss.text, "ce") != 0)
+        return fv_err(FV_EUNSUPPORTED,
+                      "%s: backend cuda has no loss but 'ce' yet, not '%s': use "
+                      "--backend cpu",
+                      net->arch, net->loss.text);
     for (int i = 0; i < net->nodes; i++) {
         const struct fv_node *o = &net->node[i];
         if (o->kind == FV_NODE_CONV && o->groups > 1 && !fv__low_is_depthwise(net, i) &&

@@ -24,7 +24,7 @@ static size_t work(int n, int dim)
 static void rows(struct fv_loss_call *c, int term, size_t begin, size_t end)
 {
     const struct fv_loss_rows *m = &c->in[FV_LOSS_EMBEDDING];
-    const int add = !fv__loss_is_first(c->spec, term, FV_LOSS_EMBEDDING);
+    const int add = !fv__loss_is_alone(c->spec, FV_LOSS_EMBEDDING);
     const double weight = c->spec->term[term].weight / c->n;
     const size_t dim = (size_t)c->dim;
     double *away = fv__loss_own(c, term), *label = away + (size_t)c->n * dim;

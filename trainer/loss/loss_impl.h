@@ -8,8 +8,8 @@
 /* work: the items' losses (n), their hits (n), each term's values (n) by item, then each term's own. */
 double *fv__loss_items(const struct fv_loss_call *c, int term);
 double *fv__loss_own(const struct fv_loss_call *c, int term);
-/* Whether no earlier term reads this matrix: its gradient is then set, and else added to. */
-int fv__loss_is_first(const struct fv_loss_spec *spec, int term, enum fv_loss_input in);
+/* Whether one term alone reads this matrix: it sets the gradient, and several add to zeros. */
+int fv__loss_is_alone(const struct fv_loss_spec *spec, enum fv_loss_input in);
 
 static inline double fv__loss_at(const struct fv_loss_rows *m, size_t i)
 {

@@ -32,12 +32,12 @@ double *fv__loss_own(const struct fv_loss_call *c, int term)
     return at;
 }
 
-int fv__loss_is_first(const struct fv_loss_spec *spec, int term, enum fv_loss_input in)
+int fv__loss_is_alone(const struct fv_loss_spec *spec, enum fv_loss_input in)
 {
-    for (int t = 0; t < term; t++)
-        if (spec->term[t].loss->reads & 1u << in)
-            return 0;
-    return 1;
+    int readers = 0;
+    for (int t = 0; t < spec->terms; t++)
+        readers += (spec->term[t].loss->reads & 1u << in) != 0;
+    return readers == 1;
 }
 
 struct job {
@@ -63,6 +63,23 @@ static void run_phase(struct fv_loss_call *c, int term, const struct fv_loss_pha
         p->once(c, term);
 }
 
+/* The gradients that several terms add to. */
+static void zero_rows(struct fv_loss_call *c, int term, size_t begin, size_t end)
+{
+    (void)term;
+    for (int k = 0; k < FV_LOSS_INPUTS; k++) {
+        const struct fv_loss_rows *m = &c->in[k];
+        const size_t columns = (size_t)(k == FV_LOSS_EMBEDDING ? c->dim : c->classes);
+        const size_t count = (end - begin) * columns;
+        if (fv__loss_is_alone(c->spec, (enum fv_loss_input)k))
+            continue;
+        if (m->grad_f)
+            memset(m->grad_f + begin * columns, 0, count * sizeof *m->grad_f);
+        if (m->grad_d)
+            memset(m->grad_d + begin * columns, 0, count * sizeof *m->grad_d);
+    }
+}
+
 static void sum_up(struct fv_loss_call *c)
 {
     const double n = c->n;
@@ -82,6 +99,7 @@ void fv_loss_run(struct fv_loss_call *c)
 {
     c->result = (struct fv_loss_result){.active = NAN, .distance = NAN};
     memset(c->work + c->n, 0, (size_t)c->n * sizeof *c->work);
+    run_phase(c, 0, &(struct fv_loss_phase){.rows = zero_rows});
     for (int p = 0; p < FV_LOSS_PHASES; p++)
         for (int t = 0; t < c->spec->terms; t++)
             run_phase(c, t, &c->spec->term[t].loss->phase[p]);

@@ -226,7 +226,7 @@ void fv__loss_softmax(struct fv_loss_call *c, int term, size_t item,
                       const struct fv__loss_softmax *s)
 {
     const struct row r = row_of(c, term, item, s);
-    const int add = !fv__loss_is_first(c->spec, term, fv_loss_scores(&c->spec->term[term]));
+    const int add = !fv__loss_is_alone(c->spec, fv_loss_scores(&c->spec->term[term]));
     const int mixed = r.b != SIZE_MAX;
     const double weight = c->spec->term[term].weight / c->n, none = -INFINITY;
     const double even = s->smooth / (double)r.classes, sure = 1 - s->smooth;

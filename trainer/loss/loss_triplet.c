@@ -225,7 +225,7 @@ static void grad_rows(struct fv_loss_call *c, int term, size_t begin, size_t end
 {
     const struct parts p = parts_of(c, term);
     const struct fv_loss_term *t = &c->spec->term[term];
-    const int add = !fv__loss_is_first(c->spec, term, FV_LOSS_EMBEDDING);
+    const int add = !fv__loss_is_alone(c->spec, FV_LOSS_EMBEDDING);
     const double weight = *p.all > 0 ? t->weight / *p.all : 0;
     const size_t dim = (size_t)c->dim;
     for (size_t i = begin; i < end; i++) {

@@ -20,7 +20,7 @@ const char *const fv_node_names[FV_NODE_KINDS] = {
     [FV_NODE_RELU] = "relu",       [FV_NODE_ADD] = "add",         [FV_NODE_MAXPOOL] = "maxpool",
     [FV_NODE_GAP] = "global-mean", [FV_NODE_FC] = "fc",           [FV_NODE_LOSS] = "loss",
     [FV_NODE_RELU6] = "relu6",     [FV_NODE_PRELU] = "prelu",     [FV_NODE_SIGMOID] = "sigmoid",
-    [FV_NODE_SCALE] = "scale",     [FV_NODE_DROPOUT] = "dropout",
+    [FV_NODE_SCALE] = "scale",     [FV_NODE_DROPOUT] = "dropout", [FV_NODE_COSINE] = "cosine",
 };
 
 enum { MAX_DIM = 1 << 24 };
@@ -32,6 +32,7 @@ int fv_net_new(struct fv_net **out, const char *arch)
         return fv_err(FV_ENOMEM, "%s: out of memory", arch);
     (*out)->arch = arch;
     (*out)->embedding_node = (*out)->logits_node = -1;
+    (*out)->logit_scale = 1;
     return 0;
 }
 
@@ -94,7 +95,7 @@ static struct fv_node *add_node(struct fv_net *n, enum fv_node_kind kind, const 
     struct fv_node *node = &list[n->nodes];
     *node = (struct fv_node){.kind = kind,
                              .name = fv_format("%s", name),
-                             .in = {in, in2},
+                             .in = {in, in2, -1},
                              .groups = 1,
                              .tensor = {-1, -1, -1, -1}};
     if (!node->name) {
@@ -348,17 +349,98 @@ void fv_net_set_init(struct fv_net *n, int node, int which, enum fv_init init, d
     n->tensor[n->node[node].tensor[which]].init_value = value;
 }
 
-int fv_net_loss(struct fv_net *n, int logits)
+int fv_net_cosine(struct fv_net *n, const char *name, int in, int out)
 {
-    struct fv_node *node = add_node(n, FV_NODE_LOSS, "", logits, -1);
+    struct fv_node *node = add_node(n, FV_NODE_COSINE, name, in, -1);
     if (!node)
         return -1;
-    if (node->h != 1 || node->w != 1)
-        return fail(n, FV_EINVAL, "the loss reads 1x1 pixels");
-    n->classes = node->c;
-    n->logits_node = logits;
-    node->c = 1;
+    if (node->h != 1 || node->w != 1 || out < 1 || out > MAX_DIM)
+        return fail(n, FV_EINVAL, "%s: a cosine head reads 1x1 pixels and has 1 .. %d outputs",
+                    name, MAX_DIM);
+    node->tensor[0] = add_tensor(n, name, "weight", 2, (int[4]){out, node->c},
+                                 (struct fv_tensor){.init = FV_INIT_NORMAL, .init_value = 0.01});
+    node->c = out;
     return last(n);
+}
+
+/* The states of the loss's terms, as buffers of the node. */
+static void add_states(struct fv_net *n, struct fv_node *node, int classes, int dim)
+{
+    int count = 0;
+    for (int t = 0; t < n->loss.terms; t++) {
+        for (int k = 0; k < FV_LOSS_STATES; k++) {
+            const struct fv_loss_state *s = &n->loss.term[t].loss->state[k];
+            const char *dot = s->name ? strrchr(s->name, '.') : NULL;
+            if (!dot)
+                continue;
+            char *module = fv_format("%.*s", (int)(dot - s->name), s->name);
+            if (!module) {
+                fail(n, FV_ENOMEM, "out of memory");
+                return;
+            }
+            const struct fv_tensor tensor = {
+                .buffer = 1, .init = FV_INIT_CONSTANT, .init_value = s->init};
+            const int dims[4] = {s->per_class ? classes : 1, dim};
+            node->tensor[count++] =
+                add_tensor(n, module, dot + 1, s->per_class ? 2 : 1, dims, tensor);
+            free(module);
+        }
+    }
+}
+
+int fv_net_loss_state(const struct fv_net *n, int term, int which)
+{
+    int count = 0;
+    if (which >= FV_LOSS_STATES || !n->loss.term[term].loss->state[which].name)
+        return -1;
+    for (int t = 0; t <= term; t++)
+        for (int k = 0; k < (t < term ? FV_LOSS_STATES : which); k++)
+            count += n->loss.term[t].loss->state[k].name != NULL;
+    return n->node[n->nodes - 1].tensor[count];
+}
+
+int fv_net_set_loss(struct fv_net *n, const char *text)
+{
+    if (!n->error)
+        n->error = fv_loss_parse(&n->loss, text);
+    return n->error ? -1 : 0;
+}
+
+int fv_net_loss_over(struct fv_net *n, const int in[FV_LOSS_INPUTS], int classes)
+{
+    int some = -1, dim = 0;
+    for (int k = 0; k < FV_LOSS_INPUTS; k++)
+        some = in[k] >= 0 ? in[k] : some;
+    struct fv_node *node = add_node(n, FV_NODE_LOSS, "", some, -1);
+    if (!node)
+        return -1;
+    for (int k = 0; k < FV_LOSS_INPUTS; k++) {
+        node->in[k] = in[k];
+        if (in[k] >= n->nodes - 1)
+            return fail(n, FV_EINVAL, "the loss reads a node that does not exist");
+        if (in[k] >= 0 && (n->node[in[k]].h != 1 || n->node[in[k]].w != 1))
+            return fail(n, FV_EINVAL, "the loss reads 1x1 pixels");
+        if (in[k] >= 0 && k != FV_LOSS_EMBEDDING && n->node[in[k]].c != classes)
+            return fail(n, FV_EINVAL, "a head of %d classes where there are %d", n->node[in[k]].c,
+                        classes);
+    }
+    if (in[FV_LOSS_EMBEDDING] >= 0)
+        dim = n->node[in[FV_LOSS_EMBEDDING]].c;
+    n->classes = classes;
+    if (n->loss.scored >= 0)
+        n->logits_node = in[fv_loss_scores(&n->loss.term[n->loss.scored])];
+    n->logit_scale = fv_loss_scale(&n->loss);
+    node->c = 1;
+    add_states(n, node, classes, dim);
+    return last(n);
+}
+
+int fv_net_loss(struct fv_net *n, int logits)
+{
+    const int in[FV_LOSS_INPUTS] = {logits, -1, -1};
+    if (fv_net_set_loss(n, "ce") < 0)
+        return -1;
+    return fv_net_loss_over(n, in, logits >= 0 && logits < n->nodes ? n->node[logits].c : 0);
 }
 
 static int check_node(const struct fv_net *n, int i)
@@ -383,6 +465,8 @@ int fv_net_finish(struct fv_net *n)
         FV_TRY(check_node(n, i));
     if (n->embedding_node < 0)
         n->embedding_node = n->logits_node;
+    if (n->embedding_node < 0)
+        return fv_err(FV_EINVAL, "%s: there is no embedding", n->arch);
     const struct fv_node *e = &n->node[n->embedding_node];
     n->embedding = e->h * e->w * e->c;
     size_t used = 0;
@@ -404,7 +488,7 @@ uint64_t fv_net_macs(const struct fv_net *n)
     uint64_t sum = 0;
     for (int i = 0; i < n->nodes; i++) {
         const struct fv_node *node = &n->node[i];
-        if (node->kind == FV_NODE_CONV || node->kind == FV_NODE_FC)
+        if (node->kind == FV_NODE_CONV || node->kind == FV_NODE_FC || node->kind == FV_NODE_COSINE)
             sum += (uint64_t)node->h * (uint64_t)node->w * n->tensor[node->tensor[0]].count;
     }
     return sum;

@@ -11,6 +11,8 @@
 #ifndef FV_TRAINER_NET_H
 #define FV_TRAINER_NET_H
 
+#include "trainer/loss/loss.h"
+
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -24,27 +26,31 @@ enum fv_node_kind {
     FV_NODE_MAXPOOL, /* square window, padding counts as -inf; ties go to the first in row order */
     FV_NODE_GAP,     /* mean over H, W */
     FV_NODE_FC,      /* over all h * w * c numbers of in[0] */
-    FV_NODE_LOSS,    /* softmax cross-entropy with soft labels over in[0]; mean over the batch */
+    FV_NODE_LOSS,    /* net->loss over its inputs, of which each may be -1: by enum fv_loss_input */
     FV_NODE_RELU6,   /* min(max(x, 0), 6); the slope is 0 at both ends, as PyTorch's */
     FV_NODE_PRELU,   /* x > 0 ? x : slope of the channel * x */
     FV_NODE_SIGMOID,
     FV_NODE_SCALE, /* in[0] (h, w, c) times in[1] (1, 1, c) */
     FV_NODE_DROPOUT, /* times 0 or 1 / (1 - rate) in training (fv_net_dropout), nothing in inference */
+    /* cosine of in[0], a row x, and each row w of the weight: x . w / (|x| |w|), norms not below 1e-12 */
+    FV_NODE_COSINE,
     FV_NODE_KINDS
 };
 extern const char *const fv_node_names[FV_NODE_KINDS];
 
+enum { FV_NODE_INPUTS = 3 };
 struct fv_node {
     enum fv_node_kind kind;
-    char *name;  /* torchvision's module name: "layer1.0.conv1"; "" where it has none */
-    int in[2];   /* node indices, -1 for none */
-    int h, w, c; /* output shape */
+    char *name;             /* torchvision's module name: "layer1.0.conv1"; "" where it has none */
+    int in[FV_NODE_INPUTS]; /* node indices, -1 for none */
+    int h, w, c;            /* output shape */
     int window, stride, pad, groups; /* CONV, MAXPOOL */
     float eps, momentum;             /* BN; momentum is the share of the new value (0.1) */
     float mean[3], std[3];           /* INPUT */
     float rate;                      /* DROPOUT: the share that is dropped */
     /* CONV, FC: weight, bias (-1: none); BN: weight, bias, running_mean, running_var, where a weight that is a
-     * buffer is 1 and gets no gradient; PRELU: the slopes */
+     * buffer is 1 and gets no gradient; PRELU: the slopes; COSINE: weight (c, embedding);
+     * LOSS: the states of its terms, in their order (fv_net_loss_state finds them) */
     int tensor[4];
 };
 
@@ -71,15 +77,19 @@ struct fv_tensor {
 
 struct fv_net {
     const char *arch;
-    int size, classes, embedding; /* pixels a side, classes of the head, length of the embedding */
+    int size, classes, embedding; /* pixels a side, identities, length of the embedding */
     int embedding_asked;          /* fv_arch_settings.embedding */
+    struct fv_loss_spec loss;
     struct fv_node *node;
     int nodes;
     struct fv_tensor *tensor; /* in the order of torchvision's state_dict */
     int tensors;
-    size_t params;                   /* trainable floats: arena[0 .. params-1] */
-    size_t buffers;                  /* arena[params .. params+buffers-1] */
-    int embedding_node, logits_node; /* the architecture sets the first, fv_net_loss the second */
+    size_t params;  /* trainable floats: arena[0 .. params-1] */
+    size_t buffers; /* arena[params .. params+buffers-1] */
+    /* The architecture sets the first, the loss the second: the class scores of its first term that reads any, which
+     * times logit_scale are logits; -1 where no term does. */
+    int embedding_node, logits_node;
+    double logit_scale;
     uint64_t seed; /* of dropout: the trainer sets it, to another number in each process of a run */
     int error;     /* the builder's first failure */
 };
@@ -87,6 +97,7 @@ struct fv_net {
 /* Builder: fv_net_new, nodes, fv_net_finish. Each node function returns the index of the new node, or -1; a
  * failure is remembered and reported by fv_net_finish, so that an architecture reads as a list. The last node
  * is the loss, and no other. `arch` is kept as a pointer. */
+struct fv_arch_settings;
 int fv_net_new(struct fv_net **out, const char *arch);
 int fv_net_input(struct fv_net *n, int size, const float mean[3], const float std[3]);
 int fv_net_conv(struct fv_net *n, const char *name, int in, int out_c, int window, int stride,
@@ -106,7 +117,14 @@ int fv_net_fc(struct fv_net *n, const char *name, int in, int out, int bias);
 /* How tensor `which` of a node begins, where the node's own way is not the architecture's; `value` is for the
  * initialisers that take one. */
 void fv_net_set_init(struct fv_net *n, int node, int which, enum fv_init init, double value);
-int fv_net_loss(struct fv_net *n, int logits);
+int fv_net_cosine(struct fv_net *n, const char *name, int in, int out); /* init: N(0, 0.01) */
+int fv_net_set_loss(struct fv_net *n, const char *text);                /* trainer/loss/loss.h */
+/* The loss node: `in` for what n->loss reads, in the order of enum fv_loss_input, else -1. */
+int fv_net_loss_over(struct fv_net *n, const int in[FV_LOSS_INPUTS], int classes);
+int fv_net_loss(struct fv_net *n,
+                int logits); /* plain cross-entropy over these logits, both in one */
+/* The tensor that is state `which` of a term of the loss; -1: none. */
+int fv_net_loss_state(const struct fv_net *n, int term, int which);
 /* Lays out the arena. Without an embedding node the logits are the embedding. */
 int fv_net_finish(struct fv_net *n);
 
@@ -129,7 +147,8 @@ struct fv_arch_settings {
     int size, classes; /* 8 .. 2048 pixels, 1 .. 2^24 classes */
     const char *stem;  /* "auto" or another of the architecture's */
     float mean[3], std[3];
-    int embedding; /* its length, 1 .. 65536; 0: the architecture's own */
+    int embedding;    /* its length, 1 .. 65536; 0: the architecture's own */
+    const char *loss; /* trainer/loss/loss.h; NULL: "ce" */
 };
 struct fv_arch {
     const char *name, *help;

@@ -75,6 +75,26 @@ static void carve_node(struct fv_program *p, int i)
         p->node[i] = node;
 }
 
+/* What the loss reads, and memory for what it writes. */
+static void carve_loss(struct fv_program *p)
+{
+    const struct fv_net *net = p->net;
+    const struct fv_node *o = &net->node[net->nodes - 1];
+    double *work = take(p, fv_loss_work(&net->loss, p->batch, net->embedding), sizeof(double));
+    p->loss = (struct fv_loss_call){
+        .spec = &net->loss, .classes = net->classes, .dim = net->embedding, .work = work};
+    for (int k = 0; k < FV_LOSS_INPUTS; k++)
+        if (net->loss.reads & 1u << k)
+            p->loss.in[k].grad_d = take(p, out_count(p, o->in[k]), sizeof(double));
+    for (int k = 0; k < FV_LOSS_INPUTS && p->node; k++)
+        if (o->in[k] >= 0)
+            p->loss.in[k].d = p->node[o->in[k]].out;
+    for (int t = 0; t < net->loss.terms && p->value; t++)
+        for (int k = 0; k < FV_LOSS_STATES; k++)
+            if (fv_net_loss_state(net, t, k) >= 0)
+                p->loss.state[t][k] = p->value + net->tensor[fv_net_loss_state(net, t, k)].offset;
+}
+
 /* Twice over: the first pass counts, the second lays out. */
 static void carve(struct fv_program *p)
 {
@@ -83,12 +103,15 @@ static void carve(struct fv_program *p)
     p->node = take(p, (size_t)net->nodes, sizeof *p->node);
     p->value = take(p, net->params + net->buffers, sizeof *p->value);
     p->weight = take(p, conv, sizeof *p->weight);
+    p->row = take(p, (size_t)net->embedding, sizeof *p->row);
     if (p->train) {
         p->grad = take(p, net->params, sizeof *p->grad);
         p->weight_grad = take(p, conv, sizeof *p->weight_grad);
     }
     for (int i = 0; i < net->nodes; i++)
         carve_node(p, i);
+    if (p->train)
+        carve_loss(p);
 }
 
 static void ref_release(struct fv_program **p)
@@ -116,6 +139,7 @@ static int ref_compile(struct fv_device *d, const struct fv_net *net, int batch,
     p->net = net;
     p->batch = batch;
     p->train = train;
+    p->epoch = INFINITY;
     carve(p);
     int rc = fv_arena_commit(&p->memory);
     if (rc < 0)
@@ -228,6 +252,11 @@ static int ref_step(struct fv_program *p, const struct fv_batch *b, const struct
     return fv__ref_finish_step(p, optim);
 }
 
+static void ref_set_epoch(struct fv_program *p, double epoch)
+{
+    p->epoch = epoch;
+}
+
 static int ref_result(struct fv_program *p, struct fv_step_result *out)
 {
     if (p->result.n == 0)
@@ -248,6 +277,7 @@ static int ref_eval(struct fv_program *p, const uint8_t *pixels, int n, float *e
 {
     if (n < 1 || n > p->batch)
         return fv_err(FV_EINVAL, "%d images for a program of 1 .. %d", n, p->batch);
+    FV_TRY(fv_backend_check_logits(p->net, logits));
     p->n = n;
     p->by_batch = 0;
     p->pixels = pixels;
@@ -288,6 +318,7 @@ const struct fv_backend fv_backend_ref = {
     .state_get = ref_state_get,
     .grads_get = ref_grads_get,
     .step = ref_step,
+    .set_epoch = ref_set_epoch,
     .result = ref_result,
     .eval = ref_eval,
     .set_comm = ref_set_comm,

@@ -25,6 +25,7 @@ struct fv_program {
     float *vector[FV_STATES]; /* the states; NULL until set or needed */
     struct fv__ref_node *node;
     double *weight, *weight_grad; /* scratch for one convolution */
+    double *row;                  /* scratch for one row of a cosine head */
     struct fv_arena memory;
     /* of the running or last step or eval */
     enum fv__ref_state state;
@@ -33,6 +34,8 @@ struct fv_program {
     const int32_t *label, *label_mix;
     const float *lambda;
     uint64_t ticket;
+    double epoch;
+    struct fv_loss_call loss; /* with the gradients by the loss's inputs */
     struct fv_step_result result;
     struct fv_comm *comm; /* NULL: a process by itself */
     int sync_bn;

@@ -6,6 +6,7 @@
 #include "trainer/ref/backend_ref.h"
 
 #include <math.h>
+#include <string.h>
 
 static void input_forward(struct fv_program *p, int node)
 {
@@ -245,54 +246,92 @@ static void fc_backward(struct fv_program *p, int node)
     }
 }
 
-/* log(sum(exp(z))), without overflow; the first of the largest logits. */
-static double log_sum_exp(const double *z, int classes, int *largest_class)
+static double norm(const double *x, size_t count)
 {
-    double sum = 0;
-    int best = 0;
-    for (int k = 1; k < classes; k++)
-        if (z[k] > z[best])
-            best = k;
-    for (int k = 0; k < classes; k++)
-        sum += exp(z[k] - z[best]);
-    *largest_class = best;
-    return z[best] + log(sum);
+    double squares = 0;
+    for (size_t i = 0; i < count; i++)
+        squares += x[i] * x[i];
+    return fmax(sqrt(squares), 1e-12);
+}
+
+/* A row of the weight and its norm. */
+static double weight_row(const float *w, size_t count, double *row)
+{
+    for (size_t i = 0; i < count; i++)
+        row[i] = (double)w[i];
+    return norm(row, count);
+}
+
+static void cosine_forward(struct fv_program *p, int node)
+{
+    const struct fv_node *o = fv__ref_desc(p, node), *in = fv__ref_desc(p, o->in[0]);
+    const float *w = fv__ref_value(p, o->tensor[0]);
+    const size_t dim = (size_t)in->c, to = (size_t)o->c;
+    for (size_t k = 0; k < to; k++) {
+        const double w_norm = weight_row(w + k * dim, dim, p->row);
+        for (size_t i = 0; i < (size_t)p->n; i++) {
+            const double *x = p->node[o->in[0]].out + i * dim;
+            double dot = 0;
+            for (size_t c = 0; c < dim; c++)
+                dot += x[c] * p->row[c];
+            p->node[node].out[i * to + k] = dot / (norm(x, dim) * w_norm);
+        }
+    }
+}
+
+/* cos = x . w / (|x| |w|): d cos/dx = (w / |w| - cos x / |x|) / |x|, and the same with x and w exchanged. */
+static void cosine_backward(struct fv_program *p, int node)
+{
+    const struct fv_node *o = fv__ref_desc(p, node), *in = fv__ref_desc(p, o->in[0]);
+    const float *w = fv__ref_value(p, o->tensor[0]);
+    double *dw = fv__ref_grad(p, o->tensor[0]), *dx = p->node[o->in[0]].grad;
+    const size_t dim = (size_t)in->c, to = (size_t)o->c;
+    for (size_t k = 0; k < to; k++) {
+        const double w_norm = weight_row(w + k * dim, dim, p->row);
+        for (size_t i = 0; i < (size_t)p->n; i++) {
+            const double *x = p->node[o->in[0]].out + i * dim, x_norm = norm(x, dim);
+            const double dy = p->node[node].grad[i * to + k],
+                         cosine = p->node[node].out[i * to + k];
+            for (size_t c = 0; c < dim; c++) {
+                const double u = x[c] / x_norm, v = p->row[c] / w_norm;
+                dw[k * dim + c] += dy * (u - cosine * v) / w_norm;
+                if (dx)
+                    dx[i * dim + c] += dy * (v - cosine * u) / x_norm;
+            }
+        }
+    }
 }
 
 static void loss_forward(struct fv_program *p, int node)
 {
-    const struct fv_node *o = fv__ref_desc(p, node);
-    int classes = fv__ref_desc(p, o->in[0])->c;
-    double sum = 0, correct = 0;
-    for (int i = 0; i < p->n; i++) {
-        const double *z = p->node[o->in[0]].out + (size_t)i * (size_t)classes;
-        double lambda = (double)p->lambda[i], all;
-        int guess;
-        all = log_sum_exp(z, classes, &guess);
-        p->node[node].out[i] = all - lambda * z[p->label[i]] - (1 - lambda) * z[p->label_mix[i]];
-        sum += p->node[node].out[i];
-        correct +=
-            (guess == p->label[i] ? lambda : 0) + (guess == p->label_mix[i] ? 1 - lambda : 0);
-    }
-    p->result = (struct fv_step_result){
-        .loss = sum / p->n, .correct = correct, .n = p->n, .finite = isfinite(sum) != 0};
+    struct fv_loss_call *c = &p->loss;
+    c->n = p->n;
+    c->label = p->label;
+    c->label_mix = p->label_mix;
+    c->lambda = p->lambda;
+    c->epoch = p->epoch;
+    fv_loss_run(c);
+    memcpy(p->node[node].out, c->work, (size_t)p->n * sizeof(double));
+    p->result = (struct fv_step_result){.loss = c->result.loss,
+                                        .correct = c->result.correct,
+                                        .active = c->result.active,
+                                        .distance = c->result.distance,
+                                        .n = p->n,
+                                        .finite = isfinite(c->result.loss) != 0};
+    memcpy(p->result.term, c->result.term, sizeof p->result.term);
 }
 
-/* The loss is the mean over the batch, so each item's own gradient is 1 / n: softmax - label, over n. */
+/* The loss is the mean over the batch, so each item's own gradient is 1 / n. */
 static void loss_backward(struct fv_program *p, int node)
 {
     const struct fv_node *o = fv__ref_desc(p, node);
-    int classes = fv__ref_desc(p, o->in[0])->c;
-    for (int i = 0; i < p->n; i++) {
-        const double *z = p->node[o->in[0]].out + (size_t)i * (size_t)classes;
-        double *dz = p->node[o->in[0]].grad + (size_t)i * (size_t)classes;
-        double scale = p->node[node].grad[i] = 1.0 / p->n, lambda = (double)p->lambda[i];
-        int guess;
-        double all = log_sum_exp(z, classes, &guess);
-        for (int k = 0; k < classes; k++)
-            dz[k] += scale * exp(z[k] - all);
-        dz[p->label[i]] -= scale * lambda;
-        dz[p->label_mix[i]] -= scale * (1 - lambda);
+    for (int i = 0; i < p->n; i++)
+        p->node[node].grad[i] = 1.0 / p->n;
+    for (int k = 0; k < FV_LOSS_INPUTS; k++) {
+        const double *from = p->loss.in[k].grad_d;
+        const size_t count = from ? fv__ref_batch_count(p, fv__ref_desc(p, o->in[k])) : 0;
+        for (size_t i = 0; i < count; i++)
+            p->node[o->in[k]].grad[i] += from[i];
     }
 }
 
@@ -311,4 +350,5 @@ const struct fv__ref_op fv__ref_ops[FV_NODE_KINDS] = {
     [FV_NODE_SIGMOID] = {fv__ref_sigmoid_forward, fv__ref_sigmoid_backward},
     [FV_NODE_SCALE] = {fv__ref_scale_forward, fv__ref_scale_backward},
     [FV_NODE_DROPOUT] = {fv__ref_dropout_forward, fv__ref_dropout_backward},
+    [FV_NODE_COSINE] = {cosine_forward, cosine_backward},
 };

@@ -218,8 +218,10 @@ int fv__ref_finish_step(struct fv_program *p, const struct fv_optim *o)
         FV_TRY(average(p, o));
         p->result.finite = are_finite(p, o);
     }
-    if (p->result.finite)
+    if (p->result.finite) {
         update_statistics(p);
+        FV_TRY(fv_backend_commit_loss(p->comm, p->net, &p->loss));
+    }
     if (fv_optim_updates(o) && (p->result.finite || o->parts > 1))
         update(p, o);
     if (o && o->parts > 1 && fv_optim_updates(o))
