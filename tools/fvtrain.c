@@ -297,10 +297,11 @@ static char *run_folder(const struct options *o)
 static void on_signal(int sig)
 {
     static const char words[] =
-        "\nfvtrain: finishing this step, then a checkpoint (once more: end at once)\n";
-    (void)sig;
-    if (fv_train_stop)
+        "\nfvtrain: finishing this step, then a checkpoint (Ctrl-C once more: end at once)\n";
+    if (fv_train_stop && sig == SIGINT)
         _exit(130);
+    if (fv_train_stop)
+        return;
     fv_train_stop = 1;
     if (write(STDERR_FILENO, words, sizeof words - 1) < 0)
         return;
@@ -311,6 +312,7 @@ static void catch_signals(void)
     struct sigaction a = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
     sigaction(SIGINT, &a, NULL);
     sigaction(SIGTERM, &a, NULL);
+    sigaction(SIGUSR1, &a, NULL); /* sbatch --signal=USR1@60: a job's time is nearly up */
 }
 
 /* What the run came to, from its own last checkpoint: results, so on stdout. */

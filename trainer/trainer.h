@@ -7,8 +7,8 @@
  *   settings.txt            every setting, as "name = value"
  *   log.jsonl               one JSON object a line: steps, epochs
  *   last.safetensors        everything that resuming needs
- *   best_cls.safetensors    the same, at the best validation accuracy
- *   best_ver.safetensors    the same, at the best verification EER
+ *   best_cls.safetensors    the net at the best validation accuracy; with --ema, its average
+ *   best_ver.safetensors    the same at the best verification EER
  *
  * A run is a function of its settings, data, backend and thread count: stopped at any moment and resumed, it
  * ends in the same bytes (CPU backends).
@@ -24,6 +24,8 @@
 #include "trainer/net/net.h"
 #include "trainer/run/checkpoint.h"
 
+#include <stdatomic.h>
+
 struct fv_train_settings {
     /* net */
     const char *arch;  /* "resnet18" */
@@ -31,14 +33,25 @@ struct fv_train_settings {
     int64_t embedding; /* 0: the architecture's own */
     /* length */
     int64_t epochs; /* (default 30) */
-    /* optimiser: SGD */
-    double lr, momentum, weight_decay;
-    int nesterov, decay_all;
-    /* schedule */
-    const char *schedule; /* "cosine-restarts" | "cosine" | "constant" */
-    int64_t t0, t_mult;   /* epochs to the first restart; factor from then on (10, 2) */
-    double eta_min;       /* 1e-5 */
-    double warmup;        /* epochs of linear warm-up before the schedule (1) */
+    /* optimiser (trainer/backend.h) */
+    const char *optim; /* "sgd" | "adam" | "adamw" */
+    double lr, momentum, beta1, beta2, eps, weight_decay;
+    int nesterov, decoupled_decay, decay_all;
+    const char *lr_of, *freeze; /* "fc=10,layer1=0.1"; "conv1,bn1,layer1"; NULL: none */
+    double clip_norm;           /* 0: none */
+    int64_t accumulate;         /* batches an update (1) */
+    double ema;                 /* decay of the average; 0: none */
+    /* schedule (trainer/run/schedule.h) */
+    const char *schedule;    /* "cosine" */
+    const char *schedule_by; /* "step" | "epoch" */
+    int64_t t0, t_mult;      /* epochs to the first restart; factor from then on (10, 2) */
+    double eta_min;          /* 1e-5 */
+    const char *milestones;  /* "10,16,22"; NULL: none */
+    double gamma, power, pct_start, div_factor, final_div_factor;
+    double warmup; /* epochs of linear warm-up before the schedule (1) */
+    /* early stopping */
+    int64_t patience;        /* epochs; 0: none */
+    const char *patience_on; /* "val-acc" (trainer/run/measure.h) */
     /* where */
     const char *backend; /* "auto" */
     int64_t threads;     /* of the backend; 0: all */
@@ -66,9 +79,8 @@ struct fv_train_data {
     const char *data_id; /* path and digest of the data set: resuming on other data is refused */
 };
 
-/* Set by a signal handler: finish the step, write the checkpoint, return FV_EINTR. */
-#include <signal.h>
-extern volatile sig_atomic_t fv_train_stop;
+/* Set by a signal handler or another thread: finish the step, write the checkpoint, return FV_EINTR. */
+extern atomic_int fv_train_stop;
 
 /* Runs or, when the folder holds last.safetensors and resume is set, continues. */
 int fv_train_run(const struct fv_train_settings *s, const struct fv_train_data *d,

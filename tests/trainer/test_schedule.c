@@ -85,7 +85,8 @@ static void test_restarts(void **state)
                                          .epochs = 150,
                                          .t0 = restarts[i].t0,
                                          .t_mult = restarts[i].t_mult};
-        assert_close(sched->rate(&s, restarts[i].t), restarts[i].rate);
+        const struct fv_schedule_time t = {.epochs = restarts[i].t, .run = restarts[i].t};
+        assert_close(sched->rate(&s, &t), restarts[i].rate);
     }
 }
 

@@ -4,6 +4,7 @@
 
 #include "common/err.h"
 #include "common/fs.h"
+#include "trainer/run/snapshot.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -265,6 +266,20 @@ static void test_not_finite_in_a_row(void **state)
     synthetic_close(&longer);
 }
 
+/* Writes the digest that an altered checkpoint ought to have, over the one that it has. */
+static void seal(char *bytes, size_t n)
+{
+    struct fv_st *st;
+    char *copy = malloc(n), digest[FV_SNAPSHOT_DIGEST];
+    memcpy(copy, bytes, n);
+    assert_int_equal(fv_st_parse(&st, copy, n, "copy"), 0);
+    assert_int_equal(fv__snapshot_digest_of(st, digest), 0);
+    char *at = memmem(bytes, n, fv_st_meta(st, "digest"), FV_SNAPSHOT_DIGEST - 1);
+    assert_non_null(at);
+    memcpy(at, digest, FV_SNAPSHOT_DIGEST - 1);
+    fv_st_close(&st);
+}
+
 /* Fills one tensor of a checkpoint with a number. */
 static void patch(const char *path, const char *name, float value)
 {
@@ -280,6 +295,7 @@ static void patch(const char *path, const char *name, float value)
     assert_true(end > begin);
     for (json_int_t at = begin; at < end; at += (json_int_t)sizeof value)
         memcpy(bytes + 8 + header + at, &value, sizeof value);
+    seal(bytes, n);
     assert_int_equal(fv_file_write(path, bytes, n), 0);
     json_decref(root);
     free(bytes);
@@ -370,6 +386,7 @@ static void test_epoch_without_loss(void **state)
     assert_int_equal(fv_file_read(path, 1 << 24, &bytes, &n), 0);
     assert_non_null(at = memmem(bytes, n, counted, sizeof counted - 1));
     memcpy(at + sizeof counted - 4, "00", 2);
+    seal(bytes, n);
     assert_int_equal(fv_file_write(path, bytes, n), 0);
     free(bytes);
     assert_int_equal(fixture_run(&fix, "lossless", 1), 0);

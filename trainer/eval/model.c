@@ -54,7 +54,7 @@ static int open_trained(struct fv_model *m, const struct fv_st *st, const char *
     FV_TRY(fv__snapshot_net(st, path, &m->net));
     FV_TRY(fv__snapshot_progress(st, path, &at));
     float *arena = new_arena(m->net);
-    int rc = arena ? fv__snapshot_arena(st, path, m->net, arena) : FV_ENOMEM;
+    int rc = arena ? fv__snapshot_weights(st, path, m->net, arena) : FV_ENOMEM;
     if (rc == 0)
         rc = start(m, arena, backend, threads, batch);
     free(arena);
@@ -69,7 +69,7 @@ int fv_model_open(struct fv_model **out, const char *checkpoint, const char *bac
 {
     struct fv_st *st;
     *out = NULL;
-    FV_TRY(fv_st_open(&st, checkpoint));
+    FV_TRY(fv__snapshot_open(&st, checkpoint));
     struct fv_model *m = calloc(1, sizeof *m);
     int rc = m ? open_trained(m, st, checkpoint, backend, threads, batch)
                : fv_err(FV_ENOMEM, "out of memory");

@@ -324,3 +324,18 @@ const char *fv_st_meta(const struct fv_st *st, const char *key)
 {
     return json_string_value(json_object_get(json_object_get(st->header, "__metadata__"), key));
 }
+
+int fv_st_meta_at(const struct fv_st *st, int i, struct fv_st_meta *out)
+{
+    const char *key;
+    json_t *value;
+    int at = 0;
+    json_object_foreach(json_object_get(st->header, "__metadata__"), key, value)
+    {
+        if (at++ == i) {
+            *out = (struct fv_st_meta){key, json_string_value(value)};
+            return 0;
+        }
+    }
+    return fv_err(FV_ENOTFOUND, "there is no metadata number %d", i);
+}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* A checkpoint is one safetensors file: weights and buffers under torchvision's names, momenta as
- * "optim.momentum.<name>", everything else (settings, progress, best metrics) as __metadata__ strings.
+/* A checkpoint is one safetensors file: weights and buffers under torchvision's names, what else is as
+ * large as they are under their names with a prefix (snapshot.h), everything else (settings, progress, best metrics)
+ * as __metadata__ strings.
  *
  * Layout (https://github.com/huggingface/safetensors): u64 little-endian length N, N bytes of JSON, then the
  * tensors' bytes, without holes. The reader checks every offset against the file before it touches a byte.
@@ -40,5 +41,7 @@ int fv_st_tensor(const struct fv_st *st, const char *name, struct fv_st_tensor *
 /* In the file's order; FV_ENOTFOUND at the end. */
 int fv_st_tensor_at(const struct fv_st *st, int i, struct fv_st_tensor *out);
 const char *fv_st_meta(const struct fv_st *st, const char *key); /* NULL if absent */
+/* In the file's order; FV_ENOTFOUND at the end. */
+int fv_st_meta_at(const struct fv_st *st, int i, struct fv_st_meta *out);
 
 #endif

@@ -13,26 +13,31 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Raised when a reader of the old meaning would go wrong. */
-static const char format_version[] = "1";
+/* Raised when a reader of the old meaning would go wrong. Version 1 had SGD alone, and no digest. */
+static const char format_version[] = "2", oldest_version[] = "1";
 
 /* Every number of struct fv_progress_state, once, for writing and reading. */
 static const struct {
     const char *key;
     size_t offset;
     int real;
+    int since; /* the version that brought it; it is 0 in files before that */
 } numbers[] = {
-    {"step", offsetof(struct fv_progress_state, step), 0},
-    {"epoch", offsetof(struct fv_progress_state, epoch), 0},
-    {"epoch_images", offsetof(struct fv_progress_state, images), 0},
-    {"epoch_loss_sum", offsetof(struct fv_progress_state, loss_sum), 1},
-    {"epoch_correct_sum", offsetof(struct fv_progress_state, correct_sum), 1},
-    {"not_finite", offsetof(struct fv_progress_state, not_finite), 0},
-    {"best_cls_epoch", offsetof(struct fv_progress_state, cls_epoch), 0},
-    {"best_cls_accuracy", offsetof(struct fv_progress_state, best_acc), 1},
-    {"best_ver_epoch", offsetof(struct fv_progress_state, ver_epoch), 0},
-    {"best_ver_eer", offsetof(struct fv_progress_state, best_eer), 1},
-    {"best_ver_auc", offsetof(struct fv_progress_state, best_auc), 1},
+    {"step", offsetof(struct fv_progress_state, step), 0, 1},
+    {"epoch", offsetof(struct fv_progress_state, epoch), 0, 1},
+    {"epoch_images", offsetof(struct fv_progress_state, images), 0, 1},
+    {"epoch_loss_sum", offsetof(struct fv_progress_state, loss_sum), 1, 1},
+    {"epoch_correct_sum", offsetof(struct fv_progress_state, correct_sum), 1, 1},
+    {"not_finite", offsetof(struct fv_progress_state, not_finite), 0, 1},
+    {"best_cls_epoch", offsetof(struct fv_progress_state, cls_epoch), 0, 1},
+    {"best_cls_accuracy", offsetof(struct fv_progress_state, best_acc), 1, 1},
+    {"best_ver_epoch", offsetof(struct fv_progress_state, ver_epoch), 0, 1},
+    {"best_ver_eer", offsetof(struct fv_progress_state, best_eer), 1, 1},
+    {"best_ver_auc", offsetof(struct fv_progress_state, best_auc), 1, 1},
+    {"updates", offsetof(struct fv_progress_state, updates), 0, 2},
+    {"broken_step", offsetof(struct fv_progress_state, broken), 0, 2},
+    {"watched_epoch", offsetof(struct fv_progress_state, watched_epoch), 0, 2},
+    {"watched_best", offsetof(struct fv_progress_state, watched_best), 1, 2},
 };
 enum { NUMBERS = sizeof numbers / sizeof *numbers, METAS = NUMBERS + 24, VALUE = 96 };
 
@@ -44,6 +49,7 @@ struct draft {
     struct fv_st_meta meta[METAS];
     int metas;
     char value[METAS][VALUE];
+    char digest[FV_SNAPSHOT_DIGEST];
     char **name; /* made here: as many as tensors at most */
     int names;
 };
@@ -91,6 +97,7 @@ static void add_metadata(struct draft *d, const struct fv_snapshot *s)
     add(d, "std", "%.9g %.9g %.9g", (double)input->std[0], (double)input->std[1],
         (double)input->std[2]);
     add_text(d, "backend", s->backend);
+    add_text(d, "optim", fv_optim_rules[s->optim].name);
     add(d, "epochs", "%llu", (unsigned long long)s->epochs);
     add(d, "steps_per_epoch", "%llu", (unsigned long long)s->steps_per_epoch);
     add(d, "schedule_position", "%.17g", (double)s->at.step / (double)s->steps_per_epoch);
@@ -128,11 +135,48 @@ static const char *make_name(struct draft *d, const char *prefix, const char *st
     return name;
 }
 
-static int add_tensors(struct draft *d, const struct fv_snapshot *s, const int64_t *batches)
+/* The tensors of one vector under "<prefix><name>"; with buffers where the vector has them. */
+static int add_vector(struct draft *d, const struct fv_net *net, const char *prefix,
+                      const float *vector, int buffers)
 {
-    const struct fv_net *net = s->net;
-    for (int i = 0; i < net->tensors; i++)
-        add_tensor(d, net->tensor[i].name, &net->tensor[i], s->arena + net->tensor[i].offset);
+    for (int i = 0; i < net->tensors; i++) {
+        if (net->tensor[i].buffer && !buffers)
+            continue;
+        const char *name = make_name(d, prefix, net->tensor[i].name, "");
+        if (!name)
+            return FV_ENOMEM;
+        add_tensor(d, name, &net->tensor[i], vector + net->tensor[i].offset);
+    }
+    return 0;
+}
+
+/* What a state's tensors are called before the tensor's own name. */
+static void state_prefix(enum fv_optim_kind kind, int state, char prefix[64])
+{
+    if (state == FV_STATE_EMA)
+        strcpy(prefix, "ema.");
+    else if (state == FV_STATE_SUM)
+        strcpy(prefix, "grad.");
+    else
+        snprintf(prefix, 64, "optim.%s.", fv_optim_rules[kind].state[state]);
+}
+
+static int add_states(struct draft *d, const struct fv_snapshot *s)
+{
+    char prefix[64];
+    for (int i = 0; i < FV_STATES; i++) {
+        if (!s->state[i] || (i == FV_STATE_SUM && !s->half_step))
+            continue;
+        state_prefix(s->optim, i, prefix);
+        FV_TRY(add_vector(d, s->net, prefix, s->state[i], i == FV_STATE_EMA));
+    }
+    return 0;
+}
+
+/* The widest type first, as they lie in the file: the digest goes by that order. */
+static int add_net(struct draft *d, const struct fv_net *net, const float *arena,
+                   const int64_t *batches)
+{
     for (int i = 0; i < net->nodes; i++) {
         if (net->node[i].kind != FV_NODE_BN)
             continue;
@@ -142,14 +186,8 @@ static int add_tensors(struct draft *d, const struct fv_snapshot *s, const int64
         d->tensor[d->tensors++] = (struct fv_st_tensor){
             .name = name, .dtype = "I64", .data = batches, .bytes = sizeof *batches};
     }
-    for (int i = 0; i < net->tensors; i++) {
-        if (net->tensor[i].buffer)
-            continue;
-        const char *name = make_name(d, "optim.momentum.", net->tensor[i].name, "");
-        if (!name)
-            return FV_ENOMEM;
-        add_tensor(d, name, &net->tensor[i], s->momenta + net->tensor[i].offset);
-    }
+    for (int i = 0; i < net->tensors; i++)
+        add_tensor(d, net->tensor[i].name, &net->tensor[i], arena + net->tensor[i].offset);
     return 0;
 }
 
@@ -173,32 +211,61 @@ int fv__snapshot_check(const struct fv_snapshot *s, const char *path)
 {
     const struct fv_net *net = s->net;
     FV_TRY(check_finite(path, net, s->arena, net->params + net->buffers, "a weight or statistic"));
-    return check_finite(path, net, s->momenta, net->params, "the momentum");
+    for (int i = 0; i < FV_STATES; i++)
+        if (s->state[i] && i != FV_STATE_SUM)
+            FV_TRY(check_finite(path, net, s->state[i], fv_state_count(net, (enum fv_state)i),
+                                i == FV_STATE_EMA ? "the average" : "an optimiser's state"));
+    return 0;
 }
 
-int fv__snapshot_write(const char *path, const struct fv_snapshot *s)
+static int write_draft(struct draft *d, const char *path, const struct fv_snapshot *s, int model)
 {
-    const struct fv_net *net = s->net;
-    const size_t most = 2 * (size_t)net->tensors + (size_t)net->nodes;
+    const float *arena = model && s->state[FV_STATE_EMA] ? s->state[FV_STATE_EMA] : s->arena;
     const int64_t batches = (int64_t)s->at.step;
+    const size_t most = (2 + FV_STATES) * (size_t)s->net->tensors + (size_t)s->net->nodes;
+    d->tensor = calloc(most, sizeof *d->tensor);
+    d->name = calloc(most, sizeof *d->name);
+    int rc = d->tensor && d->name ? add_net(d, s->net, arena, &batches) : FV_ENOMEM;
+    if (rc == 0 && !model)
+        rc = add_states(d, s);
+    if (rc < 0)
+        return fv_err(rc, "%s: out of memory", path);
+    add_metadata(d, s);
+    FV_TRY(fv__snapshot_digest(d->tensor, d->tensors, d->meta, d->metas, d->digest));
+    add_text(d, "digest", d->digest);
+    return fv_st_write(path, d->tensor, d->tensors, d->meta, d->metas);
+}
+
+static int write_snapshot(const char *path, const struct fv_snapshot *s, int model)
+{
     struct draft *d = calloc(1, sizeof *d);
-    int rc = FV_ENOMEM;
-    if (d && (d->tensor = calloc(most, sizeof *d->tensor)) &&
-        (d->name = calloc(most, sizeof *d->name)))
-        rc = add_tensors(d, s, &batches);
-    if (rc == 0) {
-        add_metadata(d, s);
-        rc = fv_st_write(path, d->tensor, d->tensors, d->meta, d->metas);
-    } else {
-        rc = fv_err(rc, "%s: out of memory", path);
-    }
+    int rc = d ? write_draft(d, path, s, model) : fv_err(FV_ENOMEM, "%s: out of memory", path);
     if (d)
         draft_free(d);
     free(d);
     return rc;
 }
 
+int fv__snapshot_write(const char *path, const struct fv_snapshot *s)
+{
+    return write_snapshot(path, s, 0);
+}
+
+int fv__snapshot_write_model(const char *path, const struct fv_snapshot *s)
+{
+    return write_snapshot(path, s, 1);
+}
+
 /* Reading. */
+
+int fv__snapshot_open(struct fv_st **st, const char *path)
+{
+    FV_TRY(fv_st_open(st, path));
+    int rc = fv__snapshot_verify(*st, path);
+    if (rc < 0)
+        fv_st_close(st);
+    return rc;
+}
 
 int fv__snapshot_text(const struct fv_st *st, const char *path, const char *key, const char **out)
 {
@@ -206,9 +273,10 @@ int fv__snapshot_text(const struct fv_st *st, const char *path, const char *key,
     if (!version)
         return fv_err(FV_EVERSION,
                       "%s: not a checkpoint of fvtrain (it says nothing of fv_checkpoint)", path);
-    if (strcmp(version, format_version) != 0)
-        return fv_err(FV_EVERSION, "%s: a checkpoint of format %s, this program reads format %s",
-                      path, version, format_version);
+    if (strcmp(version, format_version) != 0 && strcmp(version, oldest_version) != 0)
+        return fv_err(FV_EVERSION,
+                      "%s: a checkpoint of format %.20s, this program reads formats %s to %s", path,
+                      version, oldest_version, format_version);
     *out = fv_st_meta(st, key);
     return *out ? 0 : fv_err(FV_ECORRUPT, "%s: the metadata lack '%s'", path, key);
 }
@@ -292,15 +360,16 @@ int fv__snapshot_arena(const struct fv_st *st, const char *path, const struct fv
     return 0;
 }
 
-int fv__snapshot_momenta(const struct fv_st *st, const char *path, const struct fv_net *net,
-                         float *momenta)
+/* The tensors of one vector, under "<prefix><name>". */
+static int read_vector(const struct fv_st *st, const char *path, const struct fv_net *net,
+                       const char *prefix, float *vector, int buffers)
 {
     for (int i = 0; i < net->tensors; i++) {
         const struct fv_tensor *t = &net->tensor[i];
-        if (t->buffer)
+        if (t->buffer && !buffers)
             continue;
-        char *name = fv_format("optim.momentum.%s", t->name);
-        int rc = name ? read_tensor(st, path, name, t, momenta + t->offset)
+        char *name = fv_format("%s%s", prefix, t->name);
+        int rc = name ? read_tensor(st, path, name, t, vector + t->offset)
                       : fv_err(FV_ENOMEM, "%s: out of memory", path);
         free(name);
         FV_TRY(rc);
@@ -308,21 +377,51 @@ int fv__snapshot_momenta(const struct fv_st *st, const char *path, const struct 
     return 0;
 }
 
+int fv__snapshot_weights(const struct fv_st *st, const char *path, const struct fv_net *net,
+                         float *arena)
+{
+    struct fv_st_tensor any;
+    char *first = fv_format("ema.%s", net->tensor[0].name);
+    const int averaged = first && fv_st_tensor(st, first, &any) == 0;
+    free(first);
+    return averaged ? read_vector(st, path, net, "ema.", arena, 1)
+                    : fv__snapshot_arena(st, path, net, arena);
+}
+
+int fv__snapshot_states(const struct fv_st *st, const char *path, struct fv_snapshot *s)
+{
+    char prefix[64];
+    for (int i = 0; i < FV_STATES; i++) {
+        if (!s->state[i] || (i == FV_STATE_SUM && !s->half_step))
+            continue;
+        state_prefix(s->optim, i, prefix);
+        FV_TRY(read_vector(st, path, s->net, prefix, s->state[i], i == FV_STATE_EMA));
+    }
+    return 0;
+}
+
 int fv__snapshot_progress(const struct fv_st *st, const char *path, struct fv_progress_state *at)
 {
+    const char *version, *text;
+    char *end;
+    FV_TRY(fv__snapshot_text(st, path, "fv_checkpoint", &version));
+    const int old = strcmp(version, oldest_version) == 0;
+    *at = (struct fv_progress_state){0};
     for (int i = 0; i < NUMBERS; i++) {
         char *field = (char *)at + numbers[i].offset;
+        if (old && numbers[i].since > 1)
+            continue;
         if (!numbers[i].real) {
             FV_TRY(read_count(st, path, numbers[i].key, UINT64_MAX / 2, (uint64_t *)field));
             continue;
         }
-        const char *text;
-        char *end;
         FV_TRY(fv__snapshot_text(st, path, numbers[i].key, &text));
         *(double *)field = strtod(text, &end);
         if (end == text || *end || !isfinite(*(double *)field))
             return fv_err(FV_ECORRUPT, "%s: '%s' is not a number for '%s'", path, text,
                           numbers[i].key);
     }
+    if (old)
+        at->updates = at->step;
     return 0;
 }

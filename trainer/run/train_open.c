@@ -10,11 +10,13 @@
 #include "common/clock.h"
 #include "common/err.h"
 #include "common/fs.h"
+#include "trainer/run/groups.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -54,6 +56,119 @@ static int check_text(const char *what, const char *text)
     return 0;
 }
 
+/* Options of the schedules that this one does not read. One that was set says so; it does no harm. */
+static void warn_of_idle_options(const struct fv_run *run)
+{
+    struct fv_train_settings fresh;
+    fv_train_defaults(&fresh);
+    for (const struct fv_opt *o = fv_train_opts; o->name; o++) {
+        char now[96], usual[96];
+        int known = 0;
+        for (int i = 0; fv_schedules[i]; i++)
+            known |= fv_schedule_uses(fv_schedules[i], o->name);
+        if (!known || fv_schedule_uses(run->schedule, o->name))
+            continue;
+        fv_opt_format(o, run->s, now, sizeof now);
+        fv_opt_format(o, &fresh, usual, sizeof usual);
+        if (strcmp(now, usual) != 0)
+            fv_say(run->report, FV_LEVEL_WARN, "--%s %s says nothing to --schedule %s", o->name,
+                   now, run->schedule->name);
+    }
+}
+
+static int choose_schedule(struct fv_run *run)
+{
+    const struct fv_train_settings *s = run->s;
+    struct fv_schedule_settings *c = &run->course;
+    FV_TRY(fv_schedule_find(&run->schedule, s->schedule));
+    *c = (struct fv_schedule_settings){.lr = s->lr,
+                                       .eta_min = s->eta_min,
+                                       .epochs = (double)s->epochs,
+                                       .warmup = s->warmup,
+                                       .by_epoch = strcmp(s->schedule_by, "epoch") == 0,
+                                       .t0 = (double)s->t0,
+                                       .t_mult = (double)s->t_mult,
+                                       .gamma = s->gamma,
+                                       .power = s->power,
+                                       .pct_start = s->pct_start,
+                                       .div_factor = s->div_factor,
+                                       .final_div_factor = s->final_div_factor};
+    FV_TRY(fv_schedule_read_milestones(c, s->milestones));
+    FV_TRY(fv_schedule_check(run->schedule, c));
+    warn_of_idle_options(run);
+    return 0;
+}
+
+static int choose_watched(struct fv_run *run)
+{
+    const struct fv_train_settings *s = run->s;
+    FV_TRY(fv_measure_find(&run->watched, s->patience_on));
+    if (s->patience > 0 && ((run->watched->needs_val && !run->d->val) ||
+                            (run->watched->needs_pairs && !run->d->verify)))
+        return fv_err(FV_EUSAGE,
+                      "--patience-on %s: there are no %s to measure it with: pack the data with "
+                      "fvprep pack %s, or watch something else",
+                      s->patience_on, run->watched->needs_val ? "validation images" : "pairs",
+                      run->watched->needs_val ? "--val" : "--holdout-ids");
+    return 0;
+}
+
+/* The optimiser as the options have it, for the net that was built. */
+static int choose_optim(struct fv_run *run)
+{
+    const struct fv_train_settings *s = run->s;
+    const struct fv_group_settings g = {
+        .lr_of = s->lr_of, .freeze = s->freeze, .decay_all = s->decay_all};
+    run->lr_factor = calloc((size_t)run->net->tensors, sizeof *run->lr_factor);
+    run->decay_factor = calloc((size_t)run->net->tensors, sizeof *run->decay_factor);
+    if (!run->lr_factor || !run->decay_factor)
+        return fv_err(FV_ENOMEM, "out of memory");
+    run->optim = (struct fv_optim){.momentum = s->momentum,
+                                   .nesterov = s->nesterov,
+                                   .beta1 = s->beta1,
+                                   .beta2 = s->beta2,
+                                   .eps = s->eps,
+                                   .weight_decay = s->weight_decay,
+                                   .decoupled = s->decoupled_decay,
+                                   .clip_norm = s->clip_norm,
+                                   .ema_decay = s->ema,
+                                   .parts = (int)s->accumulate,
+                                   .lr_factor = run->lr_factor,
+                                   .decay_factor = run->decay_factor};
+    FV_TRY(fv_optim_find(&run->optim.kind, s->optim));
+    FV_TRY(fv__groups_fill(&g, run->net, run->lr_factor, run->decay_factor));
+    const size_t frozen = fv__groups_frozen(run->net, run->lr_factor);
+    if (frozen > 0)
+        fv_say(run->report, FV_LEVEL_INFO, "%.2f M of %.2f M parameters are frozen",
+               (double)frozen * 1e-6, (double)run->net->params * 1e-6);
+    return 0;
+}
+
+/* Which vectors a checkpoint keeps, empty yet. */
+static int make_snapshot(struct fv_run *run)
+{
+    struct fv_snapshot *snap = &run->snap;
+    snap->net = run->net;
+    snap->stem = run->s->stem;
+    snap->optim = run->optim.kind;
+    snap->epochs = (uint64_t)run->s->epochs;
+    snap->steps_per_epoch = run->d->train->batches_per_epoch;
+    snap->settings = run->d->settings_text;
+    snap->data_id = run->d->data_id;
+    snap->backend = run->backend_info;
+    snap->arena = calloc(run->net->params + run->net->buffers, sizeof(float));
+    int ok = snap->arena != NULL;
+    for (int i = 0; i < FV_STATES; i++) {
+        const int wanted = i == FV_STATE_EMA   ? run->s->ema > 0
+                           : i == FV_STATE_SUM ? run->s->accumulate > 1
+                                               : i < fv_optim_rules[snap->optim].states;
+        if (wanted)
+            snap->state[i] = calloc(fv_state_count(run->net, (enum fv_state)i), sizeof(float));
+        ok &= !wanted || snap->state[i];
+    }
+    return ok ? 0 : fv_err(FV_ENOMEM, "out of memory for a net of %zu weights", run->net->params);
+}
+
 static int check_request(const struct fv_train_settings *s, const struct fv_train_data *d)
 {
     const struct fv_batch_source *t = d->train;
@@ -69,12 +184,14 @@ static int check_request(const struct fv_train_settings *s, const struct fv_trai
     if (t->height != t->width)
         return fv_err(FV_EINVAL, "images of %dx%d pixels: a net takes squares", t->width,
                       t->height);
-    if (s->epochs < 1 || s->lr <= 0 || s->eta_min > s->lr || s->t0 < 1 || s->t_mult < 1)
+    if (d->val && d->val->classes != t->classes)
+        return fv_err(FV_EINVAL,
+                      "validation images are of %d identities, training images of %d: labels mean "
+                      "one person in both only if they come from one data set",
+                      d->val->classes, t->classes);
+    if (s->epochs < 1 || s->lr <= 0 || s->t0 < 1 || s->t_mult < 1 || s->accumulate < 1)
         return fv_err(FV_EUSAGE,
-                      "--epochs, --t0 and --t-mult start at 1, and --lr lies above --eta-min");
-    if (s->warmup > (double)s->epochs)
-        return fv_err(FV_EUSAGE, "--warmup %g is longer than --epochs %lld", s->warmup,
-                      (long long)s->epochs);
+                      "--epochs, --t0, --t-mult and --accumulate start at 1, --lr above 0");
     FV_TRY(check_text("settings", d->settings_text));
     return d->verify ? check_pairs(d) : 0;
 }
@@ -152,9 +269,10 @@ static int resume_from(struct fv_run *run, const struct fv_st *st, const char *p
     FV_TRY(compare(run->folder, "data", data, run->d->data_id));
     FV_TRY(fv__snapshot_progress(st, path, at));
     FV_TRY(fv__snapshot_arena(st, path, run->net, run->snap.arena));
-    FV_TRY(fv__snapshot_momenta(st, path, run->net, run->snap.momenta));
+    run->snap.half_step = at->step % (uint64_t)run->s->accumulate > 0;
+    FV_TRY(fv__snapshot_states(st, path, &run->snap));
     if (at->epoch > (uint64_t)run->s->epochs || at->step < at->epoch * spe ||
-        at->step > (at->epoch + 1) * spe)
+        at->step > (at->epoch + 1) * spe || at->updates > at->step || at->watched_epoch > at->epoch)
         return fv_err(FV_ECORRUPT, "%s: step %llu does not lie in epoch %llu of %llu steps each",
                       path, (unsigned long long)at->step, (unsigned long long)at->epoch + 1,
                       (unsigned long long)spe);
@@ -179,14 +297,17 @@ static int start_or_resume(struct fv_run *run, int resume)
         rc = fv_err(FV_EEXIST,
                     "%s: holds a run already: continue it with --resume, or take another folder",
                     run->folder);
-    else if (there && (rc = fv_st_open(&st, last)) == 0)
+    else if (there && (rc = fv__snapshot_open(&st, last)) == 0)
         rc = resume_from(run, st, last);
-    else if (rc == 0) {
+    else if (rc == 0 && !there) {
         if (resume)
             rc = compare_settings_file(run, settings);
         if (rc == 0)
             rc = fv_file_write(settings, run->d->settings_text, strlen(run->d->settings_text));
         fv_net_init(run->net, (uint64_t)run->s->seed, run->snap.arena);
+        if (run->snap.state[FV_STATE_EMA])
+            memcpy(run->snap.state[FV_STATE_EMA], run->snap.arena,
+                   (run->net->params + run->net->buffers) * sizeof(float));
     }
     fv_st_close(&st);
     free(last);
@@ -210,20 +331,14 @@ static int build(struct fv_run *run)
     FV_TRY(fv_backend_open(s->backend, &ds, &run->backend, &run->device));
     FV_TRY(run->backend->compile(run->device, run->net, t->batch, 1, &run->program));
     run->backend_info = fv_format("%s (%s)", run->backend->name, run->backend->info(run->device));
-    run->snap.arena = malloc((run->net->params + run->net->buffers) * sizeof(float));
-    run->snap.momenta = calloc(run->net->params, sizeof(float));
     if (run->d->verify) {
         run->emb =
             malloc(run->d->verify->images_per_epoch * (size_t)run->net->embedding * sizeof(float));
         run->score = malloc(run->d->pairs * sizeof *run->score);
         run->same = malloc(run->d->pairs);
     }
-    run->decay_factor = calloc((size_t)run->net->tensors, sizeof(float));
-    if (!run->backend_info || !run->snap.arena || !run->snap.momenta || !run->decay_factor ||
-        (run->d->verify && (!run->emb || !run->score || !run->same)))
+    if (!run->backend_info || (run->d->verify && (!run->emb || !run->score || !run->same)))
         return fv_err(FV_ENOMEM, "out of memory for a net of %zu weights", run->net->params);
-    for (int i = 0; i < run->net->tensors; i++)
-        run->decay_factor[i] = s->decay_all || !run->net->tensor[i].no_decay;
     for (size_t i = 0; run->d->verify && i < run->d->pairs; i++)
         run->same[i] = run->d->pair[i].same;
     fv_say(run->report, FV_LEVEL_INFO,
@@ -231,34 +346,37 @@ static int build(struct fv_run *run)
            "classes",
            s->arch, run->net->size, (double)run->net->params * 1e-6,
            (double)fv_net_macs(run->net) * 1e-6, run->net->embedding, run->net->classes);
+    return 0;
+}
+
+/* Weights and states into the program; only then is it known what it takes. */
+static int fill_program(struct fv_run *run)
+{
+    struct fv_snapshot *snap = &run->snap;
+    float *sum = snap->state[FV_STATE_SUM];
+    for (size_t i = 0; snap->at.broken && sum && i < run->net->params; i++)
+        sum[i] = NAN;
+    FV_TRY(run->backend->params_set(run->program, snap->arena));
+    for (int i = 0; i < FV_STATES; i++)
+        if (snap->state[i])
+            FV_TRY(run->backend->state_set(run->program, (enum fv_state)i, snap->state[i]));
     fv_say(run->report, FV_LEVEL_INFO, "on %s, %.0f MiB for batches of %d", run->backend_info,
-           (double)run->backend->memory(run->program) / (1 << 20), t->batch);
+           (double)run->backend->memory(run->program) / (1 << 20), run->d->train->batch);
     return 0;
 }
 
 static int open_all(struct fv_run *run, int resume)
 {
-    const struct fv_train_settings *s = run->s;
-    FV_TRY(check_request(s, run->d));
-    FV_TRY(fv_schedule_find(&run->schedule, s->schedule));
-    run->course = (struct fv_schedule_settings){.lr = s->lr,
-                                                .eta_min = s->eta_min,
-                                                .epochs = (double)s->epochs,
-                                                .warmup = s->warmup,
-                                                .t0 = (double)s->t0,
-                                                .t_mult = (double)s->t_mult};
+    FV_TRY(check_request(run->s, run->d));
+    FV_TRY(choose_schedule(run));
+    FV_TRY(choose_watched(run));
     FV_TRY(build(run));
+    FV_TRY(choose_optim(run));
+    FV_TRY(make_snapshot(run));
     FV_TRY(lock_folder(run));
-    run->snap.net = run->net;
-    run->snap.stem = s->stem;
-    run->snap.epochs = (uint64_t)s->epochs;
-    run->snap.steps_per_epoch = run->d->train->batches_per_epoch;
-    run->snap.settings = run->d->settings_text;
-    run->snap.data_id = run->d->data_id;
-    run->snap.backend = run->backend_info;
     FV_TRY(start_or_resume(run, resume));
-    FV_TRY(run->backend->params_set(run->program, run->snap.arena));
-    FV_TRY(run->backend->state_set(run->program, FV_STATE_FIRST, run->snap.momenta));
+    FV_TRY(fill_program(run));
+    fv__stuck_start(&run->stuck);
 
     char *path = fv_format("%s/log.jsonl", run->folder);
     int rc = path ? fv_runlog_open(&run->log, path, run->snap.at.step, run->snap.at.epoch)
@@ -290,7 +408,9 @@ void fv__run_close(struct fv_run *run)
     fv_net_free(&run->net);
     free(run->backend_info);
     free(run->snap.arena);
-    free(run->snap.momenta);
+    for (int i = 0; i < FV_STATES; i++)
+        free(run->snap.state[i]);
+    free(run->lr_factor);
     free(run->decay_factor);
     free(run->emb);
     free(run->score);

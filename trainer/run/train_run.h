@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* A run while it is open (internal to trainer/): train_open.c builds it up, train.c goes round. */
+/* A run while it is open (internal to trainer/): train_open.c builds it up, train.c goes round, train_epoch.c ends an
+ * epoch, train_meter.c says how it goes. */
 #ifndef FV_TRAINER_TRAIN_RUN_H
 #define FV_TRAINER_TRAIN_RUN_H
 
+#include "trainer/run/diagnose.h"
+#include "trainer/run/measure.h"
 #include "trainer/run/runlog.h"
 #include "trainer/run/schedule.h"
 #include "trainer/run/snapshot.h"
@@ -25,19 +28,22 @@ struct fv_run {
 
     const struct fv_schedule *schedule;
     struct fv_schedule_settings course;
+    struct fv_optim optim; /* all but what changes with the step */
+    float *lr_factor, *decay_factor;
+    const struct fv_measure *watched; /* by --patience */
     struct fv_net *net;
     const struct fv_backend *backend;
     struct fv_device *device;
     struct fv_program *program;
     char *backend_info;
 
-    float *decay_factor;     /* a tensor each */
     struct fv_snapshot snap; /* snap.at says how far training is */
     struct fv_runlog *log;
     int pending;            /* a step was given to the backend, its result not yet read */
     double lr;              /* of the last step */
     struct fv_meter window; /* since the last line of the log */
     struct fv_meter epoch;  /* since the epoch began or was resumed */
+    struct fv_stuck stuck;
     uint64_t first_ns, first_steps, saved_ns;
     int estimated; /* how long it will take has been said */
 
@@ -51,5 +57,24 @@ int fv__run_open(struct fv_run *run, const struct fv_train_settings *s,
                  const struct fv_train_data *d, const char *folder, int resume,
                  const struct fv_report *r);
 void fv__run_close(struct fv_run *run);
+
+/* train.c. The rate of a step; the net's numbers and states out of the program; "last", of what was fetched. */
+extern const char fv__run_remedy[]; /* for a loss that is not finite */
+double fv__run_rate(const struct fv_run *run, uint64_t step);
+int fv__run_fetch(struct fv_run *run);
+int fv__run_save(struct fv_run *run);
+
+/* train_epoch.c. Measures, notes what is best, writes it all down. */
+int fv__run_finish_epoch(struct fv_run *run);
+/* Whether --patience has run out. */
+int fv__run_is_over(const struct fv_run *run);
+
+/* train_meter.c */
+void fv__meter_start(struct fv_run *run, struct fv_meter *m);
+void fv__meter_add(struct fv_meter *m, const struct fv_step_result *r);
+double fv__meter_seconds(const struct fv_meter *m);
+struct fv_runlog_line fv__meter_line(const struct fv_run *run, const struct fv_meter *m,
+                                     double loss_sum, double correct_sum, uint64_t images);
+void fv__meter_say(struct fv_run *run); /* progress, and once how long it will take */
 
 #endif

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT */
+/* The end of an epoch: what is measured, what of it is best so far, and what is written down in which order.
+ *
+ * With an average of the weights it is the average that is measured and kept as best. The program holds it only for
+ * that long: training goes on with the weights.
+ */
+#include "trainer/run/train_run.h"
+
+#include "trainer/eval/evaluate.h"
+
+#include "common/err.h"
+#include "common/fs.h"
+#include "common/trace.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static int verify(struct fv_run *run, const struct fv_evaluator *e, struct fv_runlog_line *l)
+{
+    const struct fv_train_data *d = run->d;
+    struct fv_roc roc;
+    struct fv_eer eer;
+    int rc = fv__eval_embed(e, d->verify, 0, run->emb);
+    if (rc != 0)
+        return rc;
+    fv_score_pairs(run->emb, run->net->embedding, d->pair, d->pairs, run->score);
+    FV_TRY(fv_roc_make(&roc, run->score, run->same, d->pairs));
+    fv_roc_eer(&roc, &eer);
+    l->eer = eer.eer;
+    l->auc = fv_roc_auc(&roc);
+    fv_roc_free(&roc);
+    return 0;
+}
+
+/* A net with nothing to say about some image is no reason to end: it may learn to, and if training ended here it
+ * would do so again whenever it is resumed. */
+static int without_measure(struct fv_run *run, int rc)
+{
+    if (rc != FV_EVAL_USELESS)
+        return rc;
+    fv_say(run->report, FV_LEVEL_WARN, "epoch %llu not measured: %s (if this stays, %s)",
+           (unsigned long long)run->snap.at.epoch + 1, fv_err_text(), fv__run_remedy);
+    return 0;
+}
+
+static int measure(struct fv_run *run, struct fv_runlog_line *l)
+{
+    const struct fv_evaluator e = {.backend = run->backend,
+                                   .program = run->program,
+                                   .net = run->net,
+                                   .capacity = run->d->train->batch,
+                                   .report = run->report};
+    int rc = 0;
+    if (run->d->val)
+        rc = without_measure(run, fv__eval_accuracy(&e, run->d->val, &l->val_acc, &l->val_loss));
+    if (rc == 0 && run->d->verify)
+        rc = without_measure(run, verify(run, &e, l));
+    return rc;
+}
+
+/* Fills in what was measured. On failure nothing has changed yet. */
+static int evaluate(struct fv_run *run, struct fv_runlog_line *l)
+{
+    const float *average = run->snap.state[FV_STATE_EMA];
+    const uint64_t t = fv_trace_begin("evaluate");
+    int rc = average ? run->backend->params_set(run->program, average) : 0;
+    if (rc == 0)
+        rc = measure(run, l);
+    if (average) {
+        const int back = run->backend->params_set(run->program, run->snap.arena);
+        rc = back < 0 ? back : rc;
+    }
+    fv_trace_end("evaluate", t);
+    return rc;
+}
+
+static int keep_best(const struct fv_run *run, const char *name)
+{
+    char *path = fv_format("%s/%s.safetensors", run->folder, name);
+    int rc = path ? fv__snapshot_write_model(path, &run->snap) : fv_err(FV_ENOMEM, "out of memory");
+    free(path);
+    return rc;
+}
+
+static void watch(struct fv_run *run, const struct fv_runlog_line *l)
+{
+    struct fv_progress_state *at = &run->snap.at;
+    const double now = run->watched->of(l);
+    if (at->watched_epoch == 0 ? isfinite(now)
+                               : fv_measure_is_better(run->watched, now, at->watched_best)) {
+        at->watched_epoch = at->epoch;
+        at->watched_best = now;
+    }
+}
+
+int fv__run_is_over(const struct fv_run *run)
+{
+    const struct fv_progress_state *at = &run->snap.at;
+    const uint64_t patience = (uint64_t)run->s->patience;
+    return patience > 0 && at->epoch - at->watched_epoch >= patience;
+}
+
+static void say_epoch(struct fv_run *run, const struct fv_runlog_line *l, int best_cls,
+                      int best_ver)
+{
+    char cls[48] = "", ver[64] = "";
+    if (isfinite(l->val_acc))
+        snprintf(cls, sizeof cls, "  val %.2f %%%s", l->val_acc * 100, best_cls ? " (best)" : "");
+    if (isfinite(l->eer))
+        snprintf(ver, sizeof ver, "  EER %.2f %%%s  AUC %.4f", l->eer * 100,
+                 best_ver ? " (best)" : "", l->auc);
+    fv_say(run->report, FV_LEVEL_INFO,
+           "epoch %llu/%llu  loss %.3f  acc %.1f %%%s%s  %.0f img/s  wait %.0f %%",
+           (unsigned long long)l->epoch, (unsigned long long)run->snap.epochs, l->loss,
+           l->acc * 100, cls, ver, l->img_per_s, l->data_wait * 100);
+}
+
+int fv__run_finish_epoch(struct fv_run *run)
+{
+    struct fv_progress_state *at = &run->snap.at;
+    struct fv_runlog_line l =
+        fv__meter_line(run, &run->epoch, at->loss_sum, at->correct_sum, at->images);
+    l.lr = fv__run_rate(run, at->step - 1);
+    FV_TRY(fv__run_fetch(run));
+    FV_TRY(evaluate(run, &l));
+
+    const int best_cls = isfinite(l.val_acc) && (at->cls_epoch == 0 || l.val_acc > at->best_acc);
+    const int best_ver = isfinite(l.eer) && (at->ver_epoch == 0 || l.eer < at->best_eer ||
+                                             (l.eer == at->best_eer && l.auc > at->best_auc));
+    at->epoch++;
+    at->images = 0;
+    at->loss_sum = at->correct_sum = 0;
+    if (best_cls) {
+        at->cls_epoch = at->epoch;
+        at->best_acc = l.val_acc;
+    }
+    if (best_ver) {
+        at->ver_epoch = at->epoch;
+        at->best_eer = l.eer;
+        at->best_auc = l.auc;
+    }
+    watch(run, &l);
+    FV_TRY(fv_runlog_epoch(run->log, &l));
+    if (best_cls)
+        FV_TRY(keep_best(run, "best_cls"));
+    if (best_ver)
+        FV_TRY(keep_best(run, "best_ver"));
+    say_epoch(run, &l, best_cls, best_ver);
+    return fv__run_save(run);
+}

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+/* How training goes, for people and for the log: what is said of a stretch of time, and when. */
+#include "trainer/run/train_run.h"
+
+#include "common/clock.h"
+
+#include <math.h>
+#include <stdio.h>
+
+enum { ESTIMATE_STEPS = 10, ESTIMATE_SECONDS = 5 };
+
+void fv__meter_start(struct fv_run *run, struct fv_meter *m)
+{
+    const struct fv_batch_source *t = run->d->train;
+    *m = (struct fv_meter){.since_ns = fv_now_ns(),
+                           .waited_ns = t->waited_ns ? t->waited_ns(t->ctx) : 0};
+}
+
+void fv__meter_add(struct fv_meter *m, const struct fv_step_result *r)
+{
+    m->steps++;
+    m->images += (uint64_t)r->n;
+    if (r->finite) {
+        m->finite_images += (uint64_t)r->n;
+        m->loss_sum += r->loss * r->n;
+        m->correct_sum += r->correct;
+    }
+}
+
+double fv__meter_seconds(const struct fv_meter *m)
+{
+    return (double)(fv_now_ns() - m->since_ns) * 1e-9 + 1e-9;
+}
+
+static double meter_wait(const struct fv_run *run, const struct fv_meter *m)
+{
+    const struct fv_batch_source *t = run->d->train;
+    uint64_t waited = t->waited_ns ? t->waited_ns(t->ctx) - m->waited_ns : 0;
+    return fmin((double)waited * 1e-9 / fv__meter_seconds(m), 1);
+}
+
+struct fv_runlog_line fv__meter_line(const struct fv_run *run, const struct fv_meter *m,
+                                     double loss_sum, double correct_sum, uint64_t images)
+{
+    const double n = images ? (double)images : NAN; /* no step had a finite loss: not measured */
+    return (struct fv_runlog_line){.step = run->snap.at.step,
+                                   .epoch = run->snap.at.epoch + 1,
+                                   .loss = loss_sum / n,
+                                   .acc = correct_sum / n,
+                                   .lr = run->lr,
+                                   .img_per_s = (double)m->images / fv__meter_seconds(m),
+                                   .data_wait = meter_wait(run, m),
+                                   .val_loss = NAN,
+                                   .val_acc = NAN,
+                                   .eer = NAN,
+                                   .auc = NAN};
+}
+
+static void format_duration(char buf[24], double seconds)
+{
+    const unsigned s = (unsigned)fmin(seconds + 0.5, 3.6e8);
+    if (s >= 3600)
+        snprintf(buf, 24, "%u:%02u:%02u", s / 3600, s / 60 % 60, s % 60);
+    else
+        snprintf(buf, 24, "%u:%02u", s / 60, s % 60);
+}
+
+/* Once, when the first steps have shown their speed. The very first is left out: it warms up. */
+static void say_estimate(struct fv_run *run)
+{
+    const uint64_t step = run->snap.at.step, now = fv_now_ns();
+    char epoch[24], rest[24];
+    if (run->first_ns == 0) {
+        run->first_ns = now;
+        run->first_steps = step;
+        return;
+    }
+    const double seconds = (double)(now - run->first_ns) * 1e-9;
+    const double steps = (double)(step - run->first_steps);
+    if (run->estimated || steps < ESTIMATE_STEPS || seconds < ESTIMATE_SECONDS)
+        return;
+    const uint64_t total = run->snap.epochs * run->snap.steps_per_epoch;
+    format_duration(epoch, seconds / steps * (double)run->snap.steps_per_epoch);
+    format_duration(rest, seconds / steps * (double)(total - step));
+    fv_say(run->report, FV_LEVEL_INFO,
+           "%.0f img/s: about %s an epoch, %s to the end, evaluation not counted",
+           steps * run->d->train->batch / seconds, epoch, rest);
+    run->estimated = 1;
+}
+
+static void show_progress(struct fv_run *run)
+{
+    const struct fv_progress_state *at = &run->snap.at;
+    const struct fv_runlog_line l =
+        fv__meter_line(run, &run->epoch, at->loss_sum, at->correct_sum, at->images);
+    char what[48], extra[160];
+    snprintf(what, sizeof what, "epoch %llu/%llu", (unsigned long long)at->epoch + 1,
+             (unsigned long long)run->snap.epochs);
+    snprintf(extra, sizeof extra, "loss %.3f  acc %.1f %%  lr %.4g  %.0f img/s  wait %.0f %%",
+             l.loss, l.acc * 100, l.lr, l.img_per_s, l.data_wait * 100);
+    const struct fv_progress p = {what, "step", at->step - at->epoch * run->snap.steps_per_epoch,
+                                  run->snap.steps_per_epoch, extra};
+    fv_progress(run->report, &p);
+}
+
+void fv__meter_say(struct fv_run *run)
+{
+    say_estimate(run);
+    show_progress(run);
+}
