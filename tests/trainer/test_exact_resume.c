@@ -142,8 +142,11 @@ static void test_frozen(void **state)
     must_run("frozen", 0);
     assert_int_equal(fv_st_open(&st, fixture_path(&fix, "frozen", "last.safetensors")), 0);
     struct fv_net *net;
-    const struct fv_arch_settings a = {
-        12, FIXTURE_CLASSES, "auto", {.5f, .5f, .5f}, {.5f, .5f, .5f}};
+    const struct fv_arch_settings a = {.size = 12,
+                                       .classes = FIXTURE_CLASSES,
+                                       .stem = "auto",
+                                       .mean = {.5f, .5f, .5f},
+                                       .std = {.5f, .5f, .5f}};
     assert_int_equal(fv_net_build(&net, "tiny", &a), 0);
     float *arena = calloc(net->params + net->buffers, sizeof *arena);
     fv_net_init(net, 7, arena);
