@@ -30,7 +30,7 @@ ALSO = {  # single headers beyond whole modules
 THIRD = [  # pattern of a header, where it may be included
     (r"lmdb\.h", r"store/"),
     (r"zstd\.h|zdict\.h", r"store/"),
-    (r"xxhash\.h", r"store/|trainer/run/digest\.c"),
+    (r"xxhash\.h", r"store/|trainer/run/snapshot_digest\.c"),
     (r"vips/.*", r"prep/"),
     (r"spng\.h", r"prep/export/image_png\.c"),
     (r"jpeglib\.h|jerror\.h", r"store/(codec_jpeg\.c|jpeg_memory\.[ch])|prep/photo/photo_jpeg\.c"),

@@ -68,7 +68,7 @@ int fv__snapshot_progress(const struct fv_st *st, const char *path, struct fv_pr
 /* The metadata of that name; FV_EVERSION with a sentence if it is absent. */
 int fv__snapshot_text(const struct fv_st *st, const char *path, const char *key, const char **out);
 
-/* digest.c */
+/* snapshot_digest.c */
 enum { FV_SNAPSHOT_DIGEST = 33 };
 int fv__snapshot_digest(const struct fv_st_tensor *t, int tensors, const struct fv_st_meta *m,
                         int metas, char out[FV_SNAPSHOT_DIGEST]);
