@@ -207,19 +207,25 @@ double *rig_values(enum fv_k_type type, const void *buffer, size_t count)
     return v;
 }
 
-void rig_check(const char *what, enum fv_k_type type, const void *buffer, size_t count,
-               const double *want, double units, double slack)
+void rig_check_each(const char *what, enum fv_k_type type, const void *buffer, size_t count,
+                    const double *want, double units, const double *slack, size_t slacks)
 {
     double *got = malloc((count ? count : 1) * sizeof *got);
     assert_non_null(got);
     read_values(type, buffer, count, got);
     for (size_t i = 0; i < count; i++) {
-        double may = units * 0.5 * unit(type, want[i]) + slack;
+        double may = units * 0.5 * unit(type, want[i]) + slack[i % slacks];
         if (isnan(want[i]) ? !isnan(got[i]) : !(got[i] == want[i] || fabs(got[i] - want[i]) <= may))
             fail_msg("%s (%s): value %zu of %zu is %.9g, want %.9g within %.2g", what,
                      rig_type_names[type], i, count, got[i], want[i], may);
     }
     free(got);
+}
+
+void rig_check(const char *what, enum fv_k_type type, const void *buffer, size_t count,
+               const double *want, double units, double slack)
+{
+    rig_check_each(what, type, buffer, count, want, units, &slack, 1);
 }
 
 void rig_ran(int rc, const char *call)

@@ -42,11 +42,25 @@ double *rig_values(enum fv_k_type type, const void *buffer, size_t count);
  * slack is absolute. */
 void rig_check(const char *what, enum fv_k_type type, const void *buffer, size_t count,
                const double *want, double units, double slack);
+/* With a slack for each: value i has slack[i % slacks]. */
+void rig_check_each(const char *what, enum fv_k_type type, const void *buffer, size_t count,
+                    const double *want, double units, const double *slack, size_t slacks);
 /* The launch succeeds. */
 #define rig_run(call) rig_ran((call), #call)
 void rig_ran(int rc, const char *call);
-/* A checksum of a buffer's bits, for "the same bits in any order". */
+/* A checksum of a buffer's bits. */
 uint64_t rig_bits(const void *buffer, size_t bytes);
+/* Launches again in other orders of blocks and threads: the same bits every time. */
+#define rig_orders(buffer, bytes, call)                                                            \
+    do {                                                                                           \
+        const uint64_t rig_first_ = rig_bits(buffer, bytes);                                       \
+        for (uint64_t rig_seed_ = 100; rig_seed_ < 103; rig_seed_++) {                             \
+            place_seed(rig_seed_);                                                                 \
+            rig_run(call);                                                                         \
+            if (rig_bits(buffer, bytes) != rig_first_)                                             \
+                fail_msg("%s: other bits in another order", #call);                                \
+        }                                                                                          \
+    } while (0)
 
 extern const enum fv_k_type rig_types[3];
 extern const char *const rig_type_names[3];

@@ -86,11 +86,11 @@ __device__ static inline void fv__channel8(const float *p, int group, float (&v)
     fv_load8(p + 8 * group, v);
 }
 
-/* Adds up the lanes' sums, halving their number each time, and leaves those of the block at out[channel]. The whole
- * block must come here. `shared` has 8 * FV_COLUMN_THREADS floats and may be used again after a barrier. */
-template <typename S>
+/* Adds up the lanes' sums, halving their number each time, and leaves those of the block, times `by`, at out[channel].
+ * The whole block must come here. `shared` has 8 * FV_COLUMN_THREADS floats and may be used again after a barrier. */
+template <typename S, typename O>
 __device__ static inline void fv__sum_lanes(const fv__columns &k, const fv__place &p, S &shared,
-                                            const float (&sum)[8], float *out)
+                                            const float (&sum)[8], O *out, float by = 1)
 {
     float v[8];
     int span = 1;
@@ -111,8 +111,12 @@ __device__ static inline void fv__sum_lanes(const fv__columns &k, const fv__plac
             }
         }
     }
-    if (p.lane == 0 && p.works)
+    if (p.lane == 0 && p.works) {
+        FV_UNROLL
+        for (int i = 0; i < 8; i++)
+            v[i] *= by;
         fv_store8(out + 8 * p.group, v);
+    }
 }
 
 #endif

@@ -125,6 +125,14 @@ __device__ inline void fv_put(fv_f16 *p, float v)
     p->bits = fv__f16_bits(v);
 }
 
+/* What a value becomes when it is stored. */
+template <typename T> __device__ inline float fv_rounded(float v)
+{
+    T t;
+    fv_put(&t, v);
+    return fv_get(t);
+}
+
 /* Two values in one word, the first in the low half. The first argument only says the type. */
 __device__ inline uint32_t fv__pack(fv_bf16, float low, float high)
 {

@@ -71,11 +71,23 @@ struct finalize {
     const float *sum, *square, *shift;
     const float *gamma, *beta;
     float *mean, *rstd, *scale, *shift_out, *batch_mean, *batch_var;
+    void *scale16, *shift16;
+    enum fv_k_type type16;
     int parts, c, channels;
     size_t stride;
     double rows;
     float eps;
 };
+
+__device__ static inline void put_as(enum fv_k_type type, void *p, int i, float v)
+{
+    if (type == FV_K_BF16)
+        fv_put((fv_bf16 *)p + i, v);
+    else if (type == FV_K_F16)
+        fv_put((fv_f16 *)p + i, v);
+    else
+        fv_put((float *)p + i, v);
+}
 
 __device__ static inline void bn_write(const finalize &f, int channel, double sum, double square)
 {
@@ -89,8 +101,13 @@ __device__ static inline void bn_write(const finalize &f, int channel, double su
     const float beta = real && f.beta ? f.beta[channel] : 0;
     f.mean[channel] = (float)mean;
     f.rstd[channel] = rstd;
-    f.scale[channel] = gamma * rstd;
-    f.shift_out[channel] = (float)((double)beta - mean * (double)(gamma * rstd));
+    const float scale = gamma * rstd, shift = (float)((double)beta - mean * (double)scale);
+    f.scale[channel] = scale;
+    f.shift_out[channel] = shift;
+    if (f.scale16) {
+        put_as(f.type16, f.scale16, channel, scale);
+        put_as(f.type16, f.shift16, channel, shift);
+    }
     if (real && f.batch_mean) {
         f.batch_mean[channel] = (float)mean;
         f.batch_var[channel] = (float)(var * (f.rows / (f.rows - 1)));
@@ -234,9 +251,25 @@ int fv_k_bn_stats(const struct fv_k_bn_stats *a, fv_stream s)
 
 int fv_k_bn_finalize(const struct fv_k_bn_finalize *a, fv_stream s)
 {
-    finalize f = {a->sum,  a->square,   NULL,     a->gamma,        a->beta,      a->mean,
-                  a->rstd, a->scale,    a->shift, a->batch_mean,   a->batch_var, 1,
-                  a->c,    a->channels, 0,        (double)a->rows, a->eps};
+    finalize f = {};
+    f.sum = a->sum;
+    f.square = a->square;
+    f.gamma = a->gamma;
+    f.beta = a->beta;
+    f.mean = a->mean;
+    f.rstd = a->rstd;
+    f.scale = a->scale;
+    f.shift_out = a->shift;
+    f.batch_mean = a->batch_mean;
+    f.batch_var = a->batch_var;
+    f.scale16 = a->scale16;
+    f.shift16 = a->shift16;
+    f.type16 = a->type16;
+    f.parts = 1;
+    f.c = a->c;
+    f.channels = a->channels;
+    f.rows = (double)a->rows;
+    f.eps = a->eps;
     if (a->rows < 2 || a->c < 1 || a->channels > a->c)
         return fv_err(FV_EINVAL, "kernel bn_finalize: %lld rows, %d of %d channels",
                       (long long)a->rows, a->channels, a->c);

@@ -58,10 +58,10 @@ struct fv_k_bn_stats {
 size_t fv_k_bn_stats_partial(int64_t rows, int c);
 int fv_k_bn_stats(const struct fv_k_bn_stats *a, fv_stream s);
 
-/* From those sums, or from sum and square (c floats each, as cuDNN's genstats leave them: no shift), what the
- * other launches need: mean and rstd = 1 / sqrt(biased variance + eps), and y = x * scale + shift. Channels from
- * `channels` (of gamma, beta) on are padding: their scale and shift are 0.
- * statistics: NULL, or mean (channels floats), variance with Bessel's correction (channels), for fv_k_running. */
+/* From those sums, or from sum and square (c floats each, as cuDNN's genstats leave them: no shift), what the other
+ * launches need: mean and rstd = 1 / sqrt(biased variance + eps), and y = x * scale + shift; scale16 and shift16 are
+ * the same in type16, for cuDNN. Channels from `channels` (of gamma, beta) on are padding: their scale and shift are 0.
+ * batch_mean and batch_var (with Bessel's correction) are for fv_k_running. */
 struct fv_k_bn_finalize {
     const float *partial;      /* of fv_k_bn_stats, or NULL */
     const float *sum, *square; /* where partial is NULL */
@@ -70,7 +70,9 @@ struct fv_k_bn_finalize {
     const float *gamma, *beta; /* channels; NULL: 1, 0 */
     float eps;
     float *mean, *rstd, *scale, *shift; /* c each */
-    float *batch_mean, *batch_var;      /* channels each, or NULL */
+    void *scale16, *shift16;            /* c each, or NULL */
+    enum fv_k_type type16;
+    float *batch_mean, *batch_var; /* channels each, or NULL */
 };
 int fv_k_bn_finalize(const struct fv_k_bn_finalize *a, fv_stream s);
 
@@ -98,33 +100,38 @@ int fv_k_bn_apply(const struct fv_k_bn_apply *a, fv_stream s);
 
 /* The backward pass of y = act(x * scale + shift [+ residual]), with dz = act'(z) * (dy [+ dy2]):
  *
- *   fv_k_bn_reduce    sums over rows of dz, of dz * (x - mean) * rstd and, for prelu, of (dy + dy2) * z where z < 0;
+ *   fv_k_bn_reduce    sums over rows of dz, of dz * (x - mean) and, for prelu, of (dy + dy2) * z where z < 0;
  *                     stores dz if asked: it is the residual's gradient, and then what fv_k_bn_backward takes for dy,
  *                     with FV_K_NONE, reading less
  *   fv_k_bn_gradient  dbeta, dgamma, dslope from the sums, and coefficients
  *   fv_k_bn_backward  dx = gamma * rstd * (dz - mean of dz - xhat * mean of dz * xhat)
  *
  * relu and relu6 take act' from y where it is given; else, and for prelu, z is computed again from x, scale and shift:
- * without a residual that saves reading y. With a residual and prelu, `residual` is needed. */
-struct fv_k_bn_reduce {
+ * without a residual that saves reading y. Where z is computed again, `residual` is what was added, as it was added. */
+struct fv_k_bn_incoming {
     const void *dy, *dy2, *x;   /* dy2: NULL for none */
-    const void *y;              /* relu, relu6: NULL to compute z again */
-    const void *residual;       /* as it was added, where z is computed again; NULL for none */
-    const float *mean, *rstd;   /* c each */
-    const float *scale, *shift; /* where z is computed again */
+    const void *y, *residual;   /* NULL for none */
+    const float *scale, *shift; /* where z is computed again: c each */
     const float *slope;         /* prelu: c */
-    void *dz;                   /* NULL: not stored */
-    float *partial;
     enum fv_k_type type;
     enum fv_k_act act;
     int64_t rows;
     int c;
 };
+struct fv_k_bn_reduce {
+    struct fv_k_bn_incoming in;
+    const float *mean; /* c */
+    void *dz;          /* NULL: not stored; may be dy, dy2 or y */
+    float *partial;
+};
 size_t fv_k_bn_reduce_partial(int64_t rows, int c);
 int fv_k_bn_reduce(const struct fv_k_bn_reduce *a, fv_stream s);
 
 struct fv_k_bn_gradient {
-    const float *partial;
+    const float
+        *partial; /* of fv_k_bn_reduce, or NULL: then the sums over rows that a convolution made, */
+    const float *sum, *dot; /* of dz, and of dz * xhat if centred, else of dz * x: c each */
+    int centred;
     const float *gamma; /* channels; NULL: 1 */
     const float *mean, *rstd;
     int64_t rows;
@@ -136,37 +143,34 @@ struct fv_k_bn_gradient {
 int fv_k_bn_gradient(const struct fv_k_bn_gradient *a, fv_stream s);
 
 struct fv_k_bn_backward {
-    const void *dy, *dy2, *x, *y, *residual; /* as for fv_k_bn_reduce, or dy = dz and FV_K_NONE */
-    const float *coefficients, *scale, *shift, *slope;
-    void *dx; /* may be dy, dy2 or x */
-    enum fv_k_type type;
-    enum fv_k_act act;
-    int64_t rows;
-    int c;
+    struct fv_k_bn_incoming in; /* as for fv_k_bn_reduce, or dy = its dz and FV_K_NONE */
+    const float *coefficients;
+    void *dx; /* may be any of the inputs */
 };
 int fv_k_bn_backward(const struct fv_k_bn_backward *a, fv_stream s);
 
 /* --- elementwise ------------------------------------------------------------------------------------------------ */
 
-/* y = act(x + bias); bias NULL for none, c floats. y may be x. */
+/* y = act(x [+ bias of c] [+ residual]). y may be x or the residual. Of a sigmoid, whose value at 0 is not 0, channels
+ * from `channels` on are stored as zeros. */
 struct fv_k_act_forward {
-    const void *x;
-    const float *bias, *slope;
+    const void *x, *residual;  /* residual: NULL for none */
+    const float *bias, *slope; /* bias: NULL for none */
     void *y;
     enum fv_k_type type;
     enum fv_k_act act;
     int64_t rows;
-    int c;
+    int c, channels; /* channels 0: c */
 };
 int fv_k_act_forward(const struct fv_k_act_forward *a, fv_stream s);
 
-/* dx = act'(z) * (dy [+ dy2]). relu, relu6, sigmoid: `saved` is the output y; prelu: the input z. partial: NULL, or
- * where fv_k_column_finish finds the sums over the rows of dx (a bias's gradient) and, for prelu, of dslope: two rows
- * of c a part. */
+/* dx = act'(z) * (dy [+ dy2]). relu, relu6, sigmoid: `saved` is the output y; prelu: the input z; none: NULL. partial:
+ * NULL, or where fv_k_column_finish finds the sums over the rows of dx (a bias's gradient) and, for prelu, of dslope:
+ * two rows of c a part. */
 struct fv_k_act_backward {
     const void *dy, *dy2, *saved;
     const float *slope;
-    void *dx; /* may be any of the inputs */
+    void *dx; /* may be any of the inputs; NULL: only the sums */
     float *partial;
     enum fv_k_type type;
     enum fv_k_act act;
@@ -176,28 +180,33 @@ struct fv_k_act_backward {
 size_t fv_k_act_backward_partial(int64_t rows, int c);
 int fv_k_act_backward(const struct fv_k_act_backward *a, fv_stream s);
 
-/* y = a + b, count a multiple of 8. y may be a or b. */
-struct fv_k_add {
-    const void *a, *b;
-    void *y;
-    enum fv_k_type type;
-    int64_t count;
-};
-int fv_k_add(const struct fv_k_add *a, fv_stream s);
+/* --- squeeze and excitation ------------------------------------------------------------------------------------- */
 
-/* Squeeze and excitation: y = x * factor, one factor an image and channel (n, c), of x's type. y may be x. */
+/* y = act(x * factor [+ residual]), one factor an image and channel: (n, c), of x's type. y may be x or the residual.
+ * act: none, relu, relu6. */
 struct fv_k_scale_forward {
-    const void *x, *factor;
+    const void *x, *factor, *residual;
     void *y;
     enum fv_k_type type;
+    enum fv_k_act act;
     int n, pixels, c;
 };
 int fv_k_scale_forward(const struct fv_k_scale_forward *a, fv_stream s);
 
-/* dx = dy * factor, dfactor = sum over an image's pixels of dy * x. dx may be dy or x. */
+/* dfactor (n, c) = sum over an image's pixels of dz * x, with dz = act'(y) * (dy [+ dy2]), stored if asked. */
+struct fv_k_scale_reduce {
+    const void *dy, *dy2, *y, *x; /* dy2: NULL for none; y: NULL with FV_K_NONE */
+    void *dz, *dfactor;           /* dz: NULL: not stored; may be dy, dy2 or y */
+    enum fv_k_type type;
+    enum fv_k_act act;
+    int n, pixels, c;
+};
+int fv_k_scale_reduce(const struct fv_k_scale_reduce *a, fv_stream s);
+
+/* dx = dz * factor [+ dmean / pixels]: dmean (n, c) is the gradient by the mean of x, which made the factor. */
 struct fv_k_scale_backward {
-    const void *dy, *x, *factor;
-    void *dx, *dfactor;
+    const void *dz, *factor, *dmean; /* dmean: NULL for none */
+    void *dx;                        /* may be dz */
     enum fv_k_type type;
     int n, pixels, c;
 };
@@ -205,31 +214,21 @@ int fv_k_scale_backward(const struct fv_k_scale_backward *a, fv_stream s);
 
 /* --- sums over rows --------------------------------------------------------------------------------------------- */
 
-/* Sums of x over its rows (a bias's gradient), for fv_k_column_finish: one row of c. c may be any number here. */
-struct fv_k_column_sum {
-    const void *x;
-    float *partial;
-    enum fv_k_type type;
-    int64_t rows;
-    int c;
-};
-size_t fv_k_column_sum_partial(int64_t rows, int c);
-int fv_k_column_sum(const struct fv_k_column_sum *a, fv_stream s);
-
 /* out[i] = sum over parts of partial[part * stride + offset + i], i < count. parts is fv_k_parts(rows, c) of the launch
  * that left the partial sums, stride the floats of one part. */
 struct fv_k_column_finish {
     const float *partial;
     int parts, offset, count;
     size_t stride;
-    float *out;
+    void *out;
+    enum fv_k_type type; /* of out */
 };
 int fv_k_parts(int64_t rows, int c);
 int fv_k_column_finish(const struct fv_k_column_finish *a, fv_stream s);
 
 /* --- pooling ---------------------------------------------------------------------------------------------------- */
 
-/* Square window of at most 16; padding counts as -inf, ties go to the first in row order, a NaN is the largest.
+/* Square window of at most 15; padding counts as -inf, ties go to the first in row order, a NaN is the largest.
  * winner: (n, h, w, c) u8, the place r * window + s in the window; NULL in inference. */
 struct fv_k_maxpool_forward {
     const void *x;
@@ -256,12 +255,12 @@ struct fv_k_gap_forward {
     int n, pixels, c;
 };
 int fv_k_gap_forward(const struct fv_k_gap_forward *a, fv_stream s);
-/* dx = dy / pixels [+ dx if add]. */
+/* dx = dy / pixels [+ residual]. dx may be the residual. */
 struct fv_k_gap_backward {
-    const void *dy;
+    const void *dy, *residual; /* residual: NULL for none */
     void *dx;
     enum fv_k_type type, y_type;
-    int n, pixels, c, add;
+    int n, pixels, c;
 };
 int fv_k_gap_backward(const struct fv_k_gap_backward *a, fv_stream s);
 
