@@ -64,6 +64,7 @@ struct slot {
 
 struct fv_ring {
     struct fv_ring_shape shape;
+    int number;     /* among those that are open: for display only */
     uint64_t first; /* written by seek while all producers are parked */
 
     /* Producers: items claimed since the last seek. */
@@ -172,8 +173,8 @@ static void count(struct fv_ring *r, int ready, int full)
 {
     ready += atomic_fetch_add_explicit(&r->ready, ready, memory_order_relaxed);
     full += atomic_fetch_add_explicit(&r->full, full, memory_order_relaxed);
-    fv_trace_counter("batches ready", ready);
-    fv_trace_counter("slots free", (int)r->shape.slots - full);
+    fv_trace_counter_of("batches ready", r->number, ready);
+    fv_trace_counter_of("slots free", r->number, (int)r->shape.slots - full);
 }
 
 uint32_t fv_ring_ready(const struct fv_ring *r)
@@ -358,6 +359,17 @@ uint32_t fv_ring_items(const struct fv_ring *r, uint64_t ticket)
     return ticket + 1 == r->shape.end ? r->shape.last_items : r->shape.items;
 }
 
+/* A bit for each number in use. More rings than bits share the last one. */
+static _Atomic uint64_t numbers;
+
+static int take_number(void)
+{
+    for (int i = 0; i < 63; i++)
+        if (!(atomic_fetch_or(&numbers, UINT64_C(1) << i) >> i & 1))
+            return i;
+    return 63;
+}
+
 int fv_ring_open(struct fv_ring **out, const struct fv_ring_shape *shape)
 {
     *out = NULL;
@@ -375,6 +387,7 @@ int fv_ring_open(struct fv_ring **out, const struct fv_ring_shape *shape)
     pthread_cond_init(&r->all_parked, NULL);
     pthread_cond_init(&r->resumed, NULL);
     restart(r, 0);
+    r->number = take_number();
     *out = r;
     return FV_OK;
 }
@@ -383,6 +396,7 @@ void fv_ring_close(struct fv_ring **ring)
 {
     if (!*ring)
         return;
+    atomic_fetch_and(&numbers, ~(UINT64_C(1) << (*ring)->number));
     pthread_cond_destroy(&(*ring)->resumed);
     pthread_cond_destroy(&(*ring)->all_parked);
     pthread_mutex_destroy(&(*ring)->lock);

@@ -22,10 +22,11 @@ _Atomic int fv_trace_on_;
 enum { TO_FILE = 1, TO_NVTX = 2 }; /* its bits */
 
 enum { EVENTS = 1 << 17 };
+#define COUNTER (UINT64_C(1) << 63) /* nothing takes 292 years */
 
 struct event {
     const char *name;
-    uint64_t at_ns, for_ns; /* for_ns == UINT64_MAX: a counter */
+    uint64_t at_ns, for_ns; /* for_ns: from COUNTER on, which counter of the name */
     double value;
 };
 
@@ -130,12 +131,16 @@ void fv_trace_end_(const char *name, uint64_t begin_ns)
         nvtx.pop();
 }
 
-void fv_trace_counter_(const char *name, double value)
+void fv_trace_counter_(const char *name, int which, double value)
 {
+    const int on = atomic_load_explicit(&fv_trace_on_, memory_order_acquire);
+
     /* JSON has neither infinities nor what is no number: a loss may be either. */
-    if (isfinite(value) && atomic_load_explicit(&fv_trace_on_, memory_order_acquire) & TO_FILE)
-        put(&(struct event){
-            .name = name, .at_ns = fv_now_ns(), .for_ns = UINT64_MAX, .value = value});
+    if (isfinite(value) && (on & TO_FILE))
+        put(&(struct event){.name = name,
+                            .at_ns = fv_now_ns(),
+                            .for_ns = COUNTER + (uint64_t)which,
+                            .value = value});
 }
 
 static void name_for_nvtx(void)
@@ -186,6 +191,21 @@ int fv_trace_start(const char *path)
     return FV_OK;
 }
 
+static void write_event(FILE *f, const struct event *e, long pid, int tid)
+{
+    const double us = (double)(e->at_ns - started_ns) / 1e3;
+
+    fprintf(f, ",\n{\"ph\":\"%c\",\"pid\":%ld,\"tid\":%d,\"name\":\"%s\",\"ts\":%.3f,",
+            e->for_ns < COUNTER ? 'X' : 'C', pid, tid, e->name, us);
+    if (e->for_ns < COUNTER)
+        fprintf(f, "\"dur\":%.3f}", (double)e->for_ns / 1e3);
+    else if (e->for_ns == COUNTER)
+        fprintf(f, "\"args\":{\"value\":%g}}", e->value);
+    else
+        fprintf(f, "\"id\":\"%d\",\"args\":{\"value\":%g}}", (int)(e->for_ns - COUNTER) + 1,
+                e->value);
+}
+
 /* Returns how many events had to make way for newer ones. A thread that has none since the start has no lane.
  *
  * The newest come first. Viewers sort by time and keep the order of what begins at once, where the outer span has to
@@ -206,17 +226,7 @@ static uint64_t write_lane(FILE *f, const struct lane *l)
         const struct event *e = &l->event[(i - 1) % EVENTS];
         if (e->at_ns < started_ns)
             continue;
-        const double us = (double)(e->at_ns - started_ns) / 1e3;
-        if (e->for_ns == UINT64_MAX)
-            fprintf(f,
-                    ",\n{\"ph\":\"C\",\"pid\":%ld,\"tid\":%d,\"name\":\"%s\",\"ts\":%.3f,\"args\":{"
-                    "\"value\":%g}}",
-                    pid, l->id, e->name, us, e->value);
-        else
-            fprintf(
-                f,
-                ",\n{\"ph\":\"X\",\"pid\":%ld,\"tid\":%d,\"name\":\"%s\",\"ts\":%.3f,\"dur\":%.3f}",
-                pid, l->id, e->name, us, (double)e->for_ns / 1e3);
+        write_event(f, e, pid, l->id);
     }
     return first;
 }

@@ -20,7 +20,7 @@
 extern _Atomic int fv_trace_on_;
 uint64_t fv_trace_begin_(const char *name);
 void fv_trace_end_(const char *name, uint64_t begin_ns);
-void fv_trace_counter_(const char *name, double value); /* nothing unless finite */
+void fv_trace_counter_(const char *name, int which, double value); /* nothing unless finite */
 
 static inline uint64_t fv_trace_begin(const char *name)
 {
@@ -31,10 +31,15 @@ static inline void fv_trace_end(const char *name, uint64_t begin_ns)
     if (begin_ns)
         fv_trace_end_(name, begin_ns);
 }
-static inline void fv_trace_counter(const char *name, double value)
+/* which: of several that have one name and are graphs of their own, from 0. */
+static inline void fv_trace_counter_of(const char *name, int which, double value)
 {
     if (atomic_load_explicit(&fv_trace_on_, memory_order_relaxed))
-        fv_trace_counter_(name, value);
+        fv_trace_counter_(name, which, value);
+}
+static inline void fv_trace_counter(const char *name, double value)
+{
+    fv_trace_counter_of(name, 0, value);
 }
 
 int fv_trace_start(const char *path); /* FV_EEXIST when one is already open */

@@ -3,9 +3,13 @@
 #include "augment/ring.h"
 #include "common/clock.h"
 #include "common/err.h"
+#include "common/trace.h"
 #include "tests/augment/ring_rig.h"
 #include "tests/cmocka_all.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 /* --- data ------------------------------------------------------------------------------------- */
@@ -145,6 +149,35 @@ static void it_says_how_full_it_is(void **state)
         assert_int_equal(fv_ring_seek(g->ring, 1000), FV_OK);
     }
     rig_close(g);
+}
+
+/* In a trace, counts of rings that are open at once are told apart; one after another are one. */
+static void rings_open_at_once_have_graphs_of_their_own(void **state)
+{
+    char path[] = "/tmp/fv-test-ring-XXXXXX", line[512];
+    int of[3] = {0};
+
+    (void)state;
+    close(mkstemp(path));
+    assert_int_equal(fv_trace_start(path), FV_OK);
+    for (int round = 0; round < 2; round++) {
+        struct rig *a = rig_open(0, 3, 1), *b = rig_open(0, 3, 1);
+        fill_one(a->ring);
+        fill_one(b->ring);
+        fill_one(b->ring);
+        rig_close(a);
+        rig_close(b);
+    }
+    assert_int_equal(fv_trace_stop(), FV_OK);
+    FILE *f = fopen(path, "r");
+    while (fgets(line, sizeof line, f))
+        if (strstr(line, "batches ready"))
+            of[!strstr(line, "\"id\"") ? 0 : strstr(line, "\"id\":\"2\"") ? 1 : 2]++;
+    fclose(f);
+    unlink(path);
+    assert_int_equal(of[0], 2);
+    assert_int_equal(of[1], 4);
+    assert_int_equal(of[2], 0);
 }
 
 /* --- seeking ---------------------------------------------------------------------------------- */
@@ -336,6 +369,7 @@ int main(void)
         cmocka_unit_test(the_consumer_may_hold_all_slots),
         cmocka_unit_test(tickets_may_be_large),
         cmocka_unit_test(it_says_how_full_it_is),
+        cmocka_unit_test(rings_open_at_once_have_graphs_of_their_own),
         cmocka_unit_test(seeking_lands_anywhere_at_any_moment),
         cmocka_unit_test(stopping_wakes_producers_of_a_full_ring),
         cmocka_unit_test(stopping_wakes_the_consumer_of_an_empty_ring),

@@ -21,6 +21,7 @@ static void *work(void *name)
         fv_trace_end("decode", t);
     }
     fv_trace_counter("ring", 3);
+    fv_trace_counter_of("ring", 1, 4);
     fv_trace_counter("ring", NAN); /* which JSON cannot say */
     fv_trace_counter("ring", INFINITY);
     return NULL;
@@ -43,6 +44,8 @@ static void spans_of_two_threads_are_written(void **state)
     char path[] = "/tmp/fv-test-trace-XXXXXX";
     pthread_t t[2];
     json_error_t error;
+    size_t i;
+    json_t *e;
 
     (void)state;
     close(mkstemp(path));
@@ -58,7 +61,14 @@ static void spans_of_two_threads_are_written(void **state)
     assert_non_null(root);
     const json_t *events = json_object_get(root, "traceEvents");
     assert_int_equal(count(events, "decode", "X"), 2 * SPANS);
-    assert_int_equal(count(events, "ring", "C"), 2);
+    assert_int_equal(count(events, "ring", "C"), 4);
+    json_array_foreach(events, i, e)
+    {
+        const json_t *value = json_object_get(json_object_get(e, "args"), "value");
+        const char *id = json_string_value(json_object_get(e, "id"));
+        if (value) /* 3 of the first, 4 of the second */
+            assert_int_equal(json_integer_value(value), id && strcmp(id, "2") == 0 ? 4 : 3);
+    }
     assert_int_equal(count(events, "thread_name", "M"), 2);
     json_decref(root);
     unlink(path);
