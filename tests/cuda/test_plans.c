@@ -3,7 +3,7 @@
  * them: asked for described devices, so that no GPU is needed. Acceptance is what this shows; that a plan computes the
  * right thing can only be seen on a device.
  *
- * Arguments: device_sm75.json device_sm80.json device_sm90.json [SIZE...]; sizes default to 112. */
+ * Arguments: device_sm75.json device_sm80.json device_sm90.json, then ARCH SIZE... for one architecture or "all". */
 #include "trainer/cuda/cudnn_plan.h"
 
 #include "common/err.h"
@@ -19,7 +19,8 @@
 enum { BATCH = 256, MAX_CONVS = 1024, MAX_SIZES = 8, DEVICES = 3 };
 
 static const char *device_file[DEVICES];
-static int size[MAX_SIZES] = {112}, sizes = 1;
+static const char *only;
+static int size[MAX_SIZES], sizes;
 
 /* The distinct convolutions of all nets, as lowering asks for them: channels padded to whole vectors. */
 static struct conv {
@@ -55,7 +56,9 @@ static void add_conv(const struct fv_net *net, const struct fv_node *n)
 
 static void collect(void)
 {
-    for (int a = 0; fv_archs[a]; a++)
+    for (int a = 0; fv_archs[a]; a++) {
+        if (strcmp(only, "all") != 0 && strcmp(only, fv_archs[a]->name) != 0)
+            continue;
         for (int s = 0; s < sizes; s++) {
             const struct fv_arch_settings settings = {.size = size[s],
                                                       .classes = 1000,
@@ -70,6 +73,7 @@ static void collect(void)
             fv_net_free(&net);
             nets++;
         }
+    }
 }
 
 static struct fv_cudnn *describe(int device)
@@ -208,7 +212,6 @@ static void test_refusals(void **state)
     fv_cudnn_close(&new);
 }
 
-/* fp32 is for checking: no engine that rounds to TF32 may be taken. */
 static void test_bytes_of_roles(void **state)
 {
     (void)state;
@@ -386,14 +389,15 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(test_foreign_cache, make_folder, remove_folder),
         cmocka_unit_test(test_parse),
     };
-    if (argc < 1 + DEVICES)
+    if (argc < 3 + DEVICES || argc > 2 + DEVICES + MAX_SIZES)
         return 2;
     for (int i = 0; i < DEVICES; i++)
         device_file[i] = argv[1 + i];
-    for (int i = 1 + DEVICES; i < argc && i - 1 - DEVICES < MAX_SIZES; i++) {
-        sizes = i - DEVICES;
-        size[sizes - 1] = atoi(argv[i]);
-    }
+    only = argv[1 + DEVICES];
+    for (int i = 2 + DEVICES; i < argc; i++)
+        size[sizes++] = atoi(argv[i]);
     collect();
+    if (nets == 0)
+        return 2;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Which engine of cuDNN runs a graph, and with which knobs.
  *
- * cuDNN's heuristics (mode A, else its fallback) rank the engines; those are left out that round more than the storage type does, that
- * do not give the same bits each time, or that compile at run time (seconds each; where they are all there is, plain
- * graphs and kernels of our own are as fast). On a GPU the best few are timed; the winner's engine and knobs go into a
- * cache on disk, a file for each cuDNN version, device and graph. What is read back is a number of an engine and of
- * knobs, which cuDNN judges again: a damaged or foreign file costs a new choice and nothing else.
+ * cuDNN's heuristics (mode A, else its fallback) rank the engines; those are left out that round more than the
+ * storage type does, that do not give the same bits each time, or that compile at run time (seconds each; where they
+ * are all there is, plain graphs and kernels of our own are as fast). On a GPU the best few are timed; the winner's
+ * engine and knobs go into a cache on disk, a file for each cuDNN version, device and graph. What is read back is a
+ * number of an engine and of knobs, which cuDNN judges again: a damaged or foreign file costs a new choice and nothing
+ * else.
  */
 #ifndef FV_TRAINER_CUDA_CUDNN_PLAN_H
 #define FV_TRAINER_CUDA_CUDNN_PLAN_H
