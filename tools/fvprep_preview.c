@@ -173,6 +173,11 @@ static int preview(const struct preview *p, const struct fv_loader_settings *s,
                           (uint64_t)p->epoch * source->batches_per_epoch + (uint64_t)p->step);
     if (rc == FV_OK)
         rc = source->next(source->ctx, &b);
+    if (rc == 1 && b->n == 0)
+        rc = fv_err(FV_EINVAL,
+                    "batch %" PRId64 " of rank %" PRId64 " has no images: use a smaller --world or "
+                    "another --step",
+                    p->step, s->rank);
     if (rc == 0 || rc == 1)
         rc = rc ? draw_batch(p, s, b, store)
                 : fv_err(FV_EINVAL, "there is no batch %" PRId64, p->step);

@@ -103,6 +103,9 @@ err_has '--db'
 run fvprep preview --db faces.lmdb -o no/such/folder.png
 exits 1
 err_has 'no/such/folder.png'
+run fvprep preview --db faces.lmdb -o none.png --batch 500 --world 500
+exits 1
+err_has 'rank 0 has no images'
 not_there none.png
 
 # the two ways beside each other: what copies is the same, what resamples is not

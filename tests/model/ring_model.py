@@ -6,7 +6,7 @@ usage: ring_model.py proofs|mutants|large [CC...]
 
 proofs    every run has to end with all states visited and no error
 mutants   every mutant of the protocol has to be caught: the model can fail
-large     proofs of larger rings: minutes, and up to 3 GB
+large     proofs of larger rings: minutes, and 1.4 GiB
 
 Exits 77 where Spin is not installed.
 """
