@@ -12,7 +12,7 @@ out_has 'translate_x'
 err ''
 run fvtrain --arch list
 exits 0
-out_has 'iresnet50            43.590'
+out_has 'iresnet50       43.590     6.309 12.619       512  auto '
 out_has 'auto,7x7,3x3'
 err ''
 run fvtrain --db faces.lmdb --aug resnet18-cutmux

@@ -98,8 +98,10 @@ static inline __attribute__((always_inline)) void
 prelu_row(const float *x, const float *g, const float *by, float *out, float *sum, size_t width)
 {
     (void)g, (void)sum;
-    for (size_t l = 0; l < width; l++)
-        out[l] = x[l] > 0.0f ? x[l] : by[l] * x[l];
+    for (size_t l = 0; l < width; l++) {
+        float v = x[l], below = by[l] * v;
+        out[l] = v > 0.0f ? v : below;
+    }
 }
 
 static inline __attribute__((always_inline)) void prelu_grad_row(const float *x, const float *g,
@@ -107,9 +109,10 @@ static inline __attribute__((always_inline)) void prelu_grad_row(const float *x,
                                                                  float *sum, size_t width)
 {
     for (size_t l = 0; l < width; l++) {
-        float below = x[l] > 0.0f ? 0.0f : g[l];
-        sum[l] += below * x[l];
-        out[l] = x[l] > 0.0f ? g[l] : by[l] * g[l];
+        float v = x[l], w = g[l], slope = by[l], below = v > 0.0f ? 0.0f : v;
+        slope = v > 0.0f ? 1.0f : slope;
+        sum[l] += below * w;
+        out[l] = slope * w;
     }
 }
 

@@ -170,13 +170,16 @@ static struct fv__dnn_md *weights_md_any(struct fv__cpu_plan *plan, const struct
     return fv__cpu_md(plan, 5, (int[5]){o->groups, d[0] / o->groups, d[1], d[2], d[3]}, FV_DNN_ANY);
 }
 
+/* The reference implementation, and the one by im2col and a matrix product, which is what plain layouts get. */
 static int is_slow(const struct fv__dnn_op *op)
 {
-    return strncmp(fv__dnn_op_name(op), "ref", 3) == 0;
+    const char *name = fv__dnn_op_name(op);
+    return strncmp(name, "ref", 3) == 0 || strncmp(name, "x64:gemm", 8) == 0 ||
+           strncmp(name, "gemm", 4) == 0;
 }
 
-/* Tried first with the layouts that input and weights have; if that has only a reference implementation, the
- * library may choose both, and both are converted. */
+/* Tried first with the layouts that input and weights have; if that has only a slow implementation, the library may
+ * choose both, and both are converted. */
 static int make_conv(struct fv__cpu_plan *plan, int node, const struct chain *c,
                      struct fv__dnn_op *op)
 {

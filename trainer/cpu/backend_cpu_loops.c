@@ -7,6 +7,7 @@
 #include "trainer/cpu/backend_cpu_threads.h"
 
 #include <math.h>
+#include <string.h>
 
 enum { CACHE_LINE = 16 }; /* floats */
 
@@ -29,15 +30,18 @@ static inline float relu(float x, float limit)
     return y > limit ? limit : y;
 }
 
+/* In locals, since what is written through `out` might be a member of *e: that would forbid vectors. */
 static void add_elements(void *ctx, size_t begin, size_t end)
 {
     const struct elements *e = ctx;
-    if (e->limit > 0)
+    const float *a = e->a, *b = e->b, limit = e->limit;
+    float *out = e->out;
+    if (limit > 0)
         for (size_t i = begin; i < end; i++)
-            e->out[i] = relu(e->a[i] + e->b[i], e->limit);
+            out[i] = relu(a[i] + b[i], limit);
     else
         for (size_t i = begin; i < end; i++)
-            e->out[i] = e->a[i] + e->b[i];
+            out[i] = a[i] + b[i];
 }
 
 void fv__cpu_loop_add(const struct fv__cpu_step *s, struct fv__cpu_run *r)
@@ -49,8 +53,10 @@ void fv__cpu_loop_add(const struct fv__cpu_step *s, struct fv__cpu_run *r)
 static void relu_elements(void *ctx, size_t begin, size_t end)
 {
     const struct elements *e = ctx;
+    const float *a = e->a, limit = e->limit;
+    float *out = e->out;
     for (size_t i = begin; i < end; i++)
-        e->out[i] = relu(e->a[i], e->limit);
+        out[i] = relu(a[i], limit);
 }
 
 void fv__cpu_loop_relu(const struct fv__cpu_step *s, struct fv__cpu_run *r)
@@ -59,17 +65,24 @@ void fv__cpu_loop_relu(const struct fv__cpu_step *s, struct fv__cpu_run *r)
     share(r, s->count, CACHE_LINE, relu_elements, &e);
 }
 
-/* Whether a ReLU that put out y passes a gradient: not where it has cut off. */
-static inline int passes(float y, float limit)
+/* The gradient g behind a ReLU that put out y: nothing where it has cut off, at y = 0 or y = limit. By its
+ * bits, since a condition forbids vectors. */
+static inline float pass(float g, float y, float limit)
 {
-    return (y > 0.0f) & (y < limit);
+    uint32_t bits;
+    memcpy(&bits, &g, sizeof bits);
+    bits &= -(uint32_t)(y > 0.0f) & -(uint32_t)(y < limit);
+    memcpy(&g, &bits, sizeof bits);
+    return g;
 }
 
 static void mask_elements(void *ctx, size_t begin, size_t end)
 {
     const struct elements *e = ctx;
+    const float *a = e->a, *y = e->y, limit = e->limit;
+    float *out = e->out;
     for (size_t i = begin; i < end; i++)
-        e->out[i] = passes(e->y[i], e->limit) ? e->a[i] : 0.0f;
+        out[i] = pass(a[i], y[i], limit);
 }
 
 void fv__cpu_loop_mask(const struct fv__cpu_step *s, struct fv__cpu_run *r)
@@ -81,10 +94,10 @@ void fv__cpu_loop_mask(const struct fv__cpu_step *s, struct fv__cpu_run *r)
 static void add_mask_elements(void *ctx, size_t begin, size_t end)
 {
     const struct elements *e = ctx;
-    for (size_t i = begin; i < end; i++) {
-        float sum = e->a[i] + e->b[i];
-        e->out[i] = passes(e->y[i], e->limit) ? sum : 0.0f;
-    }
+    const float *a = e->a, *b = e->b, *y = e->y, limit = e->limit;
+    float *out = e->out;
+    for (size_t i = begin; i < end; i++)
+        out[i] = pass(a[i] + b[i], y[i], limit);
 }
 
 void fv__cpu_loop_add_mask(const struct fv__cpu_step *s, struct fv__cpu_run *r)

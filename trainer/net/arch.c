@@ -82,7 +82,7 @@ static size_t head_params(const struct fv_net *n)
 
 int fv_arch_write_table(FILE *f, int size)
 {
-    fprintf(f, "%-16s %9s %9s %9s %9s  %-20s %s\n", "name", "M params", "G mul-add", "GFLOP",
+    fprintf(f, "%-13s %8s %9s %6s %9s  %-19s %s\n", "name", "M params", "G mul-add", "GFLOP",
             "embedding", "stems", "what it is");
     for (int i = 0; fv_archs[i]; i++) {
         const struct fv_arch *a = fv_archs[i];
@@ -94,7 +94,7 @@ int fv_arch_write_table(FILE *f, int size)
         for (int k = 0; a->stems[k]; k++)
             append(stems, ",", a->stems[k]);
         double macs = (double)fv_net_macs(n) / 1e9;
-        fprintf(f, "%-16s %9.3f %9.3f %9.3f %9d  %-20s %s\n", a->name,
+        fprintf(f, "%-13s %8.3f %9.3f %6.3f %9d  %-19s %s\n", a->name,
                 (double)(n->params - head_params(n)) / 1e6, macs, 2 * macs, n->embedding, stems,
                 a->help);
         fv_net_free(&n);

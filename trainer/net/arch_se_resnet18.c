@@ -9,7 +9,7 @@ static int build(struct fv_net *n, const struct fv_arch_settings *s)
 
 const struct fv_arch fv__arch_se_resnet18 = {
     .name = "se-resnet18",
-    .help = "ResNet-18 with squeeze and excitation, as timm's seresnet18",
+    .help = "squeeze and excitation, as in timm's seresnet18",
     .stems = fv__resnet_stems,
     .build = build,
 };

@@ -9,7 +9,7 @@ static int build(struct fv_net *n, const struct fv_arch_settings *s)
 
 const struct fv_arch fv__arch_se_resnet34 = {
     .name = "se-resnet34",
-    .help = "ResNet-34 with squeeze and excitation, as timm's seresnet34",
+    .help = "squeeze and excitation, as in timm's seresnet34",
     .stems = fv__resnet_stems,
     .build = build,
 };

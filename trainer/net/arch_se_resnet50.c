@@ -9,7 +9,7 @@ static int build(struct fv_net *n, const struct fv_arch_settings *s)
 
 const struct fv_arch fv__arch_se_resnet50 = {
     .name = "se-resnet50",
-    .help = "ResNet-50 with squeeze and excitation, as timm's seresnet50",
+    .help = "squeeze and excitation, as in timm's seresnet50",
     .stems = fv__resnet_stems,
     .build = build,
 };
