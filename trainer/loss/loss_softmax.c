@@ -9,7 +9,7 @@
  * In a mixture each label in turn is "its own", so there are two softmaxes that differ in two logits. The classes that
  * are neither (the rest) are summed once, below their own maximum; the two others join as a log-sum-exp of three,
  * in which nothing cancels. A row is walked three times in blocks that stay in registers and the first cache, and
- * needs no memory of its own.
+ * needs no memory of its own: where the gradient is fp32 and this term's alone, its row keeps the powers in between.
  */
 #include "trainer/loss/loss_impl.h"
 
@@ -140,17 +140,19 @@ static double rest_top(const struct row *r)
     return top[0];
 }
 
-/* The rest's sum of exp(z - top), and of z if it is wanted. */
-static void rest_sums(const struct row *r, double top, int want_logits, double *exps,
+/* The rest's sum of exp(z - top), and of z if it is wanted. The powers stay in `keep` unless that is NULL. */
+static void rest_sums(const struct row *r, double top, int want_logits, float *keep, double *exps,
                       double *logits)
 {
     double z[FV_LOSS_BLOCK], e[FV_LOSS_BLOCK], sum[8] = {0}, sum_z[8] = {0};
     for (size_t k = 0; k < r->classes; k += FV_LOSS_BLOCK) {
-        load(r, k, -INFINITY, z);
+        const size_t n = load(r, k, -INFINITY, z);
         fv__loss_exp(e, z, top);
         for (int i = 0; i < FV_LOSS_BLOCK; i += 8)
             for (int j = 0; j < 8; j++)
                 sum[j] += e[i + j];
+        for (size_t i = 0; keep && i < n; i++)
+            keep[k + i] = (float)e[i];
         if (!want_logits)
             continue;
         load(r, k, 0, z);
@@ -184,34 +186,68 @@ static void rest_grad(const struct row *r, double top, double factor, double eve
         fv__loss_exp(e, z, top);
         for (size_t i = 0; i < n; i++)
             e[i] = factor * e[i] - even;
-        if (isfinite(r->limit))
-            for (size_t i = 0; i < n; i++)
-                e[i] = fabs(fv__loss_at(&r->m, k + i)) > r->limit ? 0 : e[i];
+        for (size_t i = 0; i < n && isfinite(r->limit); i++)
+            e[i] = fabs(fv__loss_at(&r->m, k + i)) > r->limit ? 0 : e[i];
         if (r->a - k < n)
             e[r->a - k] = 0;
         if (r->b - k < n)
             e[r->b - k] = 0;
-        if (r->m.grad_f && !add)
-            for (size_t i = 0; i < n; i++)
-                r->m.grad_f[k + i] = (float)e[i];
-        else
-            for (size_t i = 0; i < n; i++)
-                fv__loss_put(&r->m, k + i, e[i], add);
+        for (size_t i = 0; i < n; i++)
+            fv__loss_put(&r->m, k + i, e[i], add);
     }
 }
 
-/* Share of a right answer: the first of the largest scores counts. */
+/* The same where the row of the gradient has the powers already. */
+static void rest_grad_kept(const struct row *r, double factor, double even)
+{
+    const float f = (float)factor, u = (float)even;
+    float *g = r->m.grad_f;
+    for (size_t i = 0; i < r->classes; i++)
+        g[i] = f * g[i] - u;
+    for (size_t i = 0; i < r->classes && isfinite(r->limit); i++)
+        g[i] = fabs((double)r->m.f[i]) > r->limit ? 0 : g[i];
+    g[r->a] = 0;
+    if (r->b != SIZE_MAX)
+        g[r->b] = 0;
+}
+
+/* The largest of n floats, in lanes. */
+static float largest(const float *x, size_t n)
+{
+    float top[16];
+    size_t k = 0;
+    for (int i = 0; i < 16; i++)
+        top[i] = -INFINITY;
+    for (; k + 16 <= n; k += 16)
+        for (int i = 0; i < 16; i++)
+            top[i] = x[k + (size_t)i] > top[i] ? x[k + (size_t)i] : top[i];
+    for (; k < n; k++)
+        top[0] = x[k] > top[0] ? x[k] : top[0];
+    for (int i = 1; i < 16; i++)
+        top[0] = top[i] > top[0] ? top[i] : top[0];
+    return top[0];
+}
+
+/* The first of the largest scores. */
+static size_t best_class(const struct row *r)
+{
+    size_t best = 0;
+    if (r->m.f) {
+        const float most = largest(r->m.f, r->classes);
+        while (best + 1 < r->classes && !(r->m.f[best] == most))
+            best++;
+        return best;
+    }
+    for (size_t k = 1; k < r->classes; k++)
+        if (r->m.d[k] > r->m.d[best])
+            best = k;
+    return best;
+}
+
+/* Share of a right answer. */
 static double hit(const struct row *r)
 {
-    double most = fv__loss_at(&r->m, 0);
-    size_t best = 0;
-    for (size_t k = 1; k < r->classes; k++) {
-        const double x = fv__loss_at(&r->m, k);
-        if (x > most) {
-            most = x;
-            best = k;
-        }
-    }
+    const size_t best = best_class(r);
     return (best == r->a ? r->share_a : 0) + (best == r->b ? r->share_b : 0);
 }
 
@@ -236,9 +272,10 @@ void fv__loss_softmax(struct fv_loss_call *c, int term, size_t item,
     const double other_a = plain(&r, xa), other_b = mixed ? plain(&r, xb) : 0;
 
     const double top = rest_top(&r);
+    float *keep = !add && top > none ? r.m.grad_f : NULL;
     double exps = 0, logits = 0;
     if (top > none)
-        rest_sums(&r, top, s->smooth > 0, &exps, &logits);
+        rest_sums(&r, top, s->smooth > 0, keep, &exps, &logits);
     const double all_a = log_sum(top, exps, own_a.logit, mixed ? other_b : none);
     const double all_b = mixed ? log_sum(top, exps, own_b.logit, other_a) : all_a;
     double loss =
@@ -258,7 +295,10 @@ void fv__loss_softmax(struct fv_loss_call *c, int term, size_t item,
                r.share_b * (exp(own_b.logit - all_b) - sure - even) * own_b.slope;
     }
     /* the two classes stand apart, so that what is added to them is added once */
-    rest_grad(&r, top, weight * r.scale * factor, weight * r.scale * even, add);
+    if (keep)
+        rest_grad_kept(&r, weight * r.scale * factor, weight * r.scale * even);
+    else
+        rest_grad(&r, top, weight * r.scale * factor, weight * r.scale * even, add);
     fv__loss_put(&r.m, r.a, weight * at_a, 1);
     if (mixed)
         fv__loss_put(&r.m, r.b, weight * at_b, 1);
