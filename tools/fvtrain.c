@@ -84,6 +84,8 @@ static const struct fv_command command = {
         "  fvtrain --resume runs/long\n"
         "  fvtrain --aug list\n"
         "  fvtrain --arch list\n"
+        "  fvtrain --loss list\n"
+        "  fvtrain --db faces.lmdb --order pk --loss 'ce(smooth=0.1)+0.2*triplet'\n"
         "\n"
         "Ctrl-C finishes the step and leaves a checkpoint to resume from; a second Ctrl-C ends at "
         "once.",
@@ -127,9 +129,15 @@ static int wants_archs(const struct settings *s)
     return strcmp(s->train.arch, "list") == 0;
 }
 
+/* --loss list */
+static int wants_losses(const struct settings *s)
+{
+    return strcmp(s->train.loss, "list") == 0;
+}
+
 static int wants_list(const struct settings *s)
 {
-    return wants_policies(s) || wants_archs(s);
+    return wants_policies(s) || wants_archs(s) || wants_losses(s);
 }
 
 static int print_list(const struct settings *s)
@@ -137,6 +145,10 @@ static int print_list(const struct settings *s)
     enum { FACE_PX = 112 };
     if (wants_policies(s)) {
         fv_policy_help(stdout);
+        return 0;
+    }
+    if (wants_losses(s)) {
+        fv_loss_help(stdout);
         return 0;
     }
     printf("At %d px, without the head; a multiply-add is two operations.\n\n", FACE_PX);

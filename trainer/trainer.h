@@ -31,6 +31,7 @@ struct fv_train_settings {
     const char *arch;  /* "resnet18" */
     const char *stem;  /* "auto" */
     int64_t embedding; /* 0: the architecture's own */
+    const char *loss;  /* "ce"; trainer/loss/loss.h */
     /* length */
     int64_t epochs; /* (default 30) */
     /* optimiser (trainer/backend.h) */

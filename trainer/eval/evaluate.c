@@ -76,6 +76,7 @@ static int accuracy_piece(struct pass *p, const struct fv_batch *b, int from, in
 {
     const struct fv_evaluator *e = p->e;
     const int classes = e->net->classes;
+    const double scale = e->net->logit_scale;
     FV_TRY(e->backend->eval(e->program, pixels_at(b, from), n, NULL, p->logits));
     for (int i = 0; i < n; i++) {
         const float *z = p->logits + (size_t)i * (size_t)classes;
@@ -88,13 +89,13 @@ static int accuracy_piece(struct pass *p, const struct fv_batch *b, int from, in
             best = z[c] > z[best] ? c : best;
         double sum = 0;
         for (int c = 0; c < classes; c++)
-            sum += exp((double)z[c] - (double)z[best]);
+            sum += exp(scale * ((double)z[c] - (double)z[best]));
         p->useless = !isfinite(sum);
         if (p->useless)
             return fv_err(FV_EINVAL, "%s: the logits of image %u are not finite", p->what,
                           b->image[from + i]);
         p->hits += best == label;
-        p->loss += log(sum) + (double)z[best] - (double)z[label];
+        p->loss += log(sum) + scale * ((double)z[best] - (double)z[label]);
     }
     return 0;
 }

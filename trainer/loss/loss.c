@@ -73,7 +73,7 @@ static int parse_term(struct fv_loss_spec *s, const char **text)
     return FV_OK;
 }
 
-/* Whatever fits into the terms fits into the text: a value takes at most 32 bytes with its name. */
+/* A term takes at most 34 bytes of weight and name and 33 each for 7 values, so that four of them fit. */
 static void write_text(struct fv_loss_spec *s)
 {
     size_t used = 0;

@@ -85,7 +85,7 @@ struct fv_loss_spec {
     int soft;       /* every term has a meaning for soft labels */
     /* The first term that reads class scores: its head, without margin, is what accuracy is counted by; -1: none */
     int scored;
-    char text[512]; /* canonical: equal texts, equal losses */
+    char text[1280]; /* canonical: equal texts, equal losses */
 };
 
 /* FV_EUSAGE names the term or the parameter and what is valid. Each loss may be named once. */

@@ -252,8 +252,7 @@ static const char *const no_yes[] = {"no", "yes", NULL};
 
 const struct fv_loss fv__loss_triplet = {
     .name = "triplet",
-    .help = "an identity's images nearer to each other than to others; batches need several of "
-            "each: --order pk",
+    .help = "an identity's images nearer to each other than to others, by --order pk",
     .source = "arXiv 1703.07737, 1503.03832",
     .reads = FV_LOSS_READS_EMBEDDING,
     .param =
@@ -262,8 +261,8 @@ const struct fv_loss fv__loss_triplet = {
                        .min = 0,
                        .max = 100,
                        .help = "by which the distance to others must be larger"},
-         [P_MINE] = {.name = "mine", .def = BATCH_HARD, .help = "choice", .words = mines},
-         [P_SQUARED] = {.name = "squared", .def = 0, .help = "distances", .words = no_yes},
+         [P_MINE] = {.name = "mine", .def = BATCH_HARD, .help = "which triplets", .words = mines},
+         [P_SQUARED] = {.name = "squared", .def = 0, .help = "squared distances", .words = no_yes},
          [P_SOFT] = {.name = "soft",
                      .def = 0,
                      .help = "log(1 + exp(x)) instead of a margin",

@@ -71,13 +71,26 @@ int fv_runlog_open(struct fv_runlog **out, const char *path, uint64_t step, uint
     return 0;
 }
 
-enum { LINE_MAX_BYTES = 640 };
+enum { LINE_MAX_BYTES = 1024 };
 
 /* What was not measured is NAN, which JSON does not have: it is left out. */
 static void add(char line[LINE_MAX_BYTES], int *n, const char *name, int digits, double value)
 {
     if (isfinite(value))
         *n += snprintf(line + *n, LINE_MAX_BYTES - (size_t)*n, ",\"%s\":%.*g", name, digits, value);
+}
+
+static void add_terms(char line[LINE_MAX_BYTES], int *n, const struct fv_runlog_line *l)
+{
+    if (!l->spec)
+        return;
+    for (int t = 0; t < l->spec->terms && l->spec->terms > 1; t++) {
+        char name[32];
+        snprintf(name, sizeof name, "loss_%s", l->spec->term[t].loss->name);
+        add(line, n, name, 7, l->term[t]);
+    }
+    add(line, n, "triplets_active", 6, l->active);
+    add(line, n, "pair_distance", 6, l->distance);
 }
 
 static int append(struct fv_runlog *log, const char *type, const struct fv_runlog_line *l)
@@ -87,6 +100,7 @@ static int append(struct fv_runlog *log, const char *type, const struct fv_runlo
                      (unsigned long long)l->step, (unsigned long long)l->epoch);
     add(line, &n, "loss", 7, l->loss);
     add(line, &n, "acc", 7, l->acc);
+    add_terms(line, &n, l);
     add(line, &n, "lr", 9, l->lr);
     n += snprintf(line + n, sizeof line - (size_t)n, ",\"img_per_s\":%.1f,\"data_wait\":%.4f",
                   l->img_per_s, l->data_wait);

@@ -5,11 +5,16 @@
  *   {"type":"epoch","step":381,"epoch":3,"loss":3.2,"acc":0.15,"lr":0.01,"img_per_s":800,"data_wait":0.03,
  *    "val_loss":3.0,"val_acc":0.2,"eer":0.2,"auc":0.88}
  *
+ * The step of a loss of several terms has each, before its weight, as "loss_ce", and that of triplets "triplets_active"
+ * (share of triplets that have a loss) and "pair_distance" (mean over all pairs of a batch).
+ *
  * "step" counts the steps done since the run began, "epoch" from 1; shares lie in 0 .. 1. What was not measured
  * is left out. A resumed run first drops what lies after its checkpoint, so that no step is ever there twice.
  */
 #ifndef FV_TRAINER_RUNLOG_H
 #define FV_TRAINER_RUNLOG_H
+
+#include "trainer/loss/loss.h"
 
 #include <stdint.h>
 
@@ -18,6 +23,10 @@ struct fv_runlog;
 struct fv_runlog_line {
     uint64_t step, epoch;
     double loss, acc, lr, img_per_s, data_wait;
+    /* Of steps: the loss's terms before their weights, if there are several, and what became of triplets; NULL: no
+     * terms. */
+    const struct fv_loss_spec *spec;
+    double term[FV_LOSS_TERMS], active, distance;
     double val_loss, val_acc, eer, auc; /* of an epoch; NAN: not measured */
 };
 

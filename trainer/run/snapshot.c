@@ -87,6 +87,7 @@ static void add_metadata(struct draft *d, const struct fv_snapshot *s)
     add_text(d, "program", "fv " FV_VERSION);
     add_text(d, "arch", net->arch);
     add_text(d, "stem", s->stem);
+    add_text(d, "loss", net->loss.text);
     add(d, "size", "%d", net->size);
     add(d, "classes", "%d", net->classes);
     add(d, "embedding", "%d", net->embedding);
@@ -324,6 +325,8 @@ int fv__snapshot_net(const struct fv_st *st, const char *path, struct fv_net **n
     a.size = (int)size;
     a.classes = (int)classes;
     a.embedding = (int)asked;
+    a.loss =
+        fv_st_meta(st, "loss"); /* NULL, which means ce: there was no other when it was written */
     FV_TRY(fv_net_build(net, arch, &a));
     if ((*net)->embedding == (int)embedding)
         return 0;

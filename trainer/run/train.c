@@ -108,8 +108,7 @@ static int write_window(struct fv_run *run)
     const struct fv_meter *w = &run->window;
     if (w->steps < LOG_STEPS && fv__meter_seconds(w) < LOG_SECONDS)
         return 0;
-    const struct fv_runlog_line l =
-        fv__meter_line(run, w, w->loss_sum, w->correct_sum, w->finite_images);
+    const struct fv_runlog_line l = fv__meter_window(run);
     FV_TRY(fv_runlog_step(run->log, &l));
     fv_trace_counter("loss", l.loss);
     fv__meter_start(run, &run->window);
@@ -139,6 +138,8 @@ static int collect(struct fv_run *run)
     FV_TRY(write_window(run));
     if (fv__stuck_add(&run->stuck, r.loss, run->net->classes, words, sizeof words))
         fv_say(run->report, FV_LEVEL_WARN, "step %llu: %s", (unsigned long long)at->step, words);
+    if (fv__loss_watch_add(&run->watch, &run->net->loss, &r, words, sizeof words))
+        fv_say(run->report, FV_LEVEL_WARN, "step %llu: %s", (unsigned long long)at->step, words);
     fv__meter_say(run);
     return 0;
 }
@@ -158,6 +159,8 @@ static int step(struct fv_run *run, const struct fv_batch *b)
     optim.lr = run->lr;
     optim.updates = run->snap.at.updates;
     optim.part = part_due(run);
+    run->backend->set_epoch(run->program,
+                            (double)run->snap.at.step / (double)run->snap.steps_per_epoch);
     FV_TRY(run->backend->step(run->program, b, &optim));
     run->pending = 1;
     return 0;

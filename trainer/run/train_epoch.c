@@ -52,7 +52,7 @@ static int measure(struct fv_run *run, struct fv_runlog_line *l)
                                    .capacity = run->d->train->batch,
                                    .report = run->report};
     int rc = 0;
-    if (run->d->val)
+    if (run->d->val && run->net->logits_node >= 0)
         rc = without_measure(run, fv__eval_accuracy(&e, run->d->val, &l->val_acc, &l->val_loss));
     if (rc == 0 && run->d->verify)
         rc = without_measure(run, verify(run, &e, l));
@@ -104,16 +104,17 @@ int fv__run_is_over(const struct fv_run *run)
 static void say_epoch(struct fv_run *run, const struct fv_runlog_line *l, int best_cls,
                       int best_ver)
 {
-    char cls[48] = "", ver[64] = "";
+    char acc[32] = "", cls[48] = "", ver[64] = "";
+    if (isfinite(l->acc))
+        snprintf(acc, sizeof acc, "  acc %.1f %%", l->acc * 100);
     if (isfinite(l->val_acc))
         snprintf(cls, sizeof cls, "  val %.2f %%%s", l->val_acc * 100, best_cls ? " (best)" : "");
     if (isfinite(l->eer))
         snprintf(ver, sizeof ver, "  EER %.2f %%%s  AUC %.4f", l->eer * 100,
                  best_ver ? " (best)" : "", l->auc);
-    fv_say(run->report, FV_LEVEL_INFO,
-           "epoch %llu/%llu  loss %.3f  acc %.1f %%%s%s  %.0f img/s  wait %.0f %%",
-           (unsigned long long)l->epoch, (unsigned long long)run->snap.epochs, l->loss,
-           l->acc * 100, cls, ver, l->img_per_s, l->data_wait * 100);
+    fv_say(run->report, FV_LEVEL_INFO, "epoch %llu/%llu  loss %.3f%s%s%s  %.0f img/s  wait %.0f %%",
+           (unsigned long long)l->epoch, (unsigned long long)run->snap.epochs, l->loss, acc, cls,
+           ver, l->img_per_s, l->data_wait * 100);
 }
 
 int fv__run_finish_epoch(struct fv_run *run)

@@ -24,6 +24,10 @@ void fv__meter_add(struct fv_meter *m, const struct fv_step_result *r)
         m->finite_images += (uint64_t)r->n;
         m->loss_sum += r->loss * r->n;
         m->correct_sum += r->correct;
+        m->active_sum += r->active * r->n;
+        m->distance_sum += r->distance * r->n;
+        for (int t = 0; t < FV_LOSS_TERMS; t++)
+            m->term_sum[t] += r->term[t] * r->n;
     }
 }
 
@@ -46,14 +50,29 @@ struct fv_runlog_line fv__meter_line(const struct fv_run *run, const struct fv_m
     return (struct fv_runlog_line){.step = run->snap.at.step,
                                    .epoch = run->snap.at.epoch + 1,
                                    .loss = loss_sum / n,
-                                   .acc = correct_sum / n,
+                                   .acc = run->net->logits_node < 0 ? NAN : correct_sum / n,
                                    .lr = run->lr,
                                    .img_per_s = (double)m->images / fv__meter_seconds(m),
                                    .data_wait = meter_wait(run, m),
+                                   .active = NAN,
+                                   .distance = NAN,
                                    .val_loss = NAN,
                                    .val_acc = NAN,
                                    .eer = NAN,
                                    .auc = NAN};
+}
+
+struct fv_runlog_line fv__meter_window(const struct fv_run *run)
+{
+    const struct fv_meter *m = &run->window;
+    const double n = m->finite_images ? (double)m->finite_images : NAN;
+    struct fv_runlog_line l = fv__meter_line(run, m, m->loss_sum, m->correct_sum, m->finite_images);
+    l.spec = &run->net->loss;
+    l.active = m->active_sum / n;
+    l.distance = m->distance_sum / n;
+    for (int t = 0; t < FV_LOSS_TERMS; t++)
+        l.term[t] = m->term_sum[t] / n;
+    return l;
 }
 
 static void format_duration(char buf[24], double seconds)
@@ -93,11 +112,13 @@ static void show_progress(struct fv_run *run)
     const struct fv_progress_state *at = &run->snap.at;
     const struct fv_runlog_line l =
         fv__meter_line(run, &run->epoch, at->loss_sum, at->correct_sum, at->images);
-    char what[48], extra[160];
+    char what[48], extra[160], acc[32] = "";
     snprintf(what, sizeof what, "epoch %llu/%llu", (unsigned long long)at->epoch + 1,
              (unsigned long long)run->snap.epochs);
-    snprintf(extra, sizeof extra, "loss %.3f  acc %.1f %%  lr %.4g  %.0f img/s  wait %.0f %%",
-             l.loss, l.acc * 100, l.lr, l.img_per_s, l.data_wait * 100);
+    if (isfinite(l.acc))
+        snprintf(acc, sizeof acc, "  acc %.1f %%", l.acc * 100);
+    snprintf(extra, sizeof extra, "loss %.3f%s  lr %.4g  %.0f img/s  wait %.0f %%", l.loss, acc,
+             l.lr, l.img_per_s, l.data_wait * 100);
     const struct fv_progress p = {what, "step", at->step - at->epoch * run->snap.steps_per_epoch,
                                   run->snap.steps_per_epoch, extra};
     fv_progress(run->report, &p);

@@ -320,8 +320,11 @@ static int build(struct fv_run *run)
     const struct fv_train_settings *s = run->s;
     const struct fv_batch_source *t = run->d->train;
     const struct fv_device_settings ds = {.threads = (int)s->threads};
-    struct fv_arch_settings a = {
-        .size = t->height, .classes = t->classes, .stem = s->stem, .embedding = (int)s->embedding};
+    struct fv_arch_settings a = {.size = t->height,
+                                 .classes = t->classes,
+                                 .stem = s->stem,
+                                 .embedding = (int)s->embedding,
+                                 .loss = s->loss};
     for (int c = 0; c < 3; c++) {
         a.mean[c] = colour_mean;
         a.std[c] = colour_std;
@@ -349,6 +352,20 @@ static int build(struct fv_run *run)
     return 0;
 }
 
+/* What only the net can tell of the loss. */
+static int check_loss(const struct fv_run *run)
+{
+    char words[240];
+    if (run->s->patience > 0 && run->watched->needs_val && run->net->logits_node < 0)
+        return fv_err(FV_EUSAGE,
+                      "--patience-on %s: --loss %s has no class scores to measure it by: watch "
+                      "something else",
+                      run->s->patience_on, run->net->loss.text);
+    if (fv__loss_scale_hint(&run->net->loss, run->net->classes, words, sizeof words))
+        fv_say(run->report, FV_LEVEL_INFO, "%s", words);
+    return 0;
+}
+
 /* Weights and states into the program; only then is it known what it takes. */
 static int fill_program(struct fv_run *run)
 {
@@ -371,6 +388,7 @@ static int open_all(struct fv_run *run, int resume)
     FV_TRY(choose_schedule(run));
     FV_TRY(choose_watched(run));
     FV_TRY(build(run));
+    FV_TRY(check_loss(run));
     FV_TRY(choose_optim(run));
     FV_TRY(make_snapshot(run));
     FV_TRY(lock_folder(run));

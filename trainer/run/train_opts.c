@@ -30,6 +30,12 @@ const struct fv_opt fv_train_opts[] = {
              "fully connected layer and a batch norm for it",
      .min = 0,
      .max = 65536},
+    {.name = "loss",
+     .type = FV_OPT_STRING,
+     .offset = FIELD(loss),
+     .metavar = "SUM",
+     .help = "what is made small, such as ce(smooth=0.1)+0.2*triplet or arcface(s=30,m=0.4); "
+             "`list` shows all"},
     {.name = "epochs",
      .letter = 'e',
      .type = FV_OPT_INT,
@@ -249,6 +255,7 @@ void fv_train_defaults(struct fv_train_settings *s)
     *s = (struct fv_train_settings){
         .arch = "resnet18",
         .stem = "auto",
+        .loss = "ce",
         .epochs = 30,
         .optim = "sgd",
         .lr = 0.02,

@@ -5,6 +5,7 @@
 #define FV_TRAINER_TRAIN_RUN_H
 
 #include "trainer/run/diagnose.h"
+#include "trainer/run/loss_watch.h"
 #include "trainer/run/measure.h"
 #include "trainer/run/runlog.h"
 #include "trainer/run/schedule.h"
@@ -16,7 +17,7 @@ struct fv_meter {
     uint64_t since_ns, waited_ns; /* the moment, and what the source had waited until then */
     uint64_t images, steps;
     uint64_t finite_images; /* those of steps with a finite loss, and their sums */
-    double loss_sum, correct_sum;
+    double loss_sum, correct_sum, term_sum[FV_LOSS_TERMS], active_sum, distance_sum;
 };
 
 struct fv_run {
@@ -44,6 +45,7 @@ struct fv_run {
     struct fv_meter window; /* since the last line of the log */
     struct fv_meter epoch;  /* since the epoch began or was resumed */
     struct fv_stuck stuck;
+    struct fv_loss_watch watch;
     uint64_t first_ns, first_steps, saved_ns;
     int estimated; /* how long it will take has been said */
 
@@ -75,6 +77,7 @@ void fv__meter_add(struct fv_meter *m, const struct fv_step_result *r);
 double fv__meter_seconds(const struct fv_meter *m);
 struct fv_runlog_line fv__meter_line(const struct fv_run *run, const struct fv_meter *m,
                                      double loss_sum, double correct_sum, uint64_t images);
+struct fv_runlog_line fv__meter_window(const struct fv_run *run); /* with the loss's terms */
 void fv__meter_say(struct fv_run *run); /* progress, and once how long it will take */
 
 #endif
