@@ -82,18 +82,19 @@ struct fv_low_shape fv__low_shape(const struct fv__low_build *b, int node)
 {
     const struct fv_node *o = &b->net->node[node];
     const struct fv_node *in = o->in[0] < 0 ? o : &b->net->node[o->in[0]];
-    return (struct fv_low_shape){.n = b->l->batch,
-                                 .in_h = in->h,
-                                 .in_w = in->w,
-                                 .in_c = fv__low_pad(in->c),
-                                 .h = o->h,
-                                 .w = o->w,
-                                 .c = fv__low_pad(o->c),
-                                 .channels = o->c,
-                                 .window = o->window,
-                                 .stride = o->stride,
-                                 .pad = o->pad,
-                                 .groups = o->groups};
+    return (struct fv_low_shape){
+        .n = b->l->batch,
+        .in_h = in->h,
+        .in_w = in->w,
+        .in_c = fv__low_pad(in->c),
+        .h = o->h,
+        .w = o->w,
+        .c = fv__low_pad(o->c),
+        .channels = o->c,
+        .window = o->window,
+        .stride = o->stride,
+        .pad = o->pad,
+        .groups = o->kind == FV_NODE_CONV ? o->groups / fv__low_merged(b->net, node) : o->groups};
 }
 
 struct fv_low_op *fv__low_op(struct fv__low_build *b, enum fv_low_kind kind, int node)
@@ -125,6 +126,32 @@ int fv__low_is_depthwise(const struct fv_net *net, int node)
     const struct fv_node *o = &net->node[node];
     return o->kind == FV_NODE_CONV && o->groups > 1 && o->groups == o->c &&
            net->node[o->in[0]].c == o->c;
+}
+
+int fv__low_merged(const struct fv_net *net, int node)
+{
+    const struct fv_node *o = &net->node[node];
+    int in_c = net->node[o->in[0]].c;
+    if (o->groups == 1 || fv__low_is_depthwise(net, node))
+        return 1;
+    for (int m = 1; m <= o->groups; m++)
+        if (o->groups % m == 0 && m * (o->c / o->groups) % 8 == 0 &&
+            m * (in_c / o->groups) % 8 == 0)
+            return m;
+    return 0;
+}
+
+int fv__low_is_product(const struct fv_net *net, int node)
+{
+    const struct fv_node *o = &net->node[node], *in = &net->node[o->in[0]];
+    return o->kind == FV_NODE_CONV && in->h == 1 && in->w == 1 && o->window == 1 && o->groups == 1;
+}
+
+int fv__low_control(struct fv__low_build *b)
+{
+    if (b->control < 0)
+        b->control = fv__low_buffer(b, FV_LOW_CONTROL, FV_LOW_U8, 256, -1, "control");
+    return b->control;
 }
 
 static void mark_live(struct fv__low_build *b)
@@ -194,12 +221,11 @@ static int check_settings(const struct fv_net *net, const struct fv_lower_settin
                       net->arch, net->loss.text);
     for (int i = 0; i < net->nodes; i++) {
         const struct fv_node *o = &net->node[i];
-        if (o->kind == FV_NODE_CONV && o->groups > 1 && !fv__low_is_depthwise(net, i) &&
-            ((o->c / o->groups) % 8 || (net->node[o->in[0]].c / o->groups) % 8))
+        if (o->kind == FV_NODE_CONV && fv__low_merged(net, i) == 0)
             return fv_err(FV_EUNSUPPORTED,
-                          "%s: %s: backend cuda needs groups of 8, 16, 24, ... channels: use "
-                          "--backend cpu",
-                          net->arch, o->name);
+                          "%s: %s: backend cuda cannot make groups of 8, 16, 24, ... channels of "
+                          "its %d: use --backend cpu",
+                          net->arch, o->name, o->groups);
     }
     return 0;
 }

@@ -72,6 +72,7 @@ enum fv_low_kind {
     FV_LOW_GAP,         /* x -> y, mean over pixels */
     FV_LOW_FC,   /* y = x w' [+ bias]; x (n, in_h * in_w * in_c), w (c, in_h * in_w * in_c) */
     FV_LOW_CAST, /* x -> y, of another type */
+    FV_LOW_DROPOUT, /* y = x * factor (fv_net_dropout_factors; the ticket is in control); backward too */
     FV_LOW_LOSS, /* y (logits), labels -> items, dx (gradient of the logits), control: loss, hits */
     /* backward: dy [+ dy2] is the incoming gradient; where act is not none it is masked first, by y, or if y is
      * absent by x * scale + shift */
@@ -88,6 +89,7 @@ enum fv_low_kind {
     FV_LOW_BIAS_GRAD,        /* dy -> db */
     FV_LOW_CONV_DGRAD, /* dy, w -> dx; graph: dx = masked (that [+ r]), and the sums for the batch norm */
     FV_LOW_CONV_WGRAD, /* x, dy -> dw; graph: x is relu(x * scale16 + shift16) */
+    FV_LOW_MASK,       /* dw: zero what lies outside the merged groups (struct fv_low_slot) */
     FV_LOW_DEPTHWISE_DGRAD,
     FV_LOW_DEPTHWISE_WGRAD,
     /* update */
@@ -207,17 +209,22 @@ struct fv_low_buffer {
 };
 
 /* How a tensor of the net lies in its slot: (k, r, s, c), k and c counting the padding, zero outside the tensor's
- * own (out, in) extent; depthwise (r, s, c); vectors (c). fc layers that read (h, w, c) pixels have r = h, s = w. */
+ * own extent; depthwise (r, s, c); vectors (c). fc layers that read (h, w, c) pixels have r = h, s = w.
+ * A grouped convolution whose groups are not of 8, 16, ... channels becomes one of fewer, wider groups: `merged` of
+ * them are one, and all weights between two of the original ones are zero (FV_LOW_MASK keeps their gradients so). */
 enum fv_low_order { FV_LOW_KRSC, FV_LOW_RSC, FV_LOW_VECTOR };
 struct fv_low_slot {
     enum fv_low_order order;
     int k, r, s, c; /* stored; vectors: k = r = s = 1 */
     int real_k,
-        real_c; /* without padding; (real_k, real_c, r, s) is the tensor's own shape, depthwise: (c,1,r,s) */
+        real_c; /* the tensor's own shape is (real_k, real_c, r, s); depthwise and vectors: real_k = 1 */
+    int merged, group_k;  /* 1 but for merged groups; filters of an original group */
     size_t offset, count; /* elements; count is k * r * s * c */
     int is_t;             /* gradient and working copy are T */
     int bucket;           /* -1 for running statistics */
 };
+/* Element of the arenas with weight (k, c, tap) of the tensor, tap = r * window + s; vectors: (0, c, 0). */
+size_t fv_low_slot_element(const struct fv_low_slot *slot, int k, int c, int tap);
 struct fv_low_bucket {
     size_t offset, bytes; /* in FV_LOW_GRAD */
     enum fv_low_dtype dtype;

@@ -407,6 +407,10 @@ static void back_wgrad(struct fv__low_build *b, int node, int depthwise, int dy)
         op->arg[FV_LOW_SCALE16] = made->arg[FV_LOW_SCALE16];
         op->arg[FV_LOW_SHIFT16] = made->arg[FV_LOW_SHIFT16];
     }
+    op = b->l->slot[b->net->node[node].tensor[0]].merged > 1 ? fv__low_op(b, FV_LOW_MASK, node)
+                                                             : NULL;
+    if (op)
+        op->arg[FV_LOW_DW] = dw;
 }
 
 static void back_bias(struct fv__low_build *b, int node, int dy)
@@ -419,8 +423,14 @@ static void back_bias(struct fv__low_build *b, int node, int dy)
     op->arg[FV_LOW_DB] = db;
 }
 
+static void back_fc(struct fv__low_build *b, int node);
+
 static void back_conv(struct fv__low_build *b, int node)
 {
+    if (fv__low_is_product(b->net, node)) {
+        back_fc(b, node);
+        return;
+    }
     int depthwise = fv__low_is_depthwise(b->net, node), dy = collect(b, node, 1).dy;
     back_wgrad(b, node, depthwise, dy);
     back_bias(b, node, dy);
@@ -430,6 +440,26 @@ static void back_conv(struct fv__low_build *b, int node)
 static void back_relu(struct fv__low_build *b, int node)
 {
     give(b, b->net->node[node].in[0], back_act(b, node, FV_LOW_ACT_RELU));
+}
+
+static void back_relu6(struct fv__low_build *b, int node)
+{
+    give(b, b->net->node[node].in[0], back_act(b, node, FV_LOW_ACT_RELU6));
+}
+
+static void back_prelu(struct fv__low_build *b, int node)
+{
+    give(b, b->net->node[node].in[0], back_act(b, node, FV_LOW_ACT_PRELU));
+}
+
+static void back_sigmoid(struct fv__low_build *b, int node)
+{
+    give(b, b->net->node[node].in[0], back_act(b, node, FV_LOW_ACT_SIGMOID));
+}
+
+static void back_dropout(struct fv__low_build *b, int node)
+{
+    give(b, b->net->node[node].in[0], fv__low_dropout(b, node, collect(b, node, 1).dy));
 }
 
 static void back_maxpool(struct fv__low_build *b, int node)
@@ -499,7 +529,7 @@ static void loss_and_gradient(struct fv__low_build *b, int node)
     b->label = fv__low_buffer(b, FV_LOW_BATCH, FV_LOW_I32, n, node, "labels");
     b->label_mix = fv__low_buffer(b, FV_LOW_BATCH, FV_LOW_I32, n, node, "labels mixed in");
     b->lambda = fv__low_buffer(b, FV_LOW_BATCH, FV_LOW_F32, n, node, "lambda");
-    b->control = fv__low_buffer(b, FV_LOW_CONTROL, FV_LOW_U8, 256, -1, "control");
+    fv__low_control(b);
     int items = fv__low_buffer(b, FV_LOW_ARENA, FV_LOW_F32, n, node, "items");
     int dx = fv__low_image(b, logits, FV_LOW_F32, "dlogits");
     struct fv_low_op *op = fv__low_op(b, FV_LOW_LOSS, node);
@@ -518,8 +548,11 @@ static void loss_and_gradient(struct fv__low_build *b, int node)
 }
 
 static void (*const back_node[FV_NODE_KINDS])(struct fv__low_build *, int) = {
-    [FV_NODE_CONV] = back_conv, [FV_NODE_RELU] = back_relu, [FV_NODE_MAXPOOL] = back_maxpool,
-    [FV_NODE_GAP] = back_gap,   [FV_NODE_FC] = back_fc,
+    [FV_NODE_CONV] = back_conv,       [FV_NODE_RELU] = back_relu,
+    [FV_NODE_MAXPOOL] = back_maxpool, [FV_NODE_GAP] = back_gap,
+    [FV_NODE_FC] = back_fc,           [FV_NODE_RELU6] = back_relu6,
+    [FV_NODE_PRELU] = back_prelu,     [FV_NODE_SIGMOID] = back_sigmoid,
+    [FV_NODE_DROPOUT] = back_dropout,
 };
 
 void fv__low_backward(struct fv__low_build *b)

@@ -76,6 +76,12 @@ int fv__low_batch_stat(struct fv__low_build *b, int tensor);
 /* Whether the caller's device can run this graph for the convolution `node`. */
 int fv__low_can(struct fv__low_build *b, enum fv_low_graph graph, int node, int add);
 struct fv_low_shape fv__low_shape(const struct fv__low_build *b, int node);
+/* How many groups of the convolution become one; 0: it cannot be done. */
+int fv__low_merged(const struct fv_net *net, int node);
+/* A convolution of one pixel is a product of matrices. */
+int fv__low_is_product(const struct fv_net *net, int node);
+/* The op's view of what every step has: loss, flags, ticket. */
+int fv__low_control(struct fv__low_build *b);
 /* Whether a batch norm's scale is trained; one that is not is 1. */
 int fv__low_learns_scale(const struct fv_net *net, const struct fv_node *bn);
 int fv__low_is_depthwise(const struct fv_net *net, int node);
@@ -90,6 +96,8 @@ void fv__low_forward(struct fv__low_build *b);
 int fv__low_read(struct fv__low_build *b, int node, enum fv_low_dtype t);
 int fv__low_convert(struct fv__low_build *b, int buffer, int node, enum fv_low_dtype t,
                     const char *what);
+/* x times the node's factors, forward and backward. */
+int fv__low_dropout(struct fv__low_build *b, int node, int x);
 /* lower_backward.c */
 void fv__low_backward(struct fv__low_build *b);
 /* lower_memory.c */

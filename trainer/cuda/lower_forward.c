@@ -62,6 +62,8 @@ static int write_unit(struct fv__low_build *b, int node)
         r = fv__low_read(b, b->net->node[u->bn2].in[0], t);
     else if (u->r >= 0)
         r = fv__low_read(b, u->r, t);
+    int slope =
+        u->act == FV_LOW_ACT_PRELU ? fv__low_master(b, b->net->node[u->act_node].tensor[0]) : -1;
     int y = fv__low_image(b, node, t, "out");
     struct fv_low_op *op = fv__low_op(b, kinds[u->kind], node);
     if (!op)
@@ -75,6 +77,7 @@ static int write_unit(struct fv__low_build *b, int node)
         op->arg[FV_LOW_SHIFT_V] = val(b, u->base)->shift;
     }
     add_residual(b, op, u, r);
+    op->arg[FV_LOW_SLOPE] = slope;
     u->written = 1;
     val(b, node)->buffer = y;
     return y;
@@ -193,8 +196,14 @@ static void lower_bias(struct fv__low_build *b, int node, int y)
     op->arg[FV_LOW_Y] = y;
 }
 
+static void lower_fc(struct fv__low_build *b, int node);
+
 static void lower_conv(struct fv__low_build *b, int node)
 {
+    if (fv__low_is_product(b->net, node)) {
+        lower_fc(b, node);
+        return;
+    }
     const struct fv_node *o = &b->net->node[node];
     int depthwise = fv__low_is_depthwise(b->net, node), x = -1, bn = -1;
     enum fv_low_graph graph = depthwise ? FV_LOW_GRAPH_NONE : choose_forward(b, node);
@@ -314,7 +323,10 @@ static void lower_act(struct fv__low_build *b, int node, enum fv_low_act act)
 {
     int in = b->net->node[node].in[0];
     const struct fv__low_unit *u = &val(b, in)->unit;
-    if (!is_open(b, in) || u->act_node >= 0 || val(b, in)->dtype != val(b, node)->dtype) {
+    int alone =
+        act == FV_LOW_ACT_SIGMOID ||
+        (act == FV_LOW_ACT_PRELU && (u->kind != FV__LOW_UNIT_BN || u->r >= 0 || u->bn2 >= 0));
+    if (alone || !is_open(b, in) || u->act_node >= 0 || val(b, in)->dtype != val(b, node)->dtype) {
         write_act(b, node, act);
         return;
     }
@@ -326,6 +338,46 @@ static void lower_act(struct fv__low_build *b, int node, enum fv_low_act act)
 static void lower_relu(struct fv__low_build *b, int node)
 {
     lower_act(b, node, FV_LOW_ACT_RELU);
+}
+
+static void lower_relu6(struct fv__low_build *b, int node)
+{
+    lower_act(b, node, FV_LOW_ACT_RELU6);
+}
+
+static void lower_prelu(struct fv__low_build *b, int node)
+{
+    lower_act(b, node, FV_LOW_ACT_PRELU);
+}
+
+static void lower_sigmoid(struct fv__low_build *b, int node)
+{
+    lower_act(b, node, FV_LOW_ACT_SIGMOID);
+}
+
+static void lower_scale(struct fv__low_build *b, int node)
+{
+    fv__low_read(b, b->net->node[node].in[0], val(b, node)->dtype);
+    fv__low_read(b, b->net->node[node].in[1], val(b, node)->dtype);
+    open_unit(b, node, FV__LOW_UNIT_SCALE);
+}
+
+int fv__low_dropout(struct fv__low_build *b, int node, int x)
+{
+    int y = fv__low_image(b, node, val(b, node)->dtype, "dropout"), control = fv__low_control(b);
+    struct fv_low_op *op = fv__low_op(b, FV_LOW_DROPOUT, node);
+    if (!op)
+        return -1;
+    op->arg[FV_LOW_X] = x;
+    op->arg[FV_LOW_CONTROL_V] = control;
+    op->arg[FV_LOW_Y] = y;
+    return y;
+}
+
+static void lower_dropout(struct fv__low_build *b, int node)
+{
+    int x = fv__low_read(b, b->net->node[node].in[0], val(b, node)->dtype);
+    finish_value(b, node, b->l->train ? fv__low_dropout(b, node, x) : x);
 }
 
 /* Whether the unit at `a` can take in `r` as its residual: r is not made from it, since nothing but the addition
@@ -415,9 +467,13 @@ static void lower_fc(struct fv__low_build *b, int node)
 }
 
 static void (*const lower_node[FV_NODE_KINDS])(struct fv__low_build *, int) = {
-    [FV_NODE_INPUT] = lower_input, [FV_NODE_CONV] = lower_conv, [FV_NODE_BN] = lower_bn,
-    [FV_NODE_RELU] = lower_relu,   [FV_NODE_ADD] = lower_add,   [FV_NODE_MAXPOOL] = lower_maxpool,
-    [FV_NODE_GAP] = lower_gap,     [FV_NODE_FC] = lower_fc,
+    [FV_NODE_INPUT] = lower_input,     [FV_NODE_CONV] = lower_conv,
+    [FV_NODE_BN] = lower_bn,           [FV_NODE_RELU] = lower_relu,
+    [FV_NODE_ADD] = lower_add,         [FV_NODE_MAXPOOL] = lower_maxpool,
+    [FV_NODE_GAP] = lower_gap,         [FV_NODE_FC] = lower_fc,
+    [FV_NODE_RELU6] = lower_relu6,     [FV_NODE_PRELU] = lower_prelu,
+    [FV_NODE_SIGMOID] = lower_sigmoid, [FV_NODE_SCALE] = lower_scale,
+    [FV_NODE_DROPOUT] = lower_dropout,
 };
 
 void fv__low_forward(struct fv__low_build *b)

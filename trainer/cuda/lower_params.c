@@ -26,7 +26,8 @@ static struct fv_low_slot describe(const struct fv__low_build *b, int node, int 
 {
     const struct fv_node *o = &b->net->node[node];
     const struct fv_tensor *t = &b->net->tensor[o->tensor[which]];
-    struct fv_low_slot slot = {.order = FV_LOW_VECTOR, .k = 1, .r = 1, .s = 1, .real_k = 1};
+    struct fv_low_slot slot = {
+        .order = FV_LOW_VECTOR, .k = 1, .r = 1, .s = 1, .real_k = 1, .merged = 1, .group_k = 1};
     slot.real_c = t->dim[0];
     slot.c = fv__low_pad(t->dim[0]);
     if (which == 0 && (o->kind == FV_NODE_CONV || o->kind == FV_NODE_FC)) {
@@ -39,7 +40,9 @@ static struct fv_low_slot describe(const struct fv__low_build *b, int node, int 
         slot.real_k = depthwise ? 1 : o->c;
         slot.real_c = depthwise ? o->c : in->c / o->groups;
         slot.k = depthwise ? 1 : fv__low_pad(o->c);
-        slot.c = fv__low_pad(slot.real_c);
+        slot.merged = conv ? fv__low_merged(b->net, node) : 1;
+        slot.group_k = o->c / o->groups;
+        slot.c = fv__low_pad(slot.real_c * slot.merged);
         slot.is_t = weight_is_t(b, o);
     }
     slot.count = (size_t)slot.k * (size_t)slot.r * (size_t)slot.s * (size_t)slot.c;
@@ -77,6 +80,13 @@ int fv__low_slots(struct fv__low_build *b)
     l->bytes[FV_LOW_GRAD] = fv_low_grad_byte(l, l->elements);
     l->bytes[FV_LOW_RUNNING] = l->bytes[FV_LOW_BATCHSTAT] = l->stat_elements * sizeof(float);
     return b->error;
+}
+
+size_t fv_low_slot_element(const struct fv_low_slot *slot, int k, int c, int tap)
+{
+    int row = slot->order == FV_LOW_RSC ? tap : k * slot->r * slot->s + tap;
+    int within = slot->merged > 1 ? k / slot->group_k % slot->merged * slot->real_c : 0;
+    return slot->offset + (size_t)row * (size_t)slot->c + (size_t)(within + c);
 }
 
 size_t fv_low_grad_byte(const struct fv_lowered *l, size_t element)
