@@ -316,6 +316,113 @@ struct fv_k_normalise_backward {
 };
 int fv_k_normalise_backward(const struct fv_k_normalise_backward *a, fv_stream s);
 
+/* --- the step: loss, gradients' norm, update -------------------------------------------------------------------- */
+
+/* What the host decides for each step. It lies in device memory, because a captured graph replays its launches with
+ * the arguments that they had; hyper.h fills it from trainer/backend.h's settings. */
+struct fv_k_hyper {
+    double beta1_exact, beta2_exact; /* for the powers of the bias correction */
+    float lr, weight_decay, momentum, beta1, one_minus_beta1, beta2, one_minus_beta2, eps;
+    float clip_norm;     /* 0: none */
+    float ema_share;     /* 1 - decay of the average; 0: none */
+    float inverse_parts; /* of an accumulated step: what its sum is multiplied by; else 1 */
+    int32_t nesterov, decoupled;
+    int32_t update;       /* this is the last of its parts */
+    int32_t growth_steps; /* good steps after which the loss scale doubles; 0: it stays as it is */
+    int32_t n;            /* items of the batch */
+};
+
+/* What the device keeps from step to step, and what it says of the last one. At most 256 bytes. */
+struct fv_k_control {
+    uint64_t
+        updates; /* done so far: Adam's count; set by the host where training begins or resumes */
+    float loss_scale; /* that the next step's gradients are multiplied by: 1 unless T is fp16 */
+    int32_t good_steps;
+    /* ---- of the last step */
+    double loss, correct; /* mean over the batch; share of right answers, summed */
+    double grad_norm;     /* of the gradient that the update was to be made of, before clipping */
+    int32_t finite;       /* loss and gradients were; else nothing was changed */
+    int32_t n;
+    float used_scale; /* the loss scale of this step */
+    float factor; /* what the update multiplied its gradients by: clipping, parts and loss scale */
+    /* Adam: lr * step is the step's size, root corrects the root of the second moment */
+    float step, root;
+};
+
+/* The flat arenas are made of blocks of 256 elements, each of one tensor. */
+struct fv_k_block {
+    float lr_factor; /* 0: frozen: neither changed nor counted in the norm */
+    float decay_factor;
+};
+
+/* Gradients: elements below `low` are of type, those from there on fp32. Both counts are multiples of 256. */
+struct fv_k_gradients {
+    const void *low;
+    const float *high;
+    enum fv_k_type type;
+    size_t low_count, count;
+    int is_sum; /* of fv_k_accumulate: free of the loss scale, to be multiplied by inverse_parts */
+};
+
+/* sum = [sum +] gradient / loss scale; first: not the old sum. Frozen blocks are left alone. */
+struct fv_k_accumulate {
+    struct fv_k_gradients gradients;
+    const struct fv_k_block *block;
+    const struct fv_k_control *control;
+    float *sum; /* count */
+    int first;
+};
+int fv_k_accumulate(const struct fv_k_accumulate *a, fv_stream s);
+
+/* The gradients' squares and whether all are finite, in partial; then fv_k_decide adds up, and writes control. */
+struct fv_k_gradient_norm {
+    struct fv_k_gradients gradients;
+    const struct fv_k_block *block;
+    float *partial;
+};
+size_t fv_k_gradient_norm_partial(size_t count);
+int fv_k_gradient_norm(const struct fv_k_gradient_norm *a, fv_stream s);
+
+/* Items' losses and hits become the step's result; the norm, whether all was finite, the factor of the update, Adam's
+ * corrections, and the next step's loss scale follow: half of it after a step that was not finite, and twice as much
+ * after growth_steps that were, within 1 .. 2^24. */
+struct fv_k_decide {
+    const float *partial; /* of fv_k_gradient_norm */
+    size_t count;         /* as there */
+    int is_sum;
+    const float *items, *hits; /* n; hits NULL: none counted */
+    const struct fv_k_hyper *hyper;
+    struct fv_k_control *control;
+};
+int fv_k_decide(const struct fv_k_decide *a, fv_stream s);
+
+/* The update, as trainer/optim.c defines it, unless control says that the step was not finite. first and second are
+ * fp32 planes of count; second is only Adam's. */
+struct fv_k_optim {
+    struct fv_k_gradients gradients;
+    const struct fv_k_block *block;
+    const struct fv_k_hyper *hyper;
+    const struct fv_k_control *control;
+    float *master, *first, *second;
+    void *
+        work; /* low_count of work_type: rounded copies of the masters below low_count; NULL: none */
+    float *average; /* of the masters; NULL: none */
+    enum fv_k_type work_type;
+    int is_adam;
+};
+int fv_k_optim(const struct fv_k_optim *a, fv_stream s);
+
+/* running = (1 - momentum) * running + momentum * batch, for a finite step; a momentum a block of 256, 0: left alone. The
+ * average follows at steps that update. */
+struct fv_k_running {
+    const float *batch, *momentum;
+    float *running, *average; /* average: NULL for none */
+    size_t count;             /* a multiple of 256 */
+    const struct fv_k_hyper *hyper;
+    const struct fv_k_control *control;
+};
+int fv_k_running(const struct fv_k_running *a, fv_stream s);
+
 /* --- memory ----------------------------------------------------------------------------------------------------- */
 
 int fv_k_zero(void *p, size_t bytes, fv_stream s);
