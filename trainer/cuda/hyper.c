@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "trainer/cuda/hyper.h"
 
+#include "common/err.h"
+
+#include <math.h>
+#include <string.h>
+
 void fv_k_hyper_set(struct fv_k_hyper *h, const struct fv_optim *optim, int n, int growth_steps)
 {
     *h = (struct fv_k_hyper){.inverse_parts = 1, .growth_steps = growth_steps, .n = n};
@@ -30,4 +35,49 @@ struct fv_k_block fv_k_block_of(const struct fv_optim *optim, int tensor)
         .lr_factor = optim && optim->lr_factor ? optim->lr_factor[tensor] : 1,
         .decay_factor = optim && optim->decay_factor ? optim->decay_factor[tensor] : 1,
     };
+}
+
+/* A parameter of the term, or what it is without. */
+static double value(const struct fv_loss_term *term, const char *name, double without)
+{
+    const double v = fv_loss_value(term, name);
+    return isnan(v) ? without : v;
+}
+
+int fv_k_margin_set(struct fv_k_margin *m, const struct fv_loss_term *term, double epoch)
+{
+    const char *name = term->loss->name;
+    const double warmth = fv_loss_warmth(term, epoch);
+    *m = (struct fv_k_margin){.m1 = 1,
+                              .scale = (float)value(term, "s", 1),
+                              .limit = INFINITY,
+                              .smooth = (float)value(term, "smooth", 0),
+                              .weight = (float)term->weight,
+                              .insightface = value(term, "grad", 0) != 0};
+    if (strcmp(name, "adaface") == 0) {
+        m->kind = FV_K_MARGIN_ADAFACE;
+        m->m2 = value(term, "m", 0) * warmth;
+        m->h = value(term, "h", 0);
+        m->t_alpha = (float)value(term, "t_alpha", 0);
+        m->limit = 1 - 1e-3f;
+        return 0;
+    }
+    if (strcmp(name, "ce") == 0)
+        return 0;
+    m->kind = FV_K_MARGIN_ANGLE;
+    if (strcmp(name, "arcface") == 0) {
+        m->m2 = value(term, "m", 0) * warmth;
+    } else if (strcmp(name, "cosface") == 0) {
+        m->m3 = value(term, "m", 0) * warmth;
+    } else if (strcmp(name, "combined") == 0) {
+        m->m1 = 1 + warmth * (value(term, "m1", 1) - 1);
+        m->m2 = value(term, "m2", 0) * warmth;
+        m->m3 = value(term, "m3", 0) * warmth;
+    } else {
+        return fv_err(FV_EUNSUPPORTED,
+                      "the loss %s is not computed on a GPU yet: choose one over class scores, or "
+                      "--device cpu",
+                      name);
+    }
+    return 0;
 }

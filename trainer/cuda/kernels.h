@@ -412,8 +412,8 @@ struct fv_k_optim {
 };
 int fv_k_optim(const struct fv_k_optim *a, fv_stream s);
 
-/* running = (1 - momentum) * running + momentum * batch, for a finite step; a momentum a block of 256, 0: left alone. The
- * average follows at steps that update. */
+/* running = (1 - momentum) * running + momentum * batch, for a finite step; a momentum a block of 256, 0: left alone.
+ * The average follows at steps that update. */
 struct fv_k_running {
     const float *batch, *momentum;
     float *running, *average; /* average: NULL for none */
@@ -422,6 +422,54 @@ struct fv_k_running {
     const struct fv_k_control *control;
 };
 int fv_k_running(const struct fv_k_running *a, fv_stream s);
+
+/* --- loss over class scores ------------------------------------------------------------------------------------- */
+
+/* What a term of the loss makes of scores, in device memory: margins grow during a warm-up. hyper.h fills it.
+ * Formulas: trainer/loss/loss_softmax.c, loss_margin.c, loss_adaface.c. */
+enum fv_k_margin_kind { FV_K_MARGIN_NONE, FV_K_MARGIN_ANGLE, FV_K_MARGIN_ADAFACE };
+struct fv_k_margin {
+    double m1, m2, m3;   /* ANGLE: cos(m1 t + m2) - m3; ADAFACE: m2 is its m */
+    double h;            /* ADAFACE */
+    float scale;         /* logits are scale * score; 1 without a margin */
+    float limit;         /* scores are held within +-limit; INFINITY: not */
+    float smooth;        /* share of the label that is spread over all classes */
+    float weight;        /* of the term */
+    float t_alpha;       /* ADAFACE: share of a new batch in the norms' statistics */
+    int32_t kind;        /* enum fv_k_margin_kind */
+    int32_t insightface; /* ANGLE: the slope of the own class's logit is 1 */
+};
+
+/* Value and gradient of one term: softmax cross-entropy with soft labels, mean over hyper->n items. Scores and gradient
+ * are rows of `stride` floats, `classes` of them used; the gradient of the rest, and of rows from n on, is 0. The
+ * gradient is multiplied by control's loss scale. */
+struct fv_k_loss {
+    const float *scores;
+    int rows, classes, stride; /* rows: those of the buffers */
+    const int32_t *label, *label_mix;
+    const float *lambda;
+    const struct fv_k_margin *margin;
+    const float *norm;             /* ADAFACE: of the embeddings (fv_k_normalise_forward) */
+    const float *mean, *deviation; /* ADAFACE: of fv_k_norm_moments, the new ones */
+    const struct fv_k_hyper *hyper;
+    const struct fv_k_control *control;
+    float *gradient;
+    float *items; /* (rows): each item's loss, times the term's weight */
+    float *hits;  /* (rows): share of right answers; NULL: not this term's business */
+    int add_gradient, add_items; /* to what earlier terms left */
+};
+int fv_k_loss(const struct fv_k_loss *a, fv_stream s);
+
+/* AdaFace's mean and deviation of the norms, followed by a share of this batch: new from old. fv_k_running with a
+ * momentum of 1 takes the new ones over if the step was finite. */
+struct fv_k_norm_moments {
+    const float *norm; /* hyper->n of them */
+    const struct fv_k_margin *margin;
+    const struct fv_k_hyper *hyper;
+    const float *mean, *deviation;
+    float *new_mean, *new_deviation;
+};
+int fv_k_norm_moments(const struct fv_k_norm_moments *a, fv_stream s);
 
 /* --- memory ----------------------------------------------------------------------------------------------------- */
 
