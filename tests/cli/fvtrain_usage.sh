@@ -15,6 +15,11 @@ exits 0
 out_has 'iresnet50       43.590     6.309 12.619       512  auto '
 out_has 'auto,7x7,3x3'
 err ''
+run fvtrain --loss list
+exits 0
+out_has 'arcface'
+out_has 'semi-hard'
+err ''
 run fvtrain --db faces.lmdb --aug resnet18-cutmux
 exits 2
 err_has "unknown augmentation 'resnet18-cutmux'"

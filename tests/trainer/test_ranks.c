@@ -24,7 +24,7 @@
 
 enum { SIZE = 16, CLASSES = 5, BATCH = 12, STEPS = 3 };
 
-static const char *backend_name;
+static const char *backend_name, *loss_name;
 static double tolerance;
 
 struct data {
@@ -52,14 +52,15 @@ static void make_data(struct data *d)
     for (int i = 0; i < BATCH; i++) {
         d->label[i] = i % CLASSES;
         d->label_mix[i] = (i * 3 + 1) % CLASSES;
-        d->lambda[i] = (float)fv_rng_unit(&rng);
+        d->lambda[i] = loss_name ? 1 : (float)fv_rng_unit(&rng);
     }
     must(fv_net_build(&d->net, "tiny",
                       &(struct fv_arch_settings){.size = SIZE,
                                                  .classes = CLASSES,
                                                  .stem = "auto",
                                                  .mean = {.5f, .5f, .5f},
-                                                 .std = {.25f, .25f, .25f}}));
+                                                 .std = {.25f, .25f, .25f},
+                                                 .loss = loss_name}));
     d->all = d->net->params + d->net->buffers;
     d->arena = malloc(d->all * sizeof(float));
     fv_net_init(d->net, 11, d->arena);
@@ -277,6 +278,15 @@ static void apart(void **state)
         run(world, check_apart);
 }
 
+/* What AdaFace and centres keep is part of the statistics. */
+static void apart_with_losses_that_keep_something(void **state)
+{
+    (void)state;
+    loss_name = "adaface(s=10)+0.1*center+0.2*triplet";
+    run(2, check_apart);
+    loss_name = NULL;
+}
+
 static void not_finite(void **state)
 {
     (void)state;
@@ -288,6 +298,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(synchronised),
         cmocka_unit_test(apart),
+        cmocka_unit_test(apart_with_losses_that_keep_something),
         cmocka_unit_test(not_finite),
     };
     if (argc != 3)
