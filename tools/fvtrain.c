@@ -5,6 +5,7 @@
  * on is one word. Transient ones (threads, verbosity, paths of output) may be given anew.
  */
 #include "tools/command.h"
+#include "tools/train_ranks.h"
 #include "tools/train_sources.h"
 
 #include "augment/augment.h"
@@ -88,7 +89,12 @@ static const struct fv_command command = {
         "  fvtrain --db faces.lmdb --order pk --loss 'ce(smooth=0.1)+0.2*triplet'\n"
         "\n"
         "Ctrl-C finishes the step and leaves a checkpoint to resume from; a second Ctrl-C ends at "
-        "once.",
+        "once.\n"
+        "\n"
+        "several processes train one net, --batch images a step together:\n"
+        "  mpirun -n 4 fvtrain --db faces.lmdb --batch 256\n"
+        "  torchrun --nproc-per-node 4 --no-python fvtrain --db faces.lmdb --batch 256\n"
+        "  srun -n 4 fvtrain --db faces.lmdb --batch 256",
     .max_args = 0,
 };
 
@@ -96,9 +102,10 @@ struct settings {
     struct options run;
     struct fv_loader_settings loader;
     struct fv_train_settings train;
+    struct fv_comm_settings comm;
     struct tool_trace trace;
 };
-enum { GROUPS = 4 };
+enum { GROUPS = 5 };
 
 static void set_defaults(struct settings *s)
 {
@@ -107,6 +114,7 @@ static void set_defaults(struct settings *s)
     fv_loader_defaults(&s->loader);
     s->loader.policy = default_policy;
     fv_train_defaults(&s->train);
+    fv_comm_defaults(&s->comm);
 }
 
 static void list_groups(struct settings *s, struct fv_opt_group groups[GROUPS])
@@ -114,7 +122,8 @@ static void list_groups(struct settings *s, struct fv_opt_group groups[GROUPS])
     groups[0] = (struct fv_opt_group){"Run", run_opts, &s->run};
     groups[1] = (struct fv_opt_group){"Data", fv_loader_opts, &s->loader};
     groups[2] = (struct fv_opt_group){"Training", fv_train_opts, &s->train};
-    groups[3] = (struct fv_opt_group){"Tracing", tool_trace_opts, &s->trace};
+    groups[3] = (struct fv_opt_group){"Several processes", fv_comm_opts, &s->comm};
+    groups[4] = (struct fv_opt_group){"Tracing", tool_trace_opts, &s->trace};
 }
 
 /* --aug list */
@@ -155,34 +164,68 @@ static int print_list(const struct settings *s)
     return fv_arch_write_table(stdout, FACE_PX);
 }
 
-/* Command line and, when resuming, the settings of the run below it. *kept owns what the settings point to. */
+/* The value of "db = ..." in a saved settings text, to free; NULL if there is none. */
+static char *saved_db(const char *text)
+{
+    const char *line = strncmp(text, "db = ", 5) == 0 ? text : strstr(text, "\ndb = ");
+    if (!line)
+        return NULL;
+    line += *line == '\n' ? 6 : 5;
+    return strndup(line, strcspn(line, "\n"));
+}
+
+/* The settings text of the run to resume, as rank 0 reads it. */
+static int read_run(const struct settings *s, struct fv_comm *comm, char **text)
+{
+    size_t n;
+    int rc = 0;
+    char *path = fv_format("%s/settings.txt", s->run.resume);
+    if (!path)
+        return fv_err(FV_ENOMEM, "out of memory");
+    if (fv_comm_rank(comm) == 0)
+        rc = fv_file_read(path, 1 << 20, text, &n);
+    if (rc == FV_ENOTFOUND)
+        rc = fv_err(FV_ENOTFOUND, "%s: there is no run to resume (no settings.txt in it)",
+                    s->run.resume);
+    free(path);
+    FV_TRY(rc);
+    return train_ranks_share_text(comm, text);
+}
+
+/* Everything that the settings and the run own. */
+struct owned {
+    struct fv_comm *comm;
+    char *kept;          /* the text that settings of a resumed run point to */
+    char *db, *original; /* where the data set is, and where it was when the run began */
+    char *pairs, *policy;
+};
+
+/* Command line and, when resuming, the settings of the run below it. Meets the other processes, if there are any. */
 static int read_settings(struct settings *s, int argc, char **argv, struct fv_args *args,
-                         char **kept)
+                         struct owned *own)
 {
     struct fv_opt_group groups[GROUPS];
     set_defaults(s);
     list_groups(s, groups);
     FV_TRY(fv_opt_parse(&command, groups, GROUPS, argc, argv, args));
-    if (args->help || wants_list(s) || !s->run.resume) {
-        if (!args->help && !wants_list(s) && !s->run.db)
-            return fv_err(FV_EUSAGE, "which data set? fvtrain --db FILE, or fvtrain --resume RUN");
+    if (args->help || wants_list(s))
         return 0;
-    }
-    if (s->run.out)
+    if (!s->run.resume && !s->run.db)
+        return fv_err(FV_EUSAGE, "which data set? fvtrain --db FILE, or fvtrain --resume RUN");
+    if (s->run.resume && s->run.out)
         return fv_err(
             FV_EUSAGE,
             "--out makes a new run and --resume goes on with an old one: give one of them");
-    size_t n;
-    char *path = fv_format("%s/settings.txt", s->run.resume);
-    if (!path)
-        return fv_err(FV_ENOMEM, "out of memory");
-    int rc = fv_file_read(path, 1 << 20, kept, &n);
-    if (rc == FV_ENOTFOUND)
-        rc = fv_err(FV_ENOTFOUND, "%s: there is no run to resume (no settings.txt in it)",
-                    s->run.resume);
+    FV_TRY(fv_comm_open(&own->comm, &s->comm));
+    if (!s->run.resume)
+        return 0;
+    const char *run = s->run.resume;
+    FV_TRY(read_run(s, own->comm, &own->kept));
+    own->original = saved_db(own->kept);
     set_defaults(s);
-    if (rc == 0)
-        rc = fv_opt_read_text(groups, GROUPS, *kept, path);
+    char *path = fv_format("%s/settings.txt", run);
+    int rc = path ? fv_opt_read_text(groups, GROUPS, own->kept, path)
+                  : fv_err(FV_ENOMEM, "out of memory");
     if (rc == 0 && !s->run.db)
         rc = fv_err(FV_ECORRUPT, "%s: does not say what data set it belongs to", path);
     free(path);
@@ -203,20 +246,6 @@ static char *settings_text(struct settings *s, const char *original_db)
     if (!text)
         fv_err(FV_ENOMEM, "out of memory");
     return text;
-}
-
-/* The value of "db = ..." in a saved settings text, to free; NULL if there is none. */
-static char *saved_db(const char *run)
-{
-    char *path = fv_format("%s/settings.txt", run), *text = NULL, *db = NULL;
-    size_t n;
-    if (path && fv_file_read(path, 1 << 20, &text, &n) == 0)
-        for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n"))
-            if (strncmp(line, "db = ", 5) == 0)
-                db = strdup(line + 5);
-    free(path);
-    free(text);
-    return db;
 }
 
 static int check_one_line(const char **path, const char *absolute)
@@ -291,9 +320,11 @@ static int is_vacant(const char *path)
     return entries <= 2; /* itself and the one above */
 }
 
-/* The folder of the run, to free; NULL after an error. */
-static char *run_folder(const struct options *o)
+/* The folder of the run, to free; NULL after an error. Only rank 0 has one. */
+static char *run_folder(const struct options *o, const struct fv_comm *comm)
 {
+    if (fv_comm_rank(comm) > 0)
+        return strdup("the run folder");
     if (o->resume)
         return strdup(o->resume);
     if (!o->out)
@@ -354,23 +385,35 @@ static void print_banner(struct settings *s)
 {
     struct fv_opt_group groups[GROUPS];
     struct settings fresh;
-    void *defaults[GROUPS] = {&fresh.run, &fresh.loader, &fresh.train, &fresh.trace};
+    void *defaults[GROUPS] = {&fresh.run, &fresh.loader, &fresh.train, &fresh.comm, &fresh.trace};
     set_defaults(&fresh);
     list_groups(s, groups);
     fv_opt_banner(groups, GROUPS, defaults, stderr);
 }
 
 /* The part between open sources and the result. */
-static int train(struct settings *s, const char *original_db, const struct fv_report *report)
+static int train(struct settings *s, struct fv_comm *comm, const char *original_db,
+                 const struct fv_report *report)
 {
     struct train_sources src;
-    char *text = NULL, *folder = NULL;
+    const int first = fv_comm_rank(comm) == 0;
+    char *text = settings_text(s, original_db), *folder = NULL;
+    if (!text)
+        return FV_ENOMEM;
     s->train.seed = s->loader.seed;
     s->loader.report = report;
-    FV_TRY(train_sources_open(&src, s->run.db, &s->loader, s->run.pairs, s->run.max_pairs, report));
-    int rc = FV_EIO;
-    if ((folder = run_folder(&s->run)) && (text = settings_text(s, original_db))) {
+    int rc = train_ranks_divide(comm, &s->loader);
+    if (rc == 0)
+        rc =
+            train_sources_open(&src, s->run.db, &s->loader, s->run.pairs, s->run.max_pairs, report);
+    if (rc < 0) {
+        free(text);
+        return rc;
+    }
+    rc = FV_EIO;
+    if ((folder = run_folder(&s->run, comm))) {
         src.data.settings_text = text;
+        src.data.comm = comm;
         fv_say(report, FV_LEVEL_INFO, "run folder %s", folder);
         catch_signals();
         rc = fv_train_run(&s->train, &src.data, folder, s->run.resume != NULL, report);
@@ -380,10 +423,10 @@ static int train(struct settings *s, const char *original_db, const struct fv_re
         else if (rc == FV_EINTR)
             fv_say(report, FV_LEVEL_WARN, "%s; go on with: fvtrain --resume %s", fv_err_text(),
                    folder);
-        if (rc == 0)
+        if (rc == 0 && first)
             rc = print_result(folder);
     }
-    if (rc < 0 && folder && !s->run.out && !s->run.resume)
+    if (rc < 0 && folder && first && !s->run.out && !s->run.resume)
         rmdir(folder); /* goes only if the run never began */
     free(folder);
     free(text);
@@ -391,14 +434,54 @@ static int train(struct settings *s, const char *original_db, const struct fv_re
     return rc;
 }
 
+/* From settings to the result. Only rank 0 speaks, and is traced; what a rank fails of, it says itself. */
+static int work(struct settings *s, struct owned *own)
+{
+    const int first = fv_comm_rank(own->comm) == 0;
+    const int level = !first ? FV_LEVEL_ERROR : s->run.quiet ? FV_LEVEL_WARN : FV_LEVEL_INFO;
+    const struct fv_report *report = fv_console_report("fvtrain", level);
+    FV_TRY(fv_policy_expand(&own->policy, s->loader.policy));
+    s->loader.policy = own->policy;
+    FV_TRY(make_db_absolute(&s->run.db, &own->db,
+                            s->run.resume ? ": if it has moved, say where to with --db" : ""));
+    FV_TRY(make_absolute(&s->run.pairs, &own->pairs));
+    if (level >= FV_LEVEL_INFO)
+        print_banner(s);
+    if (first)
+        FV_TRY(tool_trace_start(&s->trace));
+    return train(s, own->comm, own->original ? own->original : s->run.db, report);
+}
+
+/* Says what there is to say, then leaves the other processes or, after a failure, ends them. */
+static int finish(struct owned *own, int rc)
+{
+    char name[32] = "fvtrain", why[FV_ERR_TEXT_MAX];
+    if (fv_comm_world(own->comm) > 1)
+        snprintf(name, sizeof name, "fvtrain[%d]", own->comm->rank);
+    fv_err_save(why);
+    int status = tool_exit(name, rc == FV_EINTR ? 0 : rc);
+    if (rc == FV_EINTR && status == 0)
+        status = 130; /* what there is to say of it has been said */
+    free(own->kept);
+    free(own->db);
+    free(own->original);
+    free(own->pairs);
+    free(own->policy);
+    if (rc < 0 && rc != FV_EINTR)
+        fv_comm_abort(&own->comm, why);
+    else
+        fv_comm_close(&own->comm);
+    return status;
+}
+
 int main(int argc, char **argv)
 {
     struct settings s;
     struct fv_args args;
-    char *kept = NULL, *db = NULL, *pairs = NULL, *policy = NULL, *original = NULL;
+    struct owned own = {0};
     if (tool_version("fvtrain", argc, argv))
         return tool_exit("fvtrain", 0);
-    int rc = read_settings(&s, argc, argv, &args, &kept);
+    int rc = read_settings(&s, argc, argv, &args, &own);
     if (rc == 0 && args.help) {
         struct fv_opt_group groups[GROUPS];
         list_groups(&s, groups);
@@ -407,30 +490,7 @@ int main(int argc, char **argv)
     }
     if (rc == 0 && wants_list(&s))
         return tool_exit("fvtrain", print_list(&s));
-    if (rc == 0 && (rc = fv_policy_expand(&policy, s.loader.policy)) == 0)
-        s.loader.policy = policy;
-    const int level = s.run.quiet ? FV_LEVEL_WARN : FV_LEVEL_INFO;
-    const struct fv_report *report = fv_console_report("fvtrain", level);
     if (rc == 0)
-        rc = make_db_absolute(&s.run.db, &db,
-                              s.run.resume ? ": if it has moved, say where to with --db" : "");
-    if (rc == 0)
-        rc = make_absolute(&s.run.pairs, &pairs);
-    if (rc == 0 && level >= FV_LEVEL_INFO)
-        print_banner(&s);
-    if (rc == 0)
-        rc = tool_trace_start(&s.trace);
-    if (rc == 0) {
-        original = s.run.resume ? saved_db(s.run.resume) : NULL;
-        rc = train(&s, original ? original : s.run.db, report);
-    }
-    int status = tool_exit("fvtrain", rc == FV_EINTR ? 0 : rc);
-    if (rc == FV_EINTR && status == 0)
-        status = 130; /* what there is to say of it has been said */
-    free(kept);
-    free(db);
-    free(pairs);
-    free(policy);
-    free(original);
-    return status;
+        rc = work(&s, &own);
+    return finish(&own, rc);
 }

@@ -130,8 +130,8 @@ struct fv_backend {
     /* Of the last batch alone, before clipping and decay; params floats. */
     int (*grads_get)(struct fv_program *p, float *g);
 
-    /* Forward, backward and, unless optim is NULL, the update. May return before the work is done; the batch
-     * may be released once it returns. BN running statistics are updated in either case. The settings may change from
+    /* Forward, backward and, unless optim is NULL, the update. May return before the work is done; the batch may
+     * be released once it returns. BN running statistics are updated in either case. The settings may change from
      * one step to the next, and are not read after the return. */
     int (*step)(struct fv_program *p, const struct fv_batch *b, const struct fv_optim *optim);
     /* How far training is, in epochs, for what the next steps do by it: margins that grow. INFINITY until set. */
@@ -144,12 +144,12 @@ struct fv_backend {
     int (*eval)(struct fv_program *p, const uint8_t *pixels, int n, float *embedding,
                 float *logits);
 
-    /* (optional; default: a process by itself) The batches of all ranks of `comm`, all of one size, are parts of one
-     * batch. Between backward and update gradients are averaged over the ranks (of an accumulated step only at its
-     * last part, the sum of them), and so are the statistics that go into BN's running ones; result tells of the whole
-     * batch. sync_bn: batch norms measure mean and variance over the items of all ranks, in backward too, so that a
-     * step is that of one process with the whole batch. To be called before the first step, by all ranks alike; comm
-     * must outlive the program. */
+    /* (optional; default: a process by itself) The batches of all ranks of `comm`, all of one size, are parts of
+     * one batch. Between backward and update gradients are averaged over the ranks (of an accumulated step those
+     * of each part, so that FV_STATE_SUM is the same on all ranks), and so are the statistics that go into BN's
+     * running ones; result tells of the whole batch. sync_bn: batch norms measure mean and variance over the items
+     * of all ranks, in backward too, so that a step is that of one process with the whole batch. To be called
+     * before the first step, by all ranks alike; comm must outlive the program. */
     int (*set_comm)(struct fv_program *p, struct fv_comm *comm, int sync_bn);
     /* (optional; default: none) Time per node of the last step, as text; the caller frees it. */
     char *(*profile)(struct fv_program *p);

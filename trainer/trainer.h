@@ -20,6 +20,7 @@
 #include "common/opt.h"
 #include "common/report.h"
 #include "trainer/backend.h"
+#include "trainer/comm/comm.h"
 #include "trainer/eval/metrics.h"
 #include "trainer/net/net.h"
 #include "trainer/run/checkpoint.h"
@@ -56,6 +57,7 @@ struct fv_train_settings {
     /* where */
     const char *backend; /* "auto" */
     int64_t threads;     /* of the backend; 0: all */
+    int sync_bn;         /* several processes: batch norms measure over all of them */
     int64_t seed; /* of the first weights; not in fv_train_opts, since data has an option for it */
     /* housekeeping */
     double save_every; /* minutes between "last" checkpoints inside an epoch (default 5) */
@@ -70,6 +72,7 @@ struct fv_index_pair {
 };
 
 struct fv_train_data {
+    /* of several processes (comm): this one's part of each batch; val and verify are read by rank 0 alone */
     const struct fv_batch_source *train;
     const struct fv_batch_source *val;    /* NULL: no closed-set validation */
     const struct fv_batch_source *verify; /* NULL: no verification */
@@ -77,13 +80,15 @@ struct fv_train_data {
     size_t pairs;
     /* "name = value" lines of the whole program, kept in the run and checkpoint */
     const char *settings_text;
-    const char *data_id; /* path and digest of the data set: resuming on other data is refused */
+    const char *data_id;  /* path and digest of the data set: resuming on other data is refused */
+    struct fv_comm *comm; /* NULL: a process by itself */
 };
 
 /* Set by a signal handler or another thread: finish the step, write the checkpoint, return FV_EINTR. */
 extern atomic_int fv_train_stop;
 
-/* Runs or, when the folder holds last.safetensors and resume is set, continues. */
+/* Runs or, when the folder holds last.safetensors and resume is set, continues. Of several processes all call it;
+ * only rank 0 looks at the folder. After a failure the others learn of it by fv_comm_abort. */
 int fv_train_run(const struct fv_train_settings *s, const struct fv_train_data *d,
                  const char *folder, int resume, const struct fv_report *r);
 

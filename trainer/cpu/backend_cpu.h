@@ -224,10 +224,10 @@ int fv__cpu_state_get(struct fv_program *p, enum fv_state which, float *v);
 int fv__cpu_finish_step(struct fv_program *p, const struct fv__cpu_plan *plan,
                         const struct fv_optim *optim, int loss_finite);
 
-/* backend_cpu_sync.c. Averages the statistics of the plan's batch norms over the ranks and, unless NULL, gradients, by
- * one sum. Steps by which batch norms work on all ranks' items: forward, from the input to mean and variance, before
- * what normalises (`out` is written over); backward, what the gradient of the input lacks, added to it in dx. */
-int fv__cpu_average(struct fv_program *p, const struct fv__cpu_plan *plan, float *grad);
+/* backend_cpu_sync.c. Averages gradients and the statistics of the plan's batch norms over the ranks, by one sum.
+ * Steps by which batch norms work on all ranks' items: forward, from the input to mean and variance, before what
+ * normalises (`out` is written over); backward, what the gradient of the input lacks, added to it in dx. */
+int fv__cpu_average(struct fv_program *p, const struct fv__cpu_plan *plan);
 void fv__cpu_sync_forward(struct fv__cpu_plan *plan, int node, struct fv__cpu_place out);
 void fv__cpu_sync_backward(struct fv__cpu_plan *plan, int node, int dx, struct fv__cpu_place dgamma,
                            struct fv__cpu_place dbeta);

@@ -33,26 +33,25 @@ static float *measured(const struct fv__cpu_plan *plan, int node, int which)
     return fv__cpu_address(plan, fv__cpu_in_buffer(which ? v->var : v->mean));
 }
 
-int fv__cpu_average(struct fv_program *p, const struct fv__cpu_plan *plan, float *grad)
+int fv__cpu_average(struct fv_program *p, const struct fv__cpu_plan *plan)
 {
     const struct fv_net *net = p->net;
-    const size_t all = net->params + net->buffers, from = grad ? 0 : net->params;
+    const size_t all = net->params + net->buffers;
     const float share = 1.0f / (float)p->comm->world;
     memset(p->plain + net->params, 0, net->buffers * sizeof *p->plain);
-    if (grad)
-        FV_TRY(fv__cpu_unpack(p, grad, p->plain));
+    FV_TRY(fv__cpu_unpack(p, p->grad, p->plain));
     for (int i = 0; i < net->nodes; i++)
         for (int k = 0; k < 2 && net->node[i].kind == FV_NODE_BN; k++)
             memcpy(statistic(p, i, k), measured(plan, i, k),
                    (size_t)net->node[i].c * sizeof(float));
-    FV_TRY(fv_comm_sum_floats(p->comm, p->plain + from, all - from));
-    for (size_t i = from; i < all; i++)
+    FV_TRY(fv_comm_sum_floats(p->comm, p->plain, all));
+    for (size_t i = 0; i < all; i++)
         p->plain[i] *= share;
     for (int i = 0; i < net->nodes; i++)
         for (int k = 0; k < 2 && net->node[i].kind == FV_NODE_BN; k++)
             memcpy(measured(plan, i, k), statistic(p, i, k),
                    (size_t)net->node[i].c * sizeof(float));
-    return grad ? fv__cpu_pack(p, grad, p->plain) : 0;
+    return fv__cpu_pack(p, p->grad, p->plain);
 }
 
 static size_t values(const struct fv__cpu_run *r, int node)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What follows the backward pass: is all of it finite, accumulation, the average over the ranks, running statistics,
+/* What follows the backward pass: is all of it finite, the average over the ranks, accumulation, running statistics,
  * clipping, and the update with its average in one pass over the numbers. All of it goes element by element over the
  * packed arenas, in loops that the compiler vectorises.
  *
@@ -342,18 +342,17 @@ int fv__cpu_finish_step(struct fv_program *p, const struct fv__cpu_plan *plan,
     p->result.finite = finite;
     FV_TRY(fv_backend_sum_result(p->comm, &p->result));
     finite = p->result.finite;
+    if (p->comm && finite) {
+        FV_TRY(fv__cpu_average(p, plan));
+        finite = are_finite(p, o, grad);
+    }
     if (o)
         FV_TRY(need_vectors(p, o));
     if (parts > 1) {
         accumulate(p, o, finite);
         grad = p->vector[FV_STATE_SUM];
     }
-    if (p->comm && finite)
-        FV_TRY(fv__cpu_average(p, plan, last ? grad : NULL));
-    const int update_finite =
-        last && (p->comm || parts > 1) ? are_finite(p, o, grad) && finite : finite;
-    if (parts == 1)
-        finite = update_finite;
+    const int update_finite = last && parts > 1 ? are_finite(p, o, grad) && finite : finite;
     p->result.finite = update_finite;
     p->infer_stale |= finite;
     if (finite) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What follows the backward pass in the reference backend: is all of it finite, running statistics, accumulation,
- * clipping, the update, the average. Written down in that order and nothing else.
+/* What follows the backward pass in the reference backend: is all of it finite, the average over the ranks, running
+ * statistics, accumulation, clipping, the update, the average. Written down in that order and nothing else.
  *
  * A part of an accumulated step that is not finite leaves a NaN in the sum, so that the last part, whenever it comes
  * and in whatever process, knows of it.
@@ -100,29 +100,19 @@ static void move_statistics(struct fv_program *p, int give)
     }
 }
 
-/* Statistics of batch norms and, at the last part, the gradients that the update is made of: their average over the
- * ranks, by one sum. It goes in fp32, as other backends have it. */
-static int average(struct fv_program *p, const struct fv_optim *o)
+/* Gradients and statistics of batch norms: their average over the ranks, by one sum. It goes in fp32, as other
+ * backends have it. */
+static int average(struct fv_program *p)
 {
     const size_t params = p->net->params, all = params + p->net->buffers;
-    const int last = !o || fv_optim_updates(o);
-    float *sum = o && o->parts > 1 ? p->vector[FV_STATE_SUM] : NULL;
     memset(p->shared, 0, all * sizeof *p->shared);
     move_statistics(p, 1);
-    for (size_t i = 0; last && i < params; i++)
-        p->shared[i] = sum ? sum[i] : (float)p->grad[i];
-    if (last)
-        FV_TRY(fv_comm_sum_floats(p->comm, p->shared, all));
-    else
-        FV_TRY(fv_comm_sum_floats(p->comm, p->shared + params, all - params));
+    for (size_t i = 0; i < params; i++)
+        p->shared[i] = (float)p->grad[i];
+    FV_TRY(fv_comm_sum_floats(p->comm, p->shared, all));
     move_statistics(p, 0);
-    for (size_t i = 0; last && i < params; i++) {
-        const double mean = (double)p->shared[i] / p->comm->world;
-        if (sum)
-            sum[i] = (float)mean;
-        else
-            p->grad[i] = mean;
-    }
+    for (size_t i = 0; i < params; i++)
+        p->grad[i] = (double)p->shared[i] / p->comm->world;
     return 0;
 }
 
@@ -212,12 +202,12 @@ int fv__ref_finish_step(struct fv_program *p, const struct fv_optim *o)
     p->result.grad_norm = 0;
     p->result.finite = p->result.finite && are_finite(p, o);
     FV_TRY(fv_backend_sum_result(p->comm, &p->result));
-    if (o && o->parts > 1)
-        accumulate(p, o);
     if (p->result.finite && p->comm) {
-        FV_TRY(average(p, o));
+        FV_TRY(average(p));
         p->result.finite = are_finite(p, o);
     }
+    if (o && o->parts > 1)
+        accumulate(p, o);
     if (p->result.finite) {
         update_statistics(p);
         FV_TRY(fv_backend_commit_loss(p->comm, p->net, &p->loss));

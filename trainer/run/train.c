@@ -8,6 +8,8 @@
  */
 #include "trainer/run/train_run.h"
 
+#include "trainer/run/ranks.h"
+
 #include "common/clock.h"
 #include "common/err.h"
 #include "common/fs.h"
@@ -64,8 +66,10 @@ static int write_last(struct fv_run *run)
 
 int fv__run_save(struct fv_run *run)
 {
-    FV_TRY(fv_runlog_sync(run->log));
-    FV_TRY(write_last(run));
+    if (fv_comm_rank(run->d->comm) == 0) {
+        FV_TRY(fv_runlog_sync(run->log));
+        FV_TRY(write_last(run));
+    }
     run->saved_ns = fv_now_ns();
     return 0;
 }
@@ -109,7 +113,8 @@ static int write_window(struct fv_run *run)
     if (w->steps < LOG_STEPS && fv__meter_seconds(w) < LOG_SECONDS)
         return 0;
     const struct fv_runlog_line l = fv__meter_window(run);
-    FV_TRY(fv_runlog_step(run->log, &l));
+    if (run->log)
+        FV_TRY(fv_runlog_step(run->log, &l));
     fv_trace_counter("loss", l.loss);
     fv__meter_start(run, &run->window);
     return 0;
@@ -197,9 +202,12 @@ static int train_epoch(struct fv_run *run)
     fv__meter_start(run, &run->epoch);
     while (run->snap.at.step + (uint64_t)run->pending < end) {
         FV_TRY(take_step(run));
-        if (fv_train_stop)
+        int stop = fv_train_stop;
+        int save = every_ns > 0 && fv_now_ns() - run->saved_ns >= every_ns;
+        FV_TRY(fv__ranks_agree(run, &stop, &save));
+        if (stop)
             return fv_err(FV_EINTR, "interrupted");
-        if (every_ns > 0 && fv_now_ns() - run->saved_ns >= every_ns) {
+        if (save) {
             FV_TRY(collect(run));
             FV_TRY(fv__run_fetch(run));
             FV_TRY(fv__run_save(run));
@@ -214,7 +222,9 @@ static int go_round(struct fv_run *run)
     while (at->epoch < run->snap.epochs && !fv__run_is_over(run)) {
         FV_TRY(train_epoch(run));
         FV_TRY(fv__run_finish_epoch(run));
-        if (fv_train_stop && at->epoch < run->snap.epochs && !fv__run_is_over(run))
+        int stop = fv_train_stop, save = 0;
+        FV_TRY(fv__ranks_agree(run, &stop, &save));
+        if (stop && at->epoch < run->snap.epochs && !fv__run_is_over(run))
             return fv_err(FV_EINTR, "interrupted");
     }
     if (at->epoch < run->snap.epochs)

@@ -6,6 +6,8 @@
  */
 #include "trainer/run/train_run.h"
 
+#include "trainer/run/ranks.h"
+
 #include "trainer/eval/evaluate.h"
 
 #include "common/err.h"
@@ -75,6 +77,16 @@ static int evaluate(struct fv_run *run, struct fv_runlog_line *l)
     return rc;
 }
 
+/* Rank 0 evaluates for all. */
+static int evaluate_once(struct fv_run *run, struct fv_runlog_line *l)
+{
+    int rc = fv_comm_rank(run->d->comm) == 0 ? evaluate(run, l) : 0;
+    if (rc < 0 && rc != FV_EINTR)
+        return rc;
+    FV_TRY(fv__ranks_share_measures(run, l, &rc));
+    return rc;
+}
+
 static int keep_best(const struct fv_run *run, const char *name)
 {
     char *path = fv_format("%s/%s.safetensors", run->folder, name);
@@ -124,7 +136,8 @@ int fv__run_finish_epoch(struct fv_run *run)
         fv__meter_line(run, &run->epoch, at->loss_sum, at->correct_sum, at->images);
     l.lr = fv__run_rate(run, at->step - 1);
     FV_TRY(fv__run_fetch(run));
-    FV_TRY(evaluate(run, &l));
+    FV_TRY(fv__ranks_check(run));
+    FV_TRY(evaluate_once(run, &l));
 
     const int best_cls = isfinite(l.val_acc) && (at->cls_epoch == 0 || l.val_acc > at->best_acc);
     const int best_ver = isfinite(l.eer) && (at->ver_epoch == 0 || l.eer < at->best_eer ||
@@ -142,11 +155,13 @@ int fv__run_finish_epoch(struct fv_run *run)
         at->best_auc = l.auc;
     }
     watch(run, &l);
-    FV_TRY(fv_runlog_epoch(run->log, &l));
-    if (best_cls)
-        FV_TRY(keep_best(run, "best_cls"));
-    if (best_ver)
-        FV_TRY(keep_best(run, "best_ver"));
+    if (run->log) {
+        FV_TRY(fv_runlog_epoch(run->log, &l));
+        if (best_cls)
+            FV_TRY(keep_best(run, "best_cls"));
+        if (best_ver)
+            FV_TRY(keep_best(run, "best_ver"));
+    }
     say_epoch(run, &l, best_cls, best_ver);
     return fv__run_save(run);
 }

@@ -103,7 +103,7 @@ static void say_estimate(struct fv_run *run)
     format_duration(rest, seconds / steps * (double)(total - step));
     fv_say(run->report, FV_LEVEL_INFO,
            "%.0f img/s: about %s an epoch, %s to the end, evaluation not counted",
-           steps * run->d->train->batch / seconds, epoch, rest);
+           steps * run->d->train->batch * fv_comm_world(run->d->comm) / seconds, epoch, rest);
     run->estimated = 1;
 }
 

@@ -7,6 +7,8 @@
  */
 #include "trainer/run/train_run.h"
 
+#include "trainer/run/ranks.h"
+
 #include "common/clock.h"
 #include "common/err.h"
 #include "common/fs.h"
@@ -319,7 +321,8 @@ static int build(struct fv_run *run)
 {
     const struct fv_train_settings *s = run->s;
     const struct fv_batch_source *t = run->d->train;
-    const struct fv_device_settings ds = {.threads = (int)s->threads};
+    const struct fv_device_settings ds = {.threads = fv__ranks_threads(run),
+                                          .index = run->d->comm ? run->d->comm->local_rank : 0};
     struct fv_arch_settings a = {.size = t->height,
                                  .classes = t->classes,
                                  .stem = s->stem,
@@ -340,7 +343,9 @@ static int build(struct fv_run *run)
         run->score = malloc(run->d->pairs * sizeof *run->score);
         run->same = malloc(run->d->pairs);
     }
-    if (!run->backend_info || (run->d->verify && (!run->emb || !run->score || !run->same)))
+    run->votes = malloc((size_t)fv_comm_world(run->d->comm));
+    if (!run->backend_info || !run->votes ||
+        (run->d->verify && (!run->emb || !run->score || !run->same)))
         return fv_err(FV_ENOMEM, "out of memory for a net of %zu weights", run->net->params);
     for (size_t i = 0; run->d->verify && i < run->d->pairs; i++)
         run->same[i] = run->d->pair[i].same;
@@ -382,6 +387,15 @@ static int fill_program(struct fv_run *run)
     return 0;
 }
 
+static int open_log(struct fv_run *run)
+{
+    char *path = fv_format("%s/log.jsonl", run->folder);
+    int rc = path ? fv_runlog_open(&run->log, path, run->snap.at.step, run->snap.at.epoch)
+                  : fv_err(FV_ENOMEM, "out of memory");
+    free(path);
+    return rc;
+}
+
 static int open_all(struct fv_run *run, int resume)
 {
     FV_TRY(check_request(run->s, run->d));
@@ -389,18 +403,18 @@ static int open_all(struct fv_run *run, int resume)
     FV_TRY(choose_watched(run));
     FV_TRY(build(run));
     FV_TRY(check_loss(run));
+    FV_TRY(fv__ranks_join(run));
     FV_TRY(choose_optim(run));
     FV_TRY(make_snapshot(run));
-    FV_TRY(lock_folder(run));
-    FV_TRY(start_or_resume(run, resume));
+    if (fv_comm_rank(run->d->comm) == 0) {
+        FV_TRY(lock_folder(run));
+        FV_TRY(start_or_resume(run, resume));
+    }
+    FV_TRY(fv__ranks_share_start(run));
     FV_TRY(fill_program(run));
     fv__stuck_start(&run->stuck);
-
-    char *path = fv_format("%s/log.jsonl", run->folder);
-    int rc = path ? fv_runlog_open(&run->log, path, run->snap.at.step, run->snap.at.epoch)
-                  : fv_err(FV_ENOMEM, "out of memory");
-    free(path);
-    FV_TRY(rc);
+    if (fv_comm_rank(run->d->comm) == 0)
+        FV_TRY(open_log(run));
     run->saved_ns = fv_now_ns();
     return run->d->train->seek(run->d->train->ctx, run->snap.at.step);
 }
@@ -433,6 +447,7 @@ void fv__run_close(struct fv_run *run)
     free(run->emb);
     free(run->score);
     free(run->same);
+    free(run->votes);
     if (run->lock >= 0)
         close(run->lock);
     *run = (struct fv_run){.lock = -1};

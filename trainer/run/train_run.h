@@ -52,6 +52,7 @@ struct fv_run {
     float *emb; /* verification: embeddings, scores and truth */
     double *score;
     uint8_t *same;
+    unsigned char *votes; /* of the ranks */
 };
 
 /* On failure everything is closed again. Closing twice does nothing. */
