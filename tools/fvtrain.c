@@ -456,7 +456,7 @@ static int work(struct settings *s, struct owned *own)
 static int finish(struct owned *own, int rc)
 {
     char name[32] = "fvtrain", why[FV_ERR_TEXT_MAX];
-    if (fv_comm_world(own->comm) > 1)
+    if (fv_comm_world(own->comm) > 1 && rc != FV_EUSAGE)
         snprintf(name, sizeof name, "fvtrain[%d]", own->comm->rank);
     fv_err_save(why);
     int status = tool_exit(name, rc == FV_EINTR ? 0 : rc);

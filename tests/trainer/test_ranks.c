@@ -2,6 +2,11 @@
 /* A step of several ranks on a backend, held against one process.
  *
  *     test_ranks BACKEND TOLERANCE
+ *     test_ranks BACKEND TOLERANCE ARCH SIZE RATE STEPS
+ *
+ * The second form takes only the loss curve, of that net. A deep net in fp32 with few images is chaotic: there ranks
+ * may be as far from one process as one process is from itself with the images of each batch in another order, or
+ * thrice.
  *
  * With synchronised batch norms the ranks' step is that of one process with the whole batch: loss, hits, gradients,
  * weights, running statistics. Without, its gradients and statistics are the average of what each rank has by itself.
@@ -26,9 +31,13 @@ enum { SIZE = 16, CLASSES = 5, BATCH = 12, STEPS = 3 };
 
 static const char *backend_name, *loss_name;
 static double tolerance;
+static const char *arch = "tiny";
+static int size = SIZE;
+static double rate = .01; /* of the loss curve */
+static int steps = 32, chaotic;
 
 struct data {
-    uint8_t pixels[BATCH * SIZE * SIZE * 3];
+    uint8_t *pixels;
     int32_t label[BATCH], label_mix[BATCH];
     float lambda[BATCH];
     struct fv_net *net;
@@ -44,18 +53,28 @@ static void must(int rc)
     }
 }
 
+/* Noise, brighter in the channel and the half that the label says. */
+static void draw_batch(struct data *d, int number)
+{
+    struct fv_rng rng = fv_rng_at(5, (uint32_t)number, 0, FV_RNG_TEST);
+    const int area = size * size;
+    for (int i = 0; i < BATCH; i++) {
+        d->label[i] = (i + number) % CLASSES;
+        d->label_mix[i] = (i * 3 + 1) % CLASSES;
+        d->lambda[i] = loss_name ? 1 : (float)(0.75 + 0.25 * fv_rng_unit(&rng));
+        for (int k = 0; k < 3 * area; k++)
+            d->pixels[i * 3 * area + k] =
+                (uint8_t)(fv_rng_below(&rng, 128) + (k % 3 == d->label[i] % 3 ? 64 : 0) +
+                          (k > 3 * area / 2 && d->label[i] > 2 ? 60 : 0));
+    }
+}
+
 static void make_data(struct data *d)
 {
-    struct fv_rng rng = fv_rng_at(5, 0, 0, FV_RNG_TEST);
-    for (size_t i = 0; i < sizeof d->pixels; i++)
-        d->pixels[i] = (uint8_t)fv_rng_below(&rng, 256);
-    for (int i = 0; i < BATCH; i++) {
-        d->label[i] = i % CLASSES;
-        d->label_mix[i] = (i * 3 + 1) % CLASSES;
-        d->lambda[i] = loss_name ? 1 : (float)fv_rng_unit(&rng);
-    }
-    must(fv_net_build(&d->net, "tiny",
-                      &(struct fv_arch_settings){.size = SIZE,
+    d->pixels = malloc((size_t)BATCH * 3 * (size_t)size * (size_t)size);
+    draw_batch(d, 0);
+    must(fv_net_build(&d->net, arch,
+                      &(struct fv_arch_settings){.size = size,
                                                  .classes = CLASSES,
                                                  .stem = "auto",
                                                  .mean = {.5f, .5f, .5f},
@@ -94,9 +113,9 @@ static struct fv_step_result step(struct rig *r, struct data *d, int part, int p
     struct fv_step_result result;
     const struct fv_batch b = {.n = n,
                                .capacity = n,
-                               .height = SIZE,
-                               .width = SIZE,
-                               .pixels = d->pixels + (size_t)at * SIZE * SIZE * 3,
+                               .height = size,
+                               .width = size,
+                               .pixels = d->pixels + at * size * size * 3,
                                .label = d->label + at,
                                .label_mix = d->label_mix + at,
                                .lambda = d->lambda + at};
@@ -168,6 +187,81 @@ static void check_synchronised(struct fv_comm *comm, struct data *d)
     close_rig(&part);
     free(a);
     free(b);
+}
+
+/* Of all gradients, against their own length. */
+static double relative(const float *a, const float *b, size_t n)
+{
+    double apart = 0, length = 0;
+    for (size_t i = 0; i < n; i++) {
+        apart += pow((double)a[i] - (double)b[i], 2);
+        length += pow((double)b[i], 2);
+    }
+    return sqrt(apart / length);
+}
+
+/* The same images in the opposite order: what one process differs from itself by, with other roundings. */
+static void turn_round(struct data *to, const struct data *d)
+{
+    const size_t image = 3 * (size_t)size * (size_t)size;
+    for (size_t i = 0; i < BATCH; i++) {
+        const size_t k = BATCH - 1 - i;
+        memcpy(to->pixels + i * image, d->pixels + k * image, image);
+        to->label[i] = d->label[k];
+        to->label_mix[i] = d->label_mix[k];
+        to->lambda[i] = d->lambda[k];
+    }
+}
+
+/* The loss of each step of a training, on other images every time; the gradients of the first. */
+static void check_curve(struct fv_comm *comm, struct data *d)
+{
+    const struct fv_optim slow = {.lr = rate, .momentum = .9, .weight_decay = 5e-4};
+    struct rig whole, part, turned;
+    struct data other = *d;
+    float *a = malloc(d->all * sizeof *a), *b = malloc(d->all * sizeof *b);
+    double worst = 0, control = 0, first = 0, last = 0, grad = 0, grad_control = 0;
+    other.pixels = malloc((size_t)BATCH * 3 * (size_t)size * (size_t)size);
+    open_rig(&whole, d, BATCH);
+    open_rig(&part, d, BATCH / comm->world);
+    open_rig(&turned, d, BATCH);
+    must(part.backend->set_comm(part.program, comm, 1));
+    for (int i = 0; i < steps; i++) {
+        draw_batch(d, i);
+        turn_round(&other, d);
+        const struct fv_step_result w = step(&whole, d, 0, 1, &slow);
+        const struct fv_step_result p = step(&part, d, comm->rank, comm->world, &slow);
+        worst = fmax(worst, fabs(p.loss - w.loss));
+        first = i == 0 ? w.loss : first;
+        last = w.loss;
+        if (chaotic)
+            control = fmax(control, fabs(step(&turned, &other, 0, 1, &slow).loss - w.loss));
+        if (i > 0)
+            continue;
+        must(whole.backend->grads_get(whole.program, a));
+        must(part.backend->grads_get(part.program, b));
+        grad = relative(b, a, d->net->params);
+        if (chaotic)
+            must(turned.backend->grads_get(turned.program, b));
+        grad_control = chaotic ? relative(b, a, d->net->params) : 0;
+    }
+    if (comm->rank == 0)
+        printf(
+            "%s, %d px, batch %d, rate %g, %d ranks, %d steps: loss %.4f to %.4f, furthest apart "
+            "%.2e, gradients %.1e\n",
+            arch, size, BATCH, rate, comm->world, steps, first, last, worst, grad);
+    if (comm->rank == 0 && chaotic)
+        printf("one process, each batch in the opposite order: %.2e, gradients %.1e\n", control,
+               grad_control);
+    fflush(stdout);
+    CHECK(worst < fmax(1e-5, 3 * control) && grad < fmax(1e-4, 3 * grad_control));
+    CHECK(chaotic || last < first);
+    close_rig(&whole);
+    close_rig(&part);
+    close_rig(&turned);
+    free(a);
+    free(b);
+    free(other.pixels);
 }
 
 /* Each rank alone, by one process, and their average, beside the ranks together. */
@@ -254,6 +348,7 @@ static void run(int world, void (*check)(struct fv_comm *comm, struct data *d))
         fv_comm_close(&comm);
         fv_net_free(&d->net);
         free(d->arena);
+        free(d->pixels);
         free(d);
         _exit(0);
     }
@@ -287,6 +382,12 @@ static void apart_with_losses_that_keep_something(void **state)
     loss_name = NULL;
 }
 
+static void curve(void **state)
+{
+    (void)state;
+    run(2, check_curve);
+}
+
 static void not_finite(void **state)
 {
     (void)state;
@@ -300,11 +401,20 @@ int main(int argc, char **argv)
         cmocka_unit_test(apart),
         cmocka_unit_test(apart_with_losses_that_keep_something),
         cmocka_unit_test(not_finite),
+        cmocka_unit_test(curve),
     };
-    if (argc != 3)
+    const struct CMUnitTest only[] = {cmocka_unit_test(curve)};
+    if (argc != 3 && argc != 7)
         return 2;
     backend_name = argv[1];
     tolerance = atof(argv[2]);
     setenv("MASTER_ADDR", "127.0.0.1", 1);
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    if (argc == 3)
+        return cmocka_run_group_tests(tests, NULL, NULL);
+    arch = argv[3];
+    size = atoi(argv[4]);
+    rate = atof(argv[5]);
+    steps = atoi(argv[6]);
+    chaotic = 1;
+    return cmocka_run_group_tests(only, NULL, NULL);
 }

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: MIT
+# Two processes that mpirun started train one net: as one process with the whole batch does.
+command -v mpirun >/dev/null || skip 'there is no mpirun'
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_btl_vader_single_copy_mechanism=none
+for id in 1 2 3 4 5 6; do
+    for i in 1 2 3 4 5 6 7 8 9 10; do
+        pgm photos/p$id/$i.pgm 24 $((id * 35 + i))
+    done
+done
+run fvprep pack photos -o faces.lmdb --size 16 --holdout-ids 34% --val 20%
+exits 0
+train="fvtrain --db faces.lmdb --arch tiny --backend ref --batch 8 --epochs 6 --lr 0.005 --aug flip"
+mpi='mpirun --oversubscribe --bind-to none -n 2'
+run mpirun --oversubscribe -n 1 true
+[ "$status" = 0 ] || skip 'mpirun does not start programs here'
+
+run $train --comm mpi --out alone # a singleton
+[ "$status" = 0 ] || err_has 'this build has no MPI'
+if [ "$status" != 0 ]; then
+    run $mpi $train --out none
+    exits 1
+    err_has 'mpirun started 2 processes, but this build has no MPI'
+    not_there none
+    skip 'this build has no MPI'
+fi
+run $train --out one
+exits 0
+run cmp alone/last.safetensors one/last.safetensors
+exits 0
+run $mpi $train --out two --sync-bn
+exits 0
+err_has '2 processes (mpi), 2 of them on this machine'
+for run in one two; do
+    grep -o '"loss": *[0-9.e+-]*' $run/log.jsonl | grep -o '[0-9.e+-]*$' >$run.txt
+done
+[ "$(wc -l <one.txt)" -ge 6 ] || fail 'the log has no losses'
+paste one.txt two.txt | awk '{ d = $1 - $2 } d > 1e-5 || d < -1e-5 { print "apart:", $0; bad = 1 }
+    END { exit bad }' >"$work/out" || fail 'the loss is not that of one process'
+
+# The same bits over MPI as over TCP.
+run $mpi $train --out three
+exits 0
+export MASTER_ADDR=127.0.0.1 MASTER_PORT=$((20000 + $$ % 20000)) WORLD_SIZE=2
+RANK=1 $train --out four >/dev/null 2>&1 &
+run env RANK=0 $train --out four
+exits 0
+wait
+run cmp three/last.safetensors four/last.safetensors
+exits 0
