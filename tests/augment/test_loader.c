@@ -244,6 +244,71 @@ static void shards_give_the_batches_of_the_one_file(void **state)
         }
 }
 
+/* The ranks' batches one after the other are the batch of one process: pixels, labels, and with CutMix box and
+ * lambda. Only where an item takes a box from the one before it, the first of a rank takes it from the last of the same
+ * rank. */
+static void compare_part(const struct fv_batch *part, const struct fv_batch *all, int rank,
+                         int mixes)
+{
+    const size_t image = (size_t)all->height * (size_t)all->width * 3;
+
+    for (int i = 0; i < part->n; i++) {
+        const int k = rank * part->n + i;
+        assert_int_equal(part->image[i], all->image[k]);
+        assert_int_equal(part->label[i], all->label[k]);
+        assert_true(part->lambda[i] == all->lambda[k]);
+        if (mixes && i == 0) {
+            assert_int_equal(part->label_mix[0],
+                             part->lambda[0] < 1 ? part->label[part->n - 1] : part->label[0]);
+            continue;
+        }
+        assert_int_equal(part->label_mix[i], all->label_mix[k]);
+        assert_memory_equal(part->pixels + (size_t)i * image, all->pixels + (size_t)k * image,
+                            image);
+    }
+}
+
+static void ranks_have_the_batch_of_one(void **state)
+{
+    enum { WORLD = 2, N = 12 };
+    static const char *const policies[] = {"rrc(0.8,1),flip,rotate(10),jitter(.2,.2,.2),erase(.25)",
+                                           POLICY};
+
+    (void)state;
+    for (int o = 0; fv_sampler_orders[o]; o++)
+        for (int mixes = 0; mixes < 2; mixes++) {
+            struct fv_store *store;
+            struct fv_loader *l[WORLD + 1];
+            const struct fv_batch *b[WORLD + 1];
+            const struct fv_batch_source *src[WORLD + 1];
+            struct fv_loader_settings s = settings(2, 3);
+            s.order = fv_sampler_orders[o];
+            s.policy = policies[mixes];
+            s.images_per_id = 2;
+            assert_int_equal(fv_store_open(&store, whole), FV_OK);
+            assert_int_equal(fv_loader_open(&l[WORLD], store, &s), FV_OK);
+            s.batch = BATCH / WORLD;
+            s.world = WORLD;
+            for (int r = 0; r < WORLD; r++) {
+                s.rank = r;
+                assert_int_equal(fv_loader_open(&l[r], store, &s), FV_OK);
+            }
+            for (int r = 0; r <= WORLD; r++)
+                src[r] = fv_loader_source(l[r]);
+            for (int t = 0; t < N; t++) {
+                for (int r = 0; r <= WORLD; r++)
+                    assert_int_equal(src[r]->next(src[r]->ctx, &b[r]), 1);
+                for (int r = 0; r < WORLD; r++)
+                    compare_part(b[r], b[WORLD], r, mixes);
+                for (int r = 0; r <= WORLD; r++)
+                    src[r]->release(src[r]->ctx);
+            }
+            for (int r = 0; r <= WORLD; r++)
+                fv_loader_close(&l[r]);
+            fv_store_close(&store);
+        }
+}
+
 static void seeking_equals_having_come_that_far(void **state)
 {
     enum { N = 24 };
@@ -497,6 +562,7 @@ int main(void)
         cmocka_unit_test(without_a_policy_images_are_as_stored),
         cmocka_unit_test(a_bad_record_is_replaced_and_told_once),
         cmocka_unit_test(a_bad_record_may_be_fatal),
+        cmocka_unit_test(ranks_have_the_batch_of_one),
         cmocka_unit_test(the_steady_state_allocates_nothing),
         cmocka_unit_test(the_exact_mode_carries_out_the_plans_step_by_step),
         cmocka_unit_test(impossible_settings_are_refused),

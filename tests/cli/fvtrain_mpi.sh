@@ -37,9 +37,28 @@ done
 paste one.txt two.txt | awk '{ d = $1 - $2 } d > 1e-5 || d < -1e-5 { print "apart:", $0; bad = 1 }
     END { exit bad }' >"$work/out" || fail 'the loss is not that of one process'
 
-# The same bits over MPI as over TCP.
+# kill -9 of a rank ends the other, and mpirun; resuming ends in the same bytes.
+$mpi $train --out killed --save-every 0.00001 >/dev/null 2>"$work/err" &
+pid=$!
+n=0
+while [ ! -e killed/last.safetensors ] && [ $n -lt 2000 ]; do
+    sleep 0.005
+    n=$((n + 1))
+done
+kill -9 "$(ps -o pid= --ppid $pid | tail -n 1 | tr -d ' ')"
+before=$(date +%s)
+wait $pid
+status=$?
+[ $status != 0 ] || fail 'mpirun does not mind'
+[ $(($(date +%s) - before)) -le 10 ] || fail 'mpirun took long to notice'
+run $mpi fvtrain --resume killed
+exits 0
 run $mpi $train --out three
 exits 0
+run cmp three/last.safetensors killed/last.safetensors
+exits 0
+
+# The same bits over MPI as over TCP.
 export MASTER_ADDR=127.0.0.1 MASTER_PORT=$((20000 + $$ % 20000)) WORLD_SIZE=2
 RANK=1 $train --out four >/dev/null 2>&1 &
 run env RANK=0 $train --out four

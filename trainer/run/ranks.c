@@ -7,6 +7,7 @@
 #include "common/cpu.h"
 #include "common/err.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -74,9 +75,14 @@ int fv__ranks_agree(struct fv_run *run, int *stop, int *save)
 int fv__ranks_share_measures(struct fv_run *run, struct fv_runlog_line *l, int *rc)
 {
     double told[5] = {l->val_loss, l->val_acc, l->eer, l->auc, *rc};
-    if (fv_comm_world(run->d->comm) == 1)
+    struct fv_comm *c = run->d->comm;
+    if (fv_comm_world(c) == 1)
         return 0;
-    FV_TRY(fv_comm_broadcast(run->d->comm, told, sizeof told));
+    const double timeout_s = c->timeout_s;
+    c->timeout_s = INFINITY; /* evaluation takes as long as it takes */
+    int told_rc = fv_comm_broadcast(c, told, sizeof told);
+    c->timeout_s = timeout_s;
+    FV_TRY(told_rc);
     l->val_loss = told[0];
     l->val_acc = told[1];
     l->eer = told[2];

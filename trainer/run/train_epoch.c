@@ -84,7 +84,7 @@ static int evaluate_once(struct fv_run *run, struct fv_runlog_line *l)
     if (rc < 0 && rc != FV_EINTR)
         return rc;
     FV_TRY(fv__ranks_share_measures(run, l, &rc));
-    return rc;
+    return rc == FV_EINTR ? fv_err(FV_EINTR, "interrupted") : rc;
 }
 
 static int keep_best(const struct fv_run *run, const char *name)
