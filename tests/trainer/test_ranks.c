@@ -16,6 +16,7 @@
 #include "common/rng.h"
 #include "tests/cmocka_all.h"
 #include "trainer/backend.h"
+#include "trainer/run/ranks.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -321,6 +322,25 @@ static void check_not_finite(struct fv_comm *comm, struct data *d)
     free(b);
 }
 
+/* A bit of one tensor on one rank: found, and named. */
+static void check_difference(struct fv_comm *comm, struct data *d)
+{
+    const struct fv_train_data data = {.comm = comm};
+    struct fv_run run = {.d = &data, .net = d->net};
+    const struct fv_tensor *t = &d->net->tensor[d->net->tensors - 2];
+    run.snap.arena = d->arena;
+    run.snap.state[FV_STATE_FIRST] = calloc(d->net->params, sizeof(float));
+    must(fv__ranks_check(&run));
+    if (comm->rank == 1)
+        run.snap.state[FV_STATE_FIRST][t->offset] = 1e-30f;
+    CHECK(fv__ranks_check(&run) == FV_ECORRUPT);
+    CHECK(strstr(fv_err_text(), "the optimiser's state of") && strstr(fv_err_text(), t->name));
+    d->arena[t->offset + 1] += comm->rank == 1 ? 1e-6f : 0;
+    CHECK(fv__ranks_check(&run) == FV_ECORRUPT);
+    CHECK(strstr(fv_err_text(), "the tensor") && strstr(fv_err_text(), t->name));
+    free(run.snap.state[FV_STATE_FIRST]);
+}
+
 static void run(int world, void (*check)(struct fv_comm *comm, struct data *d))
 {
     const int port = free_port();
@@ -382,6 +402,12 @@ static void apart_with_losses_that_keep_something(void **state)
     loss_name = NULL;
 }
 
+static void differences_are_found(void **state)
+{
+    (void)state;
+    run(3, check_difference);
+}
+
 static void curve(void **state)
 {
     (void)state;
@@ -401,6 +427,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(apart),
         cmocka_unit_test(apart_with_losses_that_keep_something),
         cmocka_unit_test(not_finite),
+        cmocka_unit_test(differences_are_found),
         cmocka_unit_test(curve),
     };
     const struct CMUnitTest only[] = {cmocka_unit_test(curve)};
