@@ -10,6 +10,7 @@
  * backend_cpu_update.c   what follows backward: statistics, accumulation, clipping, the update, states
  * backend_cpu_plan.c     buffers, steps, memory, running
  * backend_cpu_forward.c  net -> steps, backend_cpu_backward.c the same for gradients
+ * backend_cpu_bn.c       batch norms in training, with the ReLU behind them
  * backend_cpu_acts.c     both of them for activations, scaling, dropout
  * backend_cpu_heads.c    both of them for cosine heads and the loss, with their loops
  * backend_cpu_loops.c    the steps that are not oneDNN's; backend_cpu_act_loops.c those of backend_cpu_acts.c
@@ -52,8 +53,8 @@ struct fv__cpu_step {
     dnnl_primitive_t primitive;
     dnnl_exec_arg_t arg[12];
     int args;
-    struct fv__cpu_place place[8]; /* of the loop's operands */
-    float *data[8];
+    struct fv__cpu_place place[10]; /* of the loop's operands */
+    float *data[10];
     int operands;
     size_t count; /* floats per operand, or items */
     float limit;  /* of a ReLU: infinite, 6, or 0 where there is none */
@@ -73,6 +74,7 @@ struct fv__cpu_value {
     struct fv__dnn_md *md;
     int readers; /* nodes that have yet to read it */
     int fused;   /* computed by the step of an earlier node */
+    int own_bn;  /* a batch norm by backend_cpu_bn.c */
     int out;     /* the node whose value this node's step puts out: itself, or the last one fused */
 
     struct fv__dnn_op op;
@@ -195,6 +197,12 @@ void fv__cpu_have_read(struct fv__cpu_plan *plan, int node);
 int fv__cpu_collect(struct fv__cpu_plan *plan, int node, int mask);
 void fv__cpu_give(struct fv__cpu_plan *plan, int from, int node, int buffer,
                   const struct fv__dnn_md *md);
+
+/* backend_cpu_bn.c: training, by the batch's statistics, which go into the value's mean and var; behind it a ReLU up to
+ * `limit`, 0: none. For inputs of which fv__dnn_md_lanes is known. */
+void fv__cpu_bn_forward(struct fv__cpu_plan *plan, int node, struct fv__cpu_place out, float limit);
+void fv__cpu_bn_backward(struct fv__cpu_plan *plan, int node, int g, int dx, float limit,
+                         struct fv__cpu_place dgamma, struct fv__cpu_place dbeta);
 
 /* backend_cpu_acts.c */
 void fv__cpu_prelu_forward(struct fv__cpu_plan *plan, int node);

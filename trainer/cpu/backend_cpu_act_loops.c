@@ -1,77 +1,25 @@
 /* SPDX-License-Identifier: MIT */
-/* The loops of backend_cpu_acts.c.
- *
- * A value lies as (n, blocks, pixels, lanes): fv__dnn_md_lanes. A strip is up to STRIP lanes of one block: `rows` rows
- * of `width` numbers, `step` apart. In the plain layout, of one lane, a strip is a plane, cut into rows of STRIP
- * pixels that share their channel. So the inner loops always run over neighbours and have a constant length, wherever
- * the layout gives one; sums are kept by column in fp32 within an image and in double over images.
+/* The loops of backend_cpu_acts.c: backend_cpu_strips.h says how they go. Sums are kept by column in fp32 within an
+ * image and in double over images.
  */
 #include "trainer/cpu/backend_cpu.h"
 
+#include "trainer/cpu/backend_cpu_strips.h"
 #include "trainer/cpu/backend_cpu_threads.h"
 
 #include <math.h>
 
-enum { STRIP = 16 };
-
-struct lanes {
+struct work {
+    struct lanes v;
     const float *x, *g, *by; /* by: slopes (c), or factors (n, c) */
     float *out, *by_grad;
-    size_t images, channels, pixels, lanes, blocks, strips; /* strips in a block */
 };
 
-static struct lanes describe(const struct fv__cpu_step *s, const struct fv__cpu_run *r)
+static struct work describe(const struct fv__cpu_step *s, const struct fv__cpu_run *r)
 {
     const struct fv_node *o = &r->program->net->node[s->node];
-    struct lanes v = {.images = s->count,
-                      .channels = (size_t)o->c,
-                      .pixels = (size_t)o->h * (size_t)o->w,
-                      .lanes = s->lanes};
-    v.blocks = (v.channels + v.lanes - 1) / v.lanes;
-    v.strips = (v.lanes + STRIP - 1) / STRIP;
-    return v;
-}
-
-/* Where strip number `strip` of an image lies. */
-struct strip {
-    size_t at;                      /* first number, within the batch */
-    size_t channel, count;          /* first channel, channels that exist: the others are padding */
-    size_t rows, step, width, rest; /* rest: pixels of a plane that fill no row, after the rows */
-};
-
-static struct strip find_strip(const struct lanes *v, size_t image, size_t strip)
-{
-    size_t block = strip / v->strips, lane = strip % v->strips * STRIP;
-    struct strip t = {.at = (image * v->blocks + block) * v->pixels * v->lanes + lane,
-                      .channel = block * v->lanes + lane,
-                      .rows = v->pixels,
-                      .step = v->lanes,
-                      .width = v->lanes - lane < STRIP ? v->lanes - lane : STRIP};
-    t.count = v->channels - t.channel < t.width ? v->channels - t.channel : t.width;
-    if (v->lanes == 1) {
-        t.rows = v->pixels / STRIP;
-        t.rest = v->pixels % STRIP;
-        t.step = t.width = STRIP;
-    }
-    return t;
-}
-
-/* The strip's slopes or factors, one a column. Padding gets zeros, and a plane its one number all over. */
-static void spread(const struct lanes *v, const struct strip *t, const float *by, float out[STRIP])
-{
-    for (size_t l = 0; l < STRIP; l++)
-        out[l] = v->lanes == 1 ? by[t->channel] : l < t->count ? by[t->channel + l] : 0.0f;
-}
-
-/* What a column sum becomes: of a channel, or of its plane. */
-static void gather(const struct lanes *v, const struct strip *t, const double sum[STRIP],
-                   float *out)
-{
-    double all = 0;
-    for (size_t l = 0; l < STRIP; l++)
-        all += sum[l];
-    for (size_t l = 0; l < t->count; l++)
-        out[t->channel + l] = (float)(v->lanes == 1 ? all : sum[l]);
+    return (struct work){
+        lanes_of(s->count, (size_t)o->c, (size_t)o->h * (size_t)o->w, s->lanes), 0, 0, 0, 0, 0};
 }
 
 /* A loop over strips: `row` is inlined, with a constant width where the strip is whole. */
@@ -79,10 +27,10 @@ typedef void row_fn(const float *x, const float *g, const float *by, float *out,
                     size_t width);
 
 static inline __attribute__((always_inline)) void
-over_rows(const struct lanes *v, const struct strip *t, const float *by, float *sum, row_fn *row)
+over_rows(const struct work *w, const struct strip *t, const float *by, float *sum, row_fn *row)
 {
-    const float *x = v->x + t->at, *g = v->g ? v->g + t->at : NULL;
-    float *out = v->out + t->at;
+    const float *x = w->x + t->at, *g = w->g ? w->g + t->at : NULL;
+    float *out = w->out + t->at;
     if (t->width == STRIP)
         for (size_t i = 0; i < t->rows; i++)
             row(x + i * t->step, g ? g + i * t->step : NULL, by, out + i * t->step, sum, STRIP);
@@ -137,20 +85,22 @@ static inline __attribute__((always_inline)) void scale_grad_row(const float *x,
 /* i counts strips of all images. */
 static void prelu_strips(void *ctx, size_t begin, size_t end)
 {
-    const struct lanes *v = ctx;
+    const struct work *w = ctx;
+    const struct lanes *v = &w->v;
     float by[STRIP];
     for (size_t i = begin; i < end; i++) {
         size_t each = v->blocks * v->strips;
         struct strip t = find_strip(v, i / each, i % each);
-        spread(v, &t, v->by, by);
-        over_rows(v, &t, by, NULL, prelu_row);
+        spread(v, &t, w->by, by);
+        over_rows(w, &t, by, NULL, prelu_row);
     }
 }
 
 /* i counts strips: the slopes' gradients are sums over all images. */
 static void prelu_grad_strips(void *ctx, size_t begin, size_t end)
 {
-    const struct lanes *v = ctx;
+    const struct work *w = ctx;
+    const struct lanes *v = &w->v;
     float by[STRIP];
     for (size_t i = begin; i < end; i++) {
         double sums[STRIP] = {0};
@@ -158,41 +108,43 @@ static void prelu_grad_strips(void *ctx, size_t begin, size_t end)
         for (size_t n = 0; n < v->images; n++) {
             float sum[STRIP] = {0};
             t = find_strip(v, n, i);
-            spread(v, &t, v->by, by);
-            over_rows(v, &t, by, sum, prelu_grad_row);
+            spread(v, &t, w->by, by);
+            over_rows(w, &t, by, sum, prelu_grad_row);
             for (size_t l = 0; l < STRIP; l++)
                 sums[l] += (double)sum[l];
         }
-        gather(v, &t, sums, v->by_grad);
+        gather(v, &t, sums, w->by_grad);
     }
 }
 
 static void scale_strips(void *ctx, size_t begin, size_t end)
 {
-    const struct lanes *v = ctx;
+    const struct work *w = ctx;
+    const struct lanes *v = &w->v;
     float by[STRIP];
     for (size_t i = begin; i < end; i++) {
         size_t each = v->blocks * v->strips, n = i / each;
         struct strip t = find_strip(v, n, i % each);
-        spread(v, &t, v->by + n * v->channels, by);
-        over_rows(v, &t, by, NULL, scale_row);
+        spread(v, &t, w->by + n * v->channels, by);
+        over_rows(w, &t, by, NULL, scale_row);
     }
 }
 
 static void scale_grad_strips(void *ctx, size_t begin, size_t end)
 {
-    const struct lanes *v = ctx;
+    const struct work *w = ctx;
+    const struct lanes *v = &w->v;
     float by[STRIP];
     for (size_t i = begin; i < end; i++) {
         size_t each = v->blocks * v->strips, n = i / each;
         struct strip t = find_strip(v, n, i % each);
         float sum[STRIP] = {0};
         double sums[STRIP];
-        spread(v, &t, v->by + n * v->channels, by);
-        over_rows(v, &t, by, sum, scale_grad_row);
+        spread(v, &t, w->by + n * v->channels, by);
+        over_rows(w, &t, by, sum, scale_grad_row);
         for (size_t l = 0; l < STRIP; l++)
             sums[l] = (double)sum[l];
-        gather(v, &t, sums, v->by_grad + n * v->channels);
+        gather(v, &t, sums, w->by_grad + n * v->channels);
     }
 }
 
@@ -204,42 +156,42 @@ static void share(const struct fv__cpu_run *r, size_t count, size_t granule,
 
 void fv__cpu_loop_prelu(const struct fv__cpu_step *s, struct fv__cpu_run *r)
 {
-    struct lanes v = describe(s, r);
-    v.x = s->data[0];
-    v.by = s->data[1];
-    v.out = s->data[2];
-    share(r, v.images * v.blocks * v.strips, 1, prelu_strips, &v);
+    struct work w = describe(s, r);
+    w.x = s->data[0];
+    w.by = s->data[1];
+    w.out = s->data[2];
+    share(r, w.v.images * w.v.blocks * w.v.strips, 1, prelu_strips, &w);
 }
 
 void fv__cpu_loop_prelu_grad(const struct fv__cpu_step *s, struct fv__cpu_run *r)
 {
-    struct lanes v = describe(s, r);
-    v.x = s->data[0];
-    v.g = s->data[1];
-    v.by = s->data[2];
-    v.out = s->data[3];
-    v.by_grad = s->data[4];
-    share(r, v.blocks * v.strips, 1, prelu_grad_strips, &v);
+    struct work w = describe(s, r);
+    w.x = s->data[0];
+    w.g = s->data[1];
+    w.by = s->data[2];
+    w.out = s->data[3];
+    w.by_grad = s->data[4];
+    share(r, w.v.blocks * w.v.strips, 1, prelu_grad_strips, &w);
 }
 
 void fv__cpu_loop_scale(const struct fv__cpu_step *s, struct fv__cpu_run *r)
 {
-    struct lanes v = describe(s, r);
-    v.x = s->data[0];
-    v.by = s->data[1];
-    v.out = s->data[2];
-    share(r, v.images * v.blocks * v.strips, 1, scale_strips, &v);
+    struct work w = describe(s, r);
+    w.x = s->data[0];
+    w.by = s->data[1];
+    w.out = s->data[2];
+    share(r, w.v.images * w.v.blocks * w.v.strips, 1, scale_strips, &w);
 }
 
 void fv__cpu_loop_scale_grad(const struct fv__cpu_step *s, struct fv__cpu_run *r)
 {
-    struct lanes v = describe(s, r);
-    v.x = s->data[0];
-    v.g = s->data[1];
-    v.by = s->data[2];
-    v.out = s->data[3];
-    v.by_grad = s->data[4];
-    share(r, v.images * v.blocks * v.strips, 1, scale_grad_strips, &v);
+    struct work w = describe(s, r);
+    w.x = s->data[0];
+    w.g = s->data[1];
+    w.by = s->data[2];
+    w.out = s->data[3];
+    w.by_grad = s->data[4];
+    share(r, w.v.images * w.v.blocks * w.v.strips, 1, scale_grad_strips, &w);
 }
 
 struct curve {

@@ -22,6 +22,12 @@ static struct fv__cpu_place weight(int slot)
     return (struct fv__cpu_place){FV_CPU_WEIGHT, slot};
 }
 
+/* What a ReLU cuts off at. */
+static float limit_of(const struct fv__cpu_plan *plan, int node)
+{
+    return desc(plan, node)->kind == FV_NODE_RELU6 ? 6.0f : INFINITY;
+}
+
 static int wants_grad(const struct fv__cpu_plan *plan, int node)
 {
     return desc(plan, node)->kind != FV_NODE_INPUT;
@@ -68,7 +74,7 @@ static int combine(struct fv__cpu_plan *plan, int node, int a, int b, int mask)
                                                           : fv__cpu_loop_add_mask,
                                                fv__dnn_md_bytes(v->md) / sizeof(float));
     if (s && mask >= 0)
-        s->limit = desc(plan, node)->kind == FV_NODE_RELU6 ? 6.0f : INFINITY;
+        s->limit = limit_of(plan, node);
     fv__cpu_operand(plan, fv__cpu_in_buffer(a));
     if (b >= 0)
         fv__cpu_operand(plan, fv__cpu_in_buffer(b));
@@ -217,25 +223,22 @@ static void fc_backward(struct fv__cpu_plan *plan, int node)
         fv__cpu_give(plan, node, o->in[0], data_grad(plan, node, op, g, dst), plain);
 }
 
-static void bn_backward(struct fv__cpu_plan *plan, int node)
+/* By oneDNN, for statistics of all ranks. */
+static void sync_bn_backward(struct fv__cpu_plan *plan, int node, int g, int dx,
+                             struct fv__cpu_place dgamma, struct fv__cpu_place dbeta)
 {
     const struct fv_node *o = desc(plan, node);
     const struct fv__cpu_value *v = &plan->value[node];
-    const int sync = plan->program->sync_bn;
-    struct fv__dnn_bn bn = {.eps = o->eps, .training = 1, .given = sync, .relu = v->out != node};
+    struct fv__dnn_bn bn = {.eps = o->eps, .training = 1, .given = 1, .relu = v->out != node};
     struct fv__dnn_op op = {0};
     struct fv__dnn_md *stat = fv__cpu_md(plan, 1, &o->c, FV_DNN_PLAIN);
-    int g = fv__cpu_collect(plan, v->out, -1);
-    if (plan->error || g < 0)
+    if (plan->error)
         return;
     int rc = fv__dnn_bn_backward(&op, plan->program->device->engine, &bn, v->src_md, &v->op);
     if (rc < 0) {
         fv__cpu_fail(plan, rc);
         return;
     }
-    int dx = plan->buffer[g].pieces == 0 && !plan->program->device->keep
-                 ? g
-                 : fv__cpu_buffer_for(plan, v->src_md);
     fv__cpu_step_op(plan, node, 1, op);
     fv__cpu_arg(plan, DNNL_ARG_SRC, v->src_md, v->src);
     fv__cpu_arg(plan, DNNL_ARG_DIFF_DST, v->src_md, fv__cpu_in_buffer(g));
@@ -248,14 +251,31 @@ static void bn_backward(struct fv__cpu_plan *plan, int node)
         fv__cpu_arg(plan, DNNL_ARG_WORKSPACE, fv__cpu_op_md(plan, &v->op, dnnl_query_workspace_md),
                     fv__cpu_in_buffer(v->workspace));
     fv__cpu_arg(plan, DNNL_ARG_DIFF_SRC, v->src_md, fv__cpu_in_buffer(dx));
+    fv__cpu_arg(plan, DNNL_ARG_DIFF_SCALE, stat, dgamma);
+    fv__cpu_arg(plan, DNNL_ARG_DIFF_SHIFT, stat, dbeta);
+    fv__cpu_sync_backward(plan, node, dx, dgamma, dbeta);
+}
+
+static void bn_backward(struct fv__cpu_plan *plan, int node)
+{
+    const struct fv_node *o = desc(plan, node);
+    const struct fv__cpu_value *v = &plan->value[node];
+    struct fv__dnn_md *stat = fv__cpu_md(plan, 1, &o->c, FV_DNN_PLAIN);
+    int g = fv__cpu_collect(plan, v->out, -1);
+    if (plan->error || g < 0)
+        return;
+    int dx = plan->buffer[g].pieces == 0 && !plan->program->device->keep
+                 ? g
+                 : fv__cpu_buffer_for(plan, v->src_md);
     const struct fv__cpu_place dbeta = {FV_CPU_GRADIENT, o->tensor[1]};
     const struct fv__cpu_place dgamma = plan->program->net->tensor[o->tensor[0]].buffer
                                             ? fv__cpu_in_buffer(fv__cpu_buffer_for(plan, stat))
                                             : (struct fv__cpu_place){FV_CPU_GRADIENT, o->tensor[0]};
-    fv__cpu_arg(plan, DNNL_ARG_DIFF_SCALE, stat, dgamma);
-    fv__cpu_arg(plan, DNNL_ARG_DIFF_SHIFT, stat, dbeta);
-    if (sync)
-        fv__cpu_sync_backward(plan, node, dx, dgamma, dbeta);
+    if (v->own_bn)
+        fv__cpu_bn_backward(plan, node, g, dx, v->out == node ? 0 : limit_of(plan, v->out), dgamma,
+                            dbeta);
+    else
+        sync_bn_backward(plan, node, g, dx, dgamma, dbeta);
     fv__cpu_give(plan, node, o->in[0], dx, v->src_md);
 }
 

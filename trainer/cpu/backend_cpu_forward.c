@@ -273,40 +273,30 @@ static void lower_conv(struct fv__cpu_plan *plan, int node)
     fv__cpu_arg(plan, DNNL_ARG_DST, out->md, fv__cpu_in_buffer(out->buffer));
 }
 
-static void lower_bn(struct fv__cpu_plan *plan, int node)
+/* By oneDNN: in inference, and where the ranks' statistics are brought together in between. */
+static void make_bn(struct fv__cpu_plan *plan, int node, int relu, struct fv__cpu_place out)
 {
     const struct fv_node *o = desc(plan, node);
-    struct fv__cpu_value *in = &plan->value[o->in[0]], *v = &plan->value[node];
-    int relu = only_reader(plan, node, FV_NODE_RELU), last = relu >= 0 ? relu : node;
-    const int sync = plan->training && plan->program->sync_bn;
-    struct fv__dnn_bn bn = {
-        .eps = o->eps, .training = plan->training, .given = sync, .relu = relu >= 0};
+    struct fv__cpu_value *v = &plan->value[node];
+    const int sync = plan->training;
+    struct fv__dnn_bn bn = {.eps = o->eps, .training = plan->training, .given = sync, .relu = relu};
     struct fv__dnn_md *stat = vector_md(plan, o->c);
     struct fv__cpu_place mean = weight(o->tensor[2]), var = weight(o->tensor[3]);
-
     if (plan->error)
         return;
-    int rc = fv__dnn_bn_forward(&v->op, plan->program->device->engine, &bn, in->md);
+    int rc = fv__dnn_bn_forward(&v->op, plan->program->device->engine, &bn, v->src_md);
     if (rc < 0) {
         fv__cpu_fail(plan, rc);
         return;
     }
-    v->src = fv__cpu_value_place(plan, o->in[0]);
-    v->src_md = in->md;
     if (plan->training) {
-        mean = fv__cpu_in_buffer(v->mean = fv__cpu_buffer_for(plan, stat));
-        var = fv__cpu_in_buffer(v->var = fv__cpu_buffer_for(plan, stat));
-        hold(plan, v->mean); /* the running statistics take them at the end of the step */
-        hold(plan, v->var);
+        mean = fv__cpu_in_buffer(v->mean);
+        var = fv__cpu_in_buffer(v->var);
+        fv__cpu_sync_forward(plan, node, out);
     }
-    struct fv__cpu_value *out = &plan->value[last];
-    out->md = in->md;
-    out->buffer = fv__cpu_buffer_for(plan, out->md);
-    if (sync)
-        fv__cpu_sync_forward(plan, node, fv__cpu_in_buffer(out->buffer));
     fv__cpu_step_op(plan, node, 0, v->op);
-    fv__cpu_arg(plan, DNNL_ARG_SRC, in->md, v->src);
-    fv__cpu_arg(plan, DNNL_ARG_DST, in->md, fv__cpu_in_buffer(out->buffer));
+    fv__cpu_arg(plan, DNNL_ARG_SRC, v->src_md, v->src);
+    fv__cpu_arg(plan, DNNL_ARG_DST, v->src_md, out);
     fv__cpu_arg(plan, DNNL_ARG_MEAN, stat, mean);
     fv__cpu_arg(plan, DNNL_ARG_VARIANCE, stat, var);
     fv__cpu_arg(plan, DNNL_ARG_SCALE, stat, weight(o->tensor[0]));
@@ -316,6 +306,34 @@ static void lower_bn(struct fv__cpu_plan *plan, int node)
         v->workspace = fv__cpu_buffer_for(plan, mask);
         fv__cpu_arg(plan, DNNL_ARG_WORKSPACE, mask, fv__cpu_in_buffer(v->workspace));
     }
+}
+
+static void lower_bn(struct fv__cpu_plan *plan, int node)
+{
+    const struct fv_node *o = desc(plan, node);
+    struct fv__cpu_value *in = &plan->value[o->in[0]], *v = &plan->value[node];
+    const int own = v->own_bn = plan->training && !plan->program->sync_bn;
+    int relu = own ? only_relu(plan, node) : only_reader(plan, node, FV_NODE_RELU);
+    struct fv__cpu_value *out = &plan->value[relu >= 0 ? relu : node];
+    struct fv__dnn_md *stat = vector_md(plan, o->c);
+    struct fv__dnn_md *plain = fv__cpu_value_md(plan, node, FV_DNN_PLAIN);
+
+    if (plan->error)
+        return;
+    out->md = v->src_md = own && fv__dnn_md_lanes(in->md) == 0 ? plain : in->md;
+    v->src = fv__cpu_convert(plan, node, 0, fv__cpu_value_place(plan, o->in[0]), in->md, v->src_md);
+    if (plan->training) {
+        v->mean = fv__cpu_buffer_for(plan, stat);
+        v->var = fv__cpu_buffer_for(plan, stat);
+        hold(plan, v->mean); /* the running statistics take them at the end of the step */
+        hold(plan, v->var);
+    }
+    out->buffer = fv__cpu_buffer_for(plan, out->md);
+    if (own)
+        fv__cpu_bn_forward(plan, node, fv__cpu_in_buffer(out->buffer),
+                           relu >= 0 ? limit_of(plan, relu) : 0);
+    else
+        make_bn(plan, node, relu >= 0, fv__cpu_in_buffer(out->buffer));
     fv__cpu_have_read(plan, node);
     if (relu >= 0)
         fuse(plan, node, relu);
