@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Batch norm in training, by loops of ours, with the ReLU of either kind that follows.
  *
- * oneDNN's own has no ReLU6, and its threads wait for each other by spinning, several times in a primitive: where others
- * use the same cores too that takes longer than all convolutions. Here each direction is two passes, in which no thread
- * waits for another: sums by image and strip, added up in a fixed order, so that the result does not depend on the
- * threads; then the values. A strip of one image stays in the cache between its mean and its squared distances from
- * it. Backward finds what the ReLU has let pass by computing its input again, in the same way and so to the same bit.
+ * oneDNN's own has no ReLU6, and its threads wait for each other by spinning, several times in a primitive: where
+ * others use the same cores too that takes longer than all convolutions. Here each direction is two passes, in
+ * which no thread waits for another: sums by image and strip, added up in a fixed order, so that the result does
+ * not depend on the threads; then the values. A strip of one image stays in the cache between its mean and its
+ * squared distances from it. Backward finds what the ReLU has let pass by computing its input again, in the same
+ * way and so to the same bit.
  *
  * backend_cpu_sync.c keeps to oneDNN's, over whose statistics the ranks agree.
  */
