@@ -414,6 +414,25 @@ static void ties_go_to_the_first(void **state)
     assert_true(r.grad[FV_LOSS_EMBEDDING][7] != 0);
 }
 
+/* Semi-hard is farther than the positive, not as far: item 2 stands as far from 0 as 1 does, item 3 a little
+ * farther. Seen from 1 neither costs anything. */
+static void as_far_as_the_positive_is_not_semi_hard(void **state)
+{
+    static struct rig r;
+    static const double place[4][2] = {{0, 0}, {1, 0}, {0, 1}, {0, 1.2}};
+    (void)state;
+    set_up(&r, "triplet(mine=semi-hard,unit=no)", 4, 3, 2);
+    for (int i = 0; i < 4; i++) {
+        r.label[i] = r.label_mix[i] = i < 2 ? 0 : i - 1;
+        r.lambda[i] = 1;
+        memcpy(&r.x[FV_LOSS_EMBEDDING][2 * i], place[i], sizeof place[i]);
+    }
+    fv_loss_run(&r.call);
+    assert_true(r.grad[FV_LOSS_EMBEDDING][4] == 0 && r.grad[FV_LOSS_EMBEDDING][5] == 0);
+    assert_true(r.grad[FV_LOSS_EMBEDDING][7] != 0);
+    assert_true(fabs(r.call.result.loss - .05) < 1e-15 && r.call.result.active == .5);
+}
+
 static void collapsed_embeddings_cost_the_margin(void **state)
 {
     static struct rig r;
@@ -513,6 +532,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(shares_do_not_matter),
         cmocka_unit_test(a_nan_shows),
         cmocka_unit_test(ties_go_to_the_first),
+        cmocka_unit_test(as_far_as_the_positive_is_not_semi_hard),
         cmocka_unit_test(collapsed_embeddings_cost_the_margin),
         cmocka_unit_test(texts_are_canonical),
         cmocka_unit_test(mistakes_are_named),
