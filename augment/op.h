@@ -9,17 +9,10 @@
 #define FV_AUGMENT_OP_H
 
 #include "augment/policy.h"
+#include "common/param.h"
 #include "common/rng.h"
 
 enum { FV_AUG_PARAMS = 9 };
-
-struct fv_aug_param {
-    const char *name;
-    double def; /* NAN: must be given */
-    double min, max;
-    const char *help;
-    int whole; /* only integers are valid */
-};
 
 /* The picture as it stands between two geometric ops. */
 struct fv_aug_frame {
@@ -34,7 +27,7 @@ struct fv_aug_op {
     const char *help;
     const char *example; /* given where a parameter has no default */
     int most;            /* how often a policy may name it; 0: any number of times */
-    struct fv_aug_param param[FV_AUG_PARAMS + 1]; /* in positional order; ends with name == NULL */
+    struct fv_param param[FV_AUG_PARAMS + 1]; /* in positional order; ends with name == NULL */
     /* Whether the values go together; sets the error. NULL: any do. */
     int (*check)(const double *value);
     /* One of the two: decides for a sample, or for a batch. The policy gives a batch to one op at most: `share`

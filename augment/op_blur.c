@@ -28,9 +28,9 @@ const struct fv_aug_op fv_aug_op_blur = {
     .help = "blur by a Gaussian of random width",
     .example = "blur(5)",
     .param = {{"kernel", NAN, 3, FV_BLUR_MOST, "side of the kernel in pixels, odd", .whole = 1},
-              {"sigma_min", 0.1, 0.01, 100, "least standard deviation in pixels", 0},
-              {"sigma_max", 2, 0.01, 100, "largest", 0},
-              {"p", 1, 0, 1, "how often", 0}},
+              {"sigma_min", 0.1, 0.01, 100, "least standard deviation in pixels", 0, NULL},
+              {"sigma_max", 2, 0.01, 100, "largest", 0, NULL},
+              {"p", 1, 0, 1, "how often", 0, NULL}},
     .check = check,
     .decide = decide,
 };

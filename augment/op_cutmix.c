@@ -33,8 +33,8 @@ const struct fv_aug_op fv_aug_op_cutmix = {
     .name = "cutmix",
     .help = "replace a box by the same box of another image of the batch, and mix the labels",
     .most = 1,
-    .param = {{"alpha", 1, 0.01, 100, "the box's share is drawn from Beta(alpha, alpha)", 0},
-              {"p", 1, 0, 1, "share of the batches", 0}},
+    .param = {{"alpha", 1, 0.01, 100, "the box's share is drawn from Beta(alpha, alpha)", 0, NULL},
+              {"p", 1, 0, 1, "share of the batches", 0, NULL}},
     .share = P,
     .decide_batch = decide_batch,
 };

@@ -11,6 +11,6 @@ static void decide(const double *value, struct fv_rng *r, struct fv_aug_frame *f
 const struct fv_aug_op fv_aug_op_flip = {
     .name = "flip",
     .help = "mirror left to right",
-    .param = {{"p", 0.5, 0, 1, "how often", 0}},
+    .param = {{"p", 0.5, 0, 1, "how often", 0, NULL}},
     .decide = decide,
 };

@@ -11,6 +11,6 @@ static void decide(const double *value, struct fv_rng *r, struct fv_aug_frame *f
 const struct fv_aug_op fv_aug_op_gray = {
     .name = "gray",
     .help = "take the colour out",
-    .param = {{"p", 0.1, 0, 1, "how often", 0}},
+    .param = {{"p", 0.1, 0, 1, "how often", 0, NULL}},
     .decide = decide,
 };

@@ -16,8 +16,9 @@ const struct fv_aug_op fv_aug_op_mixup = {
     .name = "mixup",
     .help = "blend with another image of the batch, and mix the labels",
     .most = 1,
-    .param = {{"alpha", 1, 0.01, 100, "the share of the image is drawn from Beta(alpha, alpha)", 0},
-              {"p", 1, 0, 1, "share of the batches", 0}},
+    .param = {{"alpha", 1, 0.01, 100, "the share of the image is drawn from Beta(alpha, alpha)", 0,
+               NULL},
+              {"p", 1, 0, 1, "share of the batches", 0, NULL}},
     .share = P,
     .decide_batch = decide_batch,
 };

@@ -25,7 +25,7 @@ static void decide(const double *value, struct fv_rng *r, struct fv_aug_frame *f
 const struct fv_aug_op fv_aug_op_perspective = {
     .name = "perspective",
     .help = "move each corner inwards",
-    .param = {{"distortion", 0.5, 0, 1, "how far at most, as a share of half a side", 0},
-              {"p", 0.5, 0, 1, "how often", 0}},
+    .param = {{"distortion", 0.5, 0, 1, "how far at most, as a share of half a side", 0, NULL},
+              {"p", 0.5, 0, 1, "how often", 0, NULL}},
     .decide = decide,
 };

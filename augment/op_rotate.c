@@ -14,6 +14,6 @@ const struct fv_aug_op fv_aug_op_rotate = {
     .name = "rotate",
     .help = "turn about the centre by an angle from -degrees to degrees",
     .example = "rotate(10)",
-    .param = {{"degrees", NAN, 0, 180, "largest angle, either way", 0}},
+    .param = {{"degrees", NAN, 0, 180, "largest angle, either way", 0, NULL}},
     .decide = decide,
 };

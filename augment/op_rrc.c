@@ -45,10 +45,10 @@ static void decide(const double *value, struct fv_rng *r, struct fv_aug_frame *f
 const struct fv_aug_op fv_aug_op_rrc = {
     .name = "rrc",
     .help = "cut out a box of random area and shape and resize it",
-    .param = {{"area_min", 0.08, 0, 1, "least share of the picture's area", 0},
-              {"area_max", 1, 0, 1, "largest share", 0},
-              {"ratio_min", 3.0 / 4.0, 0.01, 100, "least width : height", 0},
-              {"ratio_max", 4.0 / 3.0, 0.01, 100, "largest width : height", 0}},
+    .param = {{"area_min", 0.08, 0, 1, "least share of the picture's area", 0, NULL},
+              {"area_max", 1, 0, 1, "largest share", 0, NULL},
+              {"ratio_min", 3.0 / 4.0, 0.01, 100, "least width : height", 0, NULL},
+              {"ratio_max", 4.0 / 3.0, 0.01, 100, "largest width : height", 0, NULL}},
     .check = check,
     .decide = decide,
 };

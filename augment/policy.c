@@ -2,10 +2,8 @@
 /* The policy language.
  *
  *     policy = "" | "none" | preset | op { "," op }
- *     op     = name [ "(" [ value { "," value } ] ")" ]
- *     value  = [ parameter "=" ] number
+ *     op     = name [ values ]          values: common/param.h
  *
- * Values without a name fill the parameters from the left and come before named ones, as in a Python call.
  * Blanks may stand anywhere between words. A preset stands for its policy. The canonical text writes values by
  * position, up to the last one that is not the default, with as few digits as give the same number back.
  */
@@ -13,31 +11,11 @@
 #include "augment/augment.h"
 #include "augment/policy_impl.h"
 #include "common/err.h"
+#include "common/param.h"
 
-#include <ctype.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-static const char *skip_blanks(const char *p)
-{
-    while (isspace((unsigned char)*p))
-        p++;
-    return p;
-}
-
-static size_t word_length(const char *p)
-{
-    size_t n = 0;
-    while (isalnum((unsigned char)p[n]) || p[n] == '_')
-        n++;
-    return n;
-}
-
-static int is_word(const char *p, size_t n, const char *word)
-{
-    return strlen(word) == n && memcmp(p, word, n) == 0;
-}
 
 static int count_params(const struct fv_aug_op *op)
 {
@@ -57,15 +35,6 @@ static void list_ops(char *buf, size_t n)
         len += (size_t)snprintf(buf + len, n - len, "%s%s", i ? ", " : "", fv_aug_ops[i]->name);
 }
 
-static void list_params(const struct fv_aug_op *op, char *buf, size_t n)
-{
-    size_t len = 0;
-
-    buf[0] = '\0';
-    for (int i = 0; op->param[i].name && len < n; i++)
-        len += (size_t)snprintf(buf + len, n - len, "%s%s", i ? ", " : "", op->param[i].name);
-}
-
 static void list_presets(char *buf, size_t n)
 {
     size_t len = 0;
@@ -80,7 +49,7 @@ static const struct fv_aug_preset *find_preset(const char *p)
 {
     for (int i = 0; fv_aug_presets[i].name; i++) {
         const size_t n = strlen(fv_aug_presets[i].name);
-        if (strncmp(p, fv_aug_presets[i].name, n) == 0 && *skip_blanks(p + n) == '\0')
+        if (strncmp(p, fv_aug_presets[i].name, n) == 0 && *fv_skip_blanks(p + n) == '\0')
             return &fv_aug_presets[i];
     }
     return NULL;
@@ -92,7 +61,7 @@ static int refuse_op(const char *p)
 
     list_ops(ops, sizeof ops);
     list_presets(presets, sizeof presets);
-    if (word_length(p) == 0)
+    if (fv_word_length(p) == 0)
         return fv_err(FV_EUSAGE, "augmentation policy: expected an op at '%.12s': valid are %s", p,
                       ops);
     return fv_err(FV_EUSAGE,
@@ -103,87 +72,9 @@ static int refuse_op(const char *p)
 static const struct fv_aug_op *find_op(const char *p, size_t n)
 {
     for (int i = 0; fv_aug_ops[i]; i++)
-        if (is_word(p, n, fv_aug_ops[i]->name))
+        if (fv_is_word(p, n, fv_aug_ops[i]->name))
             return fv_aug_ops[i];
     return NULL;
-}
-
-/* Reads "name =" if it is there: the index of that parameter, `next` if there is none. */
-static int parse_param_name(const struct fv_aug_op *op, const char **text, int next, int *named)
-{
-    const char *p = *text;
-    const size_t n = word_length(p);
-    const char *after = skip_blanks(p + n);
-    char valid[256];
-
-    list_params(op, valid, sizeof valid);
-    if (n == 0 || *after != '=') {
-        if (*named)
-            return fv_err(
-                FV_EUSAGE,
-                "augmentation '%s': '%.12s' stands after a named parameter and needs a name "
-                "too: valid are %s",
-                op->name, p, valid);
-        if (next >= count_params(op))
-            return fv_err(FV_EUSAGE, "augmentation '%s' takes at most %d values: %s", op->name,
-                          count_params(op), valid);
-        return next;
-    }
-    for (int i = 0; op->param[i].name; i++)
-        if (is_word(p, n, op->param[i].name)) {
-            *text = skip_blanks(after + 1);
-            *named = 1;
-            return i;
-        }
-    return fv_err(FV_EUSAGE, "augmentation '%s' has no parameter '%.*s': valid are %s", op->name,
-                  (int)n, p, valid);
-}
-
-static int parse_number(const struct fv_aug_op *op, const struct fv_aug_param *param,
-                        const char **text, double *value)
-{
-    char *end;
-    const double v = strtod(*text, &end);
-
-    if (end == *text)
-        return fv_err(FV_EUSAGE, "augmentation '%s': %s needs a number, not '%.12s'", op->name,
-                      param->name, *text);
-    if (!isfinite(v) || v < param->min || v > param->max)
-        return fv_err(FV_EUSAGE, "augmentation '%s': %s is %.*s: valid are %g to %g", op->name,
-                      param->name, (int)(end - *text), *text, param->min, param->max);
-    if (param->whole && v != floor(v))
-        return fv_err(FV_EUSAGE, "augmentation '%s': %s is %.*s: it must be a whole number",
-                      op->name, param->name, (int)(end - *text), *text);
-    *value = v;
-    *text = end;
-    return FV_OK;
-}
-
-/* The values in parentheses; *text stands behind "(" and is left behind ")". */
-static int parse_values(const struct fv_aug_op *op, const char **text, double *value)
-{
-    unsigned given = 0;
-    int named = 0;
-    const char *p = skip_blanks(*text);
-
-    for (int next = 0; *p != ')'; next++) {
-        const int i = parse_param_name(op, &p, next, &named);
-        if (i < 0)
-            return i;
-        if (given & 1u << i)
-            return fv_err(FV_EUSAGE, "augmentation '%s': %s is given twice", op->name,
-                          op->param[i].name);
-        given |= 1u << i;
-        FV_TRY(parse_number(op, &op->param[i], &p, &value[i]));
-        p = skip_blanks(p);
-        if (*p == ',')
-            p = skip_blanks(p + 1);
-        else if (*p != ')')
-            return fv_err(FV_EUSAGE, "augmentation '%s': expected ',' or ')' at '%.12s'", op->name,
-                          p);
-    }
-    *text = p + 1;
-    return FV_OK;
 }
 
 static int check_step(const struct fv_policy *p, const struct fv_policy_step *step)
@@ -206,7 +97,7 @@ static int check_step(const struct fv_policy *p, const struct fv_policy_step *st
 static int parse_step(struct fv_policy *policy, const char **text)
 {
     const char *p = *text;
-    const size_t n = word_length(p);
+    const size_t n = fv_word_length(p);
     const struct fv_aug_op *op = find_op(p, n);
 
     if (!op)
@@ -216,13 +107,9 @@ static int parse_step(struct fv_policy *policy, const char **text)
 
     struct fv_policy_step *step = &policy->step[policy->steps];
     step->op = op;
-    for (int i = 0; op->param[i].name; i++)
-        step->value[i] = op->param[i].def;
-    p = skip_blanks(p + n);
-    if (*p == '(') {
-        p++;
-        FV_TRY(parse_values(op, &p, step->value));
-    }
+    p += n;
+    fv_param_defaults(op->param, step->value);
+    FV_TRY(fv_param_parse("augmentation", op->name, op->param, &p, step->value));
     FV_TRY(check_step(policy, step));
     policy->steps++;
     *text = p;
@@ -261,22 +148,22 @@ static void write_text(struct fv_policy *p)
 
 static int parse(struct fv_policy *policy, const char *text)
 {
-    const char *p = skip_blanks(text);
-    const size_t n = word_length(p);
+    const char *p = fv_skip_blanks(text);
+    const size_t n = fv_word_length(p);
     const struct fv_aug_preset *preset = find_preset(p);
 
     if (preset)
         p = preset->policy;
-    if (*p == '\0' || (is_word(p, n, "none") && *skip_blanks(p + n) == '\0'))
+    if (*p == '\0' || (fv_is_word(p, n, "none") && *fv_skip_blanks(p + n) == '\0'))
         return FV_OK;
     for (;;) {
         FV_TRY(parse_step(policy, &p));
-        p = skip_blanks(p);
+        p = fv_skip_blanks(p);
         if (*p == '\0')
             return FV_OK;
         if (*p != ',')
             return fv_err(FV_EUSAGE, "augmentation policy: expected ',' at '%.12s'", p);
-        p = skip_blanks(p + 1);
+        p = fv_skip_blanks(p + 1);
     }
 }
 
@@ -330,14 +217,7 @@ void fv_policy_help(FILE *to)
     for (int i = 0; fv_aug_ops[i]; i++) {
         const struct fv_aug_op *op = fv_aug_ops[i];
         fprintf(to, "\n  %-13s  %s\n", op->name, op->help);
-        for (const struct fv_aug_param *param = op->param; param->name; param++) {
-            fprintf(to, "    %-11s  %s; %g to %g, ", param->name, param->help, param->min,
-                    param->max);
-            if (isnan(param->def))
-                fprintf(to, "must be given\n");
-            else
-                fprintf(to, "default %g\n", param->def);
-        }
+        fv_param_help(op->param, to);
     }
     fprintf(to, "\nPresets, each alone as a policy:\n");
     for (int i = 0; fv_aug_presets[i].name; i++)
