@@ -77,6 +77,18 @@ void interp_get(const struct interp *p, float *arena)
     move_all(p, arena, 0);
 }
 
+void interp_put_states(struct interp *p)
+{
+    const struct fv_net *net = p->l->net;
+    const struct fv_node *o = &net->node[net->nodes - 1];
+    for (int k = 0; k < 4; k++)
+        if (o->tensor[k] >= 0)
+            move_tensor(p->l, o->tensor[k], (float *)(void *)p->memory[FV_LOW_RUNNING], p->states,
+                        1);
+    free(p->states);
+    p->states = NULL;
+}
+
 void interp_grads(const struct interp *p, float *grads)
 {
     const struct fv_lowered *l = p->l;
@@ -143,6 +155,25 @@ static int change_lives(struct interp *p, int at, int begin)
 }
 
 /* --- one op ---------------------------------------------------------------------------------------------------- */
+
+/* From its bucket on a gradient is on its way to other ranks: only the update may read it. */
+static int check_bucket(struct interp *p, int at, int role)
+{
+    const struct fv_low_op *op = &p->l->op[at];
+    const struct fv_low_buffer *f = &p->l->buffer[op->arg[role]];
+    int update = op->kind == FV_LOW_CHECK || op->kind == FV_LOW_OPTIM;
+    for (int i = 0; f->space == FV_LOW_GRAD && i < p->l->bucket_count; i++) {
+        const struct fv_low_bucket *b = &p->l->bucket[i];
+        if (f->offset >= b->offset + b->bytes || b->offset >= f->offset + f->bytes)
+            continue;
+        if (op->kind == FV_LOW_BUCKET ? p->reduced[i] && i == op->bucket : p->reduced[i] != update)
+            return fault(p, "op %d: %s and bucket %d come in the wrong order", at,
+                         fv_low_role_names[role], i);
+    }
+    if (op->kind == FV_LOW_BUCKET)
+        p->reduced[op->bucket] = 1;
+    return 0;
+}
 
 static int check_operand(struct interp *p, int at, int role)
 {
@@ -266,6 +297,21 @@ static int copy_out(struct interp *p, int at, int role, const unsigned char *blo
     return 0;
 }
 
+/* Loss, check, update: each needs what the one before has left in the control block. */
+static int check_stage(struct interp *p, int at)
+{
+    enum fv_low_kind kind = p->l->op[at].kind;
+    int needs = kind == FV_LOW_CHECK                                    ? 1
+                : kind == FV_LOW_OPTIM || kind == FV_LOW_RUNNING_UPDATE ? 2
+                                                                        : 0;
+    if (p->stage < needs)
+        return fault(p, "op %d (%s) comes before %s", at, fv_low_kinds[kind].name,
+                     needs == 1 ? "the loss" : "the check");
+    p->stage = kind == FV_LOW_LOSS ? 1 : kind == FV_LOW_CHECK ? 2 : p->stage;
+    p->updates |= kind == FV_LOW_OPTIM ? 1 : kind == FV_LOW_RUNNING_UPDATE ? 2 : 0;
+    return 0;
+}
+
 static int run_op(struct interp *p, int at, const struct fv_optim *optim)
 {
     struct interp_call call = {.l = p->l, .op = &p->l->op[at], .interp = p, .optim = optim};
@@ -273,8 +319,10 @@ static int run_op(struct interp *p, int at, const struct fv_optim *optim)
     if (check_aliases(p, at) < 0)
         return -1;
     for (int i = 0; i < FV_LOW_ROLES; i++)
-        if (call.op->arg[i] >= 0 && check_operand(p, at, i) < 0)
+        if (call.op->arg[i] >= 0 && (check_operand(p, at, i) < 0 || check_bucket(p, at, i) < 0))
             return -1;
+    if (check_stage(p, at) < 0)
+        return -1;
     for (int i = 0; i < FV_LOW_ROLES; i++) {
         if (call.op->arg[i] < 0)
             continue;
@@ -299,6 +347,7 @@ int interp_open(struct interp **out, const struct fv_lowered *l)
         memset(p->known[i], i != FV_LOW_ARENA && i != FV_LOW_BATCH, space_bytes(l, i));
     }
     p->copies = must_alloc(most_copied(l));
+    p->reduced = must_alloc((size_t)l->bucket_count * sizeof *p->reduced);
     size_t units = l->bytes[FV_LOW_ARENA] / UNIT + 1;
     p->owner = must_alloc(units * sizeof *p->owner);
     for (size_t i = 0; i < units; i++)
@@ -316,6 +365,7 @@ void interp_close(struct interp **p)
     }
     free((*p)->owner);
     free((*p)->copies);
+    free((*p)->reduced);
     free(*p);
     *p = NULL;
 }
@@ -377,12 +427,16 @@ static int run_all(struct interp *p, const struct fv_optim *optim)
 int interp_step(struct interp *p, const struct fv_batch *b, const struct fv_optim *optim)
 {
     forget(p);
+    p->stage = p->updates = 0;
+    memset(p->reduced, 0, (size_t)p->l->bucket_count * sizeof *p->reduced);
     p->ticket = b->ticket;
     put_batch(p, FV_LOW_PIXELS, b->pixels);
     put_batch(p, FV_LOW_LABEL, b->label);
     put_batch(p, FV_LOW_LABEL_MIX, b->label_mix);
     put_batch(p, FV_LOW_LAMBDA, b->lambda);
-    return run_all(p, optim);
+    if (run_all(p, optim) < 0)
+        return -1;
+    return p->updates == (p->l->stat_elements ? 3 : 1) ? 0 : fault(p, "an update is missing");
 }
 
 static void get_rows(const struct interp *p, int buffer, int channels, float *out)

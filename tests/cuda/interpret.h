@@ -19,10 +19,13 @@ struct interp {
     unsigned char *memory[FV_LOW_SPACES];
     unsigned char *known[FV_LOW_SPACES]; /* by byte: written */
     int *owner;                          /* by 256 bytes of the arena: buffer that wrote it, -1 */
-    unsigned char *copies;               /* of an op's operands */
-    char fault[256];                     /* the first; "" if none */
+    int *reduced;                        /* by bucket: its op has run */
+    int stage, updates;    /* of the step: loss, check; optimiser, running statistics */
+    unsigned char *copies; /* of an op's operands */
+    char fault[256];       /* the first; "" if none */
     double loss, correct;
     uint64_t ticket; /* of the step's batch */
+    float *states;   /* while the loss runs: the net's arena, with what the loss's terms keep */
 };
 
 /* What an op works on: its operands' private copies, by role. */
@@ -39,6 +42,7 @@ void interp_close(struct interp **p);
 /* params + buffers floats in the net's canonical order; states are zeroed. */
 void interp_set(struct interp *p, const float *arena);
 void interp_get(const struct interp *p, float *arena);
+void interp_put_states(struct interp *p); /* takes the loss's states back, and frees p->states */
 void interp_grads(const struct interp *p, float *grads);
 /* One step of a training program; -1 and p->fault if the program is wrong. */
 int interp_step(struct interp *p, const struct fv_batch *b, const struct fv_optim *optim);

@@ -476,35 +476,113 @@ static void run_gap_backward(struct interp_call *c)
 
 /* --- loss and update --------------------------------------------------------------------------------------------- */
 
+static void run_normalise(struct interp_call *c)
+{
+    float *x = interp_take(c, FV_LOW_X), *y = interp_new(c, FV_LOW_Y);
+    float *norm = interp_new(c, FV_LOW_NORM);
+    size_t rows = (size_t)c->op->shape.h, columns = (size_t)c->op->shape.w;
+    for (size_t i = 0; i < rows; i++) {
+        double sum = 0;
+        for (size_t k = 0; k < columns; k++)
+            sum += (double)x[i * columns + k] * (double)x[i * columns + k];
+        norm[i] = (float)sqrt(sum);
+        for (size_t k = 0; k < columns; k++)
+            y[i * columns + k] = x[i * columns + k] / fmaxf(norm[i], c->op->eps);
+    }
+    interp_put(c, FV_LOW_Y, y);
+    interp_put(c, FV_LOW_NORM, norm);
+    free(x);
+}
+
+/* dx = (dy - y (y . dy)) / norm. */
+static void run_normalise_backward(struct interp_call *c)
+{
+    float *dy = interp_take(c, FV_LOW_DY), *y = interp_take(c, FV_LOW_Y);
+    float *norm = interp_take(c, FV_LOW_NORM), *dx = interp_new(c, FV_LOW_DX);
+    size_t rows = (size_t)c->op->shape.h, columns = (size_t)c->op->shape.w;
+    for (size_t i = 0; i < rows; i++) {
+        double dot = 0;
+        for (size_t k = 0; k < columns; k++)
+            dot += (double)y[i * columns + k] * (double)dy[i * columns + k];
+        for (size_t k = i * columns; k < (i + 1) * columns; k++)
+            dx[k] = (dy[k] - (float)dot * y[k]) / fmaxf(norm[i], c->op->eps);
+    }
+    interp_put(c, FV_LOW_DX, dx);
+    free_all(3, (float *[]){dy, y, norm});
+}
+
+/* Rows without their padding; NULL if absent. */
+static float *dense(struct interp_call *c, int role, size_t columns)
+{
+    float *all = interp_take(c, role);
+    size_t n = (size_t)c->op->shape.n, stride = all ? interp_count(c, role) / n : 0;
+    for (size_t i = 0; all && i < n; i++)
+        memmove(all + i * columns, all + i * stride, columns * sizeof *all);
+    return all;
+}
+
+static void put_dense(struct interp_call *c, int role, size_t columns, float *values)
+{
+    float *all = interp_new(c, role);
+    size_t n = (size_t)c->op->shape.n, stride = all ? interp_count(c, role) / n : 0;
+    for (size_t i = 0; all && i < n; i++)
+        memcpy(all + i * stride, values + i * columns, columns * sizeof *all);
+    interp_put(c, role, all);
+    free(values);
+}
+
+/* The states of the loss's terms, in the net's own order. */
+static void load_states(struct interp_call *c, struct fv_loss_call *loss)
+{
+    const struct fv_net *net = c->l->net;
+    c->interp->states = calloc(net->params + net->buffers, sizeof(float));
+    if (!c->interp->states)
+        abort();
+    interp_get(c->interp, c->interp->states);
+    for (int t = 0; t < net->loss.terms; t++)
+        for (int k = 0; k < FV_LOSS_STATES; k++)
+            if (fv_net_loss_state(net, t, k) >= 0)
+                loss->state[t][k] =
+                    c->interp->states + net->tensor[fv_net_loss_state(net, t, k)].offset;
+}
+
+/* The loss itself is trainer/loss's: here it matters what it is given and where its gradients go. */
 static void run_loss(struct interp_call *c)
 {
-    const int32_t *label = c->arg[FV_LOW_LABEL], *label_mix = c->arg[FV_LOW_LABEL_MIX];
-    const float *lambda = c->arg[FV_LOW_LAMBDA];
-    float *z = interp_take(c, FV_LOW_Y), *dz = interp_new(c, FV_LOW_DX);
+    static const int in[] = {FV_LOW_Y, FV_LOW_COSINES, FV_LOW_EMBEDDING};
+    static const int out[] = {FV_LOW_DX, FV_LOW_DCOSINES, FV_LOW_DEMBEDDING};
+    const struct fv_net *net = c->l->net;
+    int n = c->op->shape.n;
+    struct fv_loss_call loss = {.spec = &net->loss,
+                                .n = n,
+                                .classes = net->classes,
+                                .dim = net->embedding,
+                                .label = c->arg[FV_LOW_LABEL],
+                                .label_mix = c->arg[FV_LOW_LABEL_MIX],
+                                .lambda = c->arg[FV_LOW_LAMBDA],
+                                .epoch = INFINITY};
+    size_t columns[] = {(size_t)net->classes, (size_t)net->classes, (size_t)net->embedding};
     float *items = interp_new(c, FV_LOW_ITEMS);
-    int n = c->op->shape.n, classes = c->op->shape.channels;
-    c->interp->loss = c->interp->correct = 0;
-    for (int i = 0; i < n; i++) {
-        float *row = z + (size_t)i * (size_t)c->op->shape.c;
-        float *grad = dz + (size_t)i * (size_t)c->op->shape.c;
-        double sum = 0, a = (double)lambda[i];
-        int best = 0;
-        for (int k = 1; k < classes; k++)
-            best = row[k] > row[best] ? k : best;
-        for (int k = 0; k < classes; k++)
-            sum += exp((double)row[k] - (double)row[best]);
-        double all = (double)row[best] + log(sum);
-        for (int k = 0; k < classes; k++)
-            grad[k] = (float)((exp((double)row[k] - all) - (k == label[i] ? a : 0) -
-                               (k == label_mix[i] ? 1 - a : 0)) /
-                              n);
-        items[i] = (float)(all - a * (double)row[label[i]] - (1 - a) * (double)row[label_mix[i]]);
-        c->interp->loss += (double)items[i] / n;
-        c->interp->correct += (best == label[i] ? a : 0) + (best == label_mix[i] ? 1 - a : 0);
+    loss.work = calloc(fv_loss_work(&net->loss, n, net->embedding) + 1, sizeof *loss.work);
+    for (int k = 0; k < FV_LOSS_INPUTS; k++) {
+        loss.in[k].f = dense(c, in[k], columns[k]);
+        loss.in[k].grad_f = interp_new(c, out[k]);
+    }
+    load_states(c, &loss);
+    fv_loss_run(&loss);
+    for (int i = 0; i < n; i++)
+        items[i] = (float)loss.work[i];
+    c->interp->loss = loss.result.loss;
+    c->interp->correct = loss.result.correct;
+    fv_loss_commit(&loss);
+    interp_put_states(c->interp);
+    for (int k = 0; k < FV_LOSS_INPUTS; k++) {
+        free((float *)(uintptr_t)loss.in[k].f);
+        if (loss.in[k].grad_f)
+            put_dense(c, out[k], columns[k], loss.in[k].grad_f);
     }
     interp_put(c, FV_LOW_ITEMS, items);
-    interp_put(c, FV_LOW_DX, dz);
-    free(z);
+    free(loss.work);
 }
 
 static void run_nothing(struct interp_call *c)
@@ -580,6 +658,8 @@ static void (*const run[FV_LOW_KINDS])(struct interp_call *) = {
     [FV_LOW_DROPOUT] = run_dropout,
     [FV_LOW_MASK] = run_mask,
     [FV_LOW_LOSS] = run_loss,
+    [FV_LOW_NORMALISE] = run_normalise,
+    [FV_LOW_NORMALISE_BACKWARD] = run_normalise_backward,
     [FV_LOW_BN_REDUCE] = run_bn_reduce,
     [FV_LOW_BN_SUMS] = run_bn_sums,
     [FV_LOW_BN_BACKWARD] = run_bn_backward,

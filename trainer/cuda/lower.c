@@ -97,6 +97,18 @@ struct fv_low_shape fv__low_shape(const struct fv__low_build *b, int node)
         .groups = o->kind == FV_NODE_CONV ? o->groups / fv__low_merged(b->net, node) : o->groups};
 }
 
+struct fv_low_shape fv__low_matrix(int rows, int columns)
+{
+    return (struct fv_low_shape){.n = 1,
+                                 .in_h = rows,
+                                 .in_w = columns,
+                                 .in_c = 1,
+                                 .h = rows,
+                                 .w = columns,
+                                 .c = 1,
+                                 .channels = 1};
+}
+
 struct fv_low_op *fv__low_op(struct fv__low_build *b, enum fv_low_kind kind, int node)
 {
     struct fv_low_op *op = append(b, &b->l->op, &b->l->ops, sizeof *op);
@@ -157,9 +169,12 @@ int fv__low_control(struct fv__low_build *b)
 static void mark_live(struct fv__low_build *b)
 {
     const struct fv_net *net = b->net;
-    b->value[net->nodes - 1].live = b->value[net->embedding_node].live = 1;
+    b->value[net->embedding_node].live = 1;
+    b->value[net->nodes - 1].live = b->l->train;
+    if (net->logits_node >= 0)
+        b->value[net->logits_node].live = 1;
     for (int i = net->nodes - 1; i >= 0; i--) {
-        for (int k = 0; b->value[i].live && k < 2; k++) {
+        for (int k = 0; b->value[i].live && k < FV_NODE_INPUTS; k++) {
             int in = net->node[i].in[k];
             if (in < 0)
                 continue;
@@ -182,8 +197,8 @@ static void choose_types(struct fv__low_build *b)
     for (int i = 0; i < net->nodes; i++)
         b->value[i].tail = may_be_tail(&net->node[i]);
     for (int i = net->nodes - 1; i >= 0; i--)
-        for (int k = 0; k < 2; k++)
-            if (net->node[i].in[k] >= 0 && b->value[i].live && !b->value[i].tail)
+        for (int k = 0; k < FV_NODE_INPUTS; k++)
+            if (net->node[i].in[k] >= 0 && !b->value[i].tail)
                 b->value[net->node[i].in[k]].tail = 0;
     for (int i = 0; i < net->nodes; i++)
         b->value[i].dtype = b->value[i].tail ? FV_LOW_F32 : b->l->dtype;
@@ -195,7 +210,8 @@ static void start_values(struct fv__low_build *b)
         struct fv__low_value *v = &b->value[i];
         v->pad = fv__low_pad(b->net->node[i].c);
         v->buffer = v->cast = v->part_of = v->index = v->scaled = v->scaled_dy = -1;
-        v->stat0 = v->stat1 = v->scale = v->shift = v->mean = v->rstd = v->finalize = v->coef = -1;
+        v->stat0 = v->stat1 = v->scale = v->shift = v->mean = v->rstd = v->finalize = v->coef =
+            v->unit_x = v->unit_w = v->norm_x = v->norm_w = -1;
         v->unit.base = v->unit.bn2 = v->unit.r = v->unit.act_node = -1;
     }
     mark_live(b);
@@ -204,7 +220,8 @@ static void start_values(struct fv__low_build *b)
         b->value[i].left = b->value[i].uses;
     if (!b->l->train) {
         b->value[b->net->embedding_node].uses++;
-        b->value[b->net->logits_node].uses++;
+        if (b->net->logits_node >= 0)
+            b->value[b->net->logits_node].uses++;
     }
 }
 
@@ -214,11 +231,6 @@ static int check_settings(const struct fv_net *net, const struct fv_lower_settin
         return fv_err(FV_EINVAL, "%s: a batch of %d images", net->arch, s->batch);
     if (s->dtype != FV_LOW_F32 && s->dtype != FV_LOW_BF16 && s->dtype != FV_LOW_F16)
         return fv_err(FV_EINVAL, "%s: the storage type is fp32, bf16 or fp16", net->arch);
-    if (strcmp(net->loss.text, "ce") != 0)
-        return fv_err(FV_EUNSUPPORTED,
-                      "%s: backend cuda has no loss but 'ce' yet, not '%s': use "
-                      "--backend cpu",
-                      net->arch, net->loss.text);
     for (int i = 0; i < net->nodes; i++) {
         const struct fv_node *o = &net->node[i];
         if (o->kind == FV_NODE_CONV && fv__low_merged(net, i) == 0)

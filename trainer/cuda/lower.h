@@ -73,20 +73,25 @@ enum fv_low_kind {
     FV_LOW_FC,   /* y = x w' [+ bias]; x (n, in_h * in_w * in_c), w (c, in_h * in_w * in_c) */
     FV_LOW_CAST, /* x -> y, of another type */
     FV_LOW_DROPOUT, /* y = x * factor (fv_net_dropout_factors; the ticket is in control); backward too */
-    FV_LOW_LOSS, /* y (logits), labels -> items, dx (gradient of the logits), control: loss, hits */
+    FV_LOW_NORMALISE, /* y = x / max(norm, eps) row by row, norm = |x|, fp32: (shape.h rows of shape.w) */
+    /* the net's loss over what it reads of y (logits), cosines, embedding [, norm: of the embeddings] -> items, and
+     * the gradients dx, dcosines, dembedding; control: loss, hits, ...; the states of
+     * its terms (net.h) are the backend's business */
+    FV_LOW_LOSS,
     /* backward: dy [+ dy2] is the incoming gradient; where act is not none it is masked first, by y, or if y is
      * absent by x * scale + shift */
     FV_LOW_BN_REDUCE, /* dy, x, mean, rstd, gamma -> dgamma, dbeta [, dslope], coef [, dz: the masked dy + dy2] */
     FV_LOW_BN_SUMS, /* stat0, stat1, mean, rstd, gamma -> dgamma, dbeta, coef: sums that a convolution made */
-    FV_LOW_BN_BACKWARD,      /* dy, x, coef -> dx */
-    FV_LOW_ACT_BACKWARD,     /* dy, y (prelu: x) -> dx [, dslope] */
-    FV_LOW_SCALE_REDUCE,     /* dy, x -> ds: sums over pixels [, dz: the masked dy + dy2] */
-    FV_LOW_SCALE_BACKWARD,   /* dx = dy * s [+ dmean / (h * w)] [, dz: the masked dy] */
-    FV_LOW_MAXPOOL_BACKWARD, /* dy, index -> dx */
-    FV_LOW_GAP_BACKWARD,     /* dx = dy / (in_h * in_w) [+ r] */
-    FV_LOW_FC_DGRAD,         /* dy, w -> dx */
-    FV_LOW_FC_WGRAD,         /* x, dy -> dw */
-    FV_LOW_BIAS_GRAD,        /* dy -> db */
+    FV_LOW_BN_BACKWARD,        /* dy, x, coef -> dx */
+    FV_LOW_ACT_BACKWARD,       /* dy, y (prelu: x) -> dx [, dslope] */
+    FV_LOW_SCALE_REDUCE,       /* dy, x -> ds: sums over pixels [, dz: the masked dy + dy2] */
+    FV_LOW_SCALE_BACKWARD,     /* dx = dy * s [+ dmean / (h * w)] [, dz: the masked dy] */
+    FV_LOW_MAXPOOL_BACKWARD,   /* dy, index -> dx */
+    FV_LOW_GAP_BACKWARD,       /* dx = dy / (in_h * in_w) [+ r] */
+    FV_LOW_NORMALISE_BACKWARD, /* dy, y, norm -> dx */
+    FV_LOW_FC_DGRAD,           /* dy, w -> dx */
+    FV_LOW_FC_WGRAD,           /* x, dy -> dw */
+    FV_LOW_BIAS_GRAD,          /* dy -> db */
     FV_LOW_CONV_DGRAD, /* dy, w -> dx; graph: dx = masked (that [+ r]), and the sums for the batch norm */
     FV_LOW_CONV_WGRAD, /* x, dy -> dw; graph: x is relu(x * scale16 + shift16) */
     FV_LOW_MASK,       /* dw: zero what lies outside the merged groups (struct fv_low_slot) */
@@ -139,6 +144,11 @@ enum fv_low_role {
     FV_LOW_DS,
     FV_LOW_DMEAN,
     FV_LOW_COEF, /* three vectors: what BN_BACKWARD computes dx with */
+    FV_LOW_NORM,
+    FV_LOW_COSINES,
+    FV_LOW_EMBEDDING,
+    FV_LOW_DCOSINES,
+    FV_LOW_DEMBEDDING,
     FV_LOW_PIXELS,
     FV_LOW_LABEL,
     FV_LOW_LABEL_MIX,
@@ -195,7 +205,7 @@ struct fv_low_op {
     int arg[FV_LOW_ROLES]; /* buffers, -1: absent */
     struct fv_low_shape shape;
     int centred; /* BN_SUMS: stat1 is of dz * (x - mean) * rstd, else of dz * x */
-    float eps;   /* BN_STATS, BN_FINALIZE, BN_FOLD */
+    float eps;   /* BN_STATS, BN_FINALIZE, BN_FOLD, NORMALISE and its backward */
     int bucket;  /* BUCKET: its number */
 };
 
@@ -263,7 +273,8 @@ struct fv_lowered {
     struct fv_low_bucket *bucket; /* in the order of their completion */
     int bucket_count;
     size_t bytes[FV_LOW_SPACES]; /* of each space; STATE: one plane */
-    int embedding, logits;       /* inference: buffers, fp32, rows of the padded length; else -1 */
+    int embedding,
+        logits; /* inference: buffers, fp32, rows of the padded length; else, or where there are none, -1 */
     int *out,
         *grad; /* by node: buffer with its value or the gradient by it; -1: fused away or overwritten */
 };

@@ -521,30 +521,89 @@ static void back_fc(struct fv__low_build *b, int node)
     give(b, in, dx);
 }
 
+/* dx of rows divided by their lengths. */
+static void back_normalise(struct fv__low_build *b, int node, int dy, int y, int norm, int dx,
+                           struct fv_low_shape shape)
+{
+    struct fv_low_op *op = fv__low_op(b, FV_LOW_NORMALISE_BACKWARD, node);
+    if (!op)
+        return;
+    op->shape = shape;
+    op->eps = FV__LOW_NORM_EPS;
+    op->arg[FV_LOW_DY] = dy;
+    op->arg[FV_LOW_Y] = y;
+    op->arg[FV_LOW_NORM] = norm;
+    op->arg[FV_LOW_DX] = dx;
+}
+
+static void back_cosine(struct fv__low_build *b, int node)
+{
+    const struct fv_node *o = &b->net->node[node];
+    const struct fv__low_value *v = val(b, node);
+    const struct fv_low_slot *w = &b->l->slot[o->tensor[0]];
+    int dy = collect(b, node, 1).dy, in = o->in[0], dw = fv__low_grad(b, o->tensor[0]);
+    int unit_dw = fv__low_buffer(b, FV_LOW_ARENA, FV_LOW_F32, w->count, node, "d unit rows");
+    struct fv_low_op *op = fv__low_op(b, FV_LOW_FC_WGRAD, node);
+    if (!op)
+        return;
+    op->arg[FV_LOW_X] = v->unit_x;
+    op->arg[FV_LOW_DY] = dy;
+    op->arg[FV_LOW_DW] = unit_dw;
+    back_normalise(b, node, unit_dw, v->unit_w, v->norm_w, dw, fv__low_matrix(w->k, w->c));
+    int unit_dx = fv__low_image(b, in, FV_LOW_F32, "d unit rows");
+    int dx = fv__low_image(b, in, FV_LOW_F32, "dcosine");
+    op = fv__low_op(b, FV_LOW_FC_DGRAD, node);
+    if (!op)
+        return;
+    op->arg[FV_LOW_DY] = dy;
+    op->arg[FV_LOW_W] = v->unit_w;
+    op->arg[FV_LOW_DX] = unit_dx;
+    back_normalise(b, node, unit_dx, v->unit_x, v->norm_x, dx,
+                   fv__low_matrix(b->l->batch, val(b, in)->pad));
+    give(b, in, dx);
+}
+
+/* What the loss reads, by enum fv_loss_input, and where the gradient by it goes. */
+static const struct loss_role {
+    enum fv_low_role in, gradient;
+} loss_roles[FV_LOSS_INPUTS] = {[FV_LOSS_LOGITS] = {FV_LOW_Y, FV_LOW_DX},
+                                [FV_LOSS_COSINE] = {FV_LOW_COSINES, FV_LOW_DCOSINES},
+                                [FV_LOSS_EMBEDDING] = {FV_LOW_EMBEDDING, FV_LOW_DEMBEDDING}};
+
 static void loss_and_gradient(struct fv__low_build *b, int node)
 {
-    int logits = b->net->node[node].in[0];
-    int y = fv__low_read(b, logits, FV_LOW_F32);
+    const struct fv_node *o = &b->net->node[node];
+    int in[FV_LOSS_INPUTS], gradient[FV_LOSS_INPUTS];
     size_t n = (size_t)b->l->batch;
+    for (int i = 0; i < FV_LOSS_INPUTS; i++) {
+        in[i] = o->in[i] < 0 ? -1 : fv__low_read(b, o->in[i], FV_LOW_F32);
+        gradient[i] = o->in[i] < 0 ? -1 : fv__low_image(b, o->in[i], FV_LOW_F32, "dloss");
+    }
     b->label = fv__low_buffer(b, FV_LOW_BATCH, FV_LOW_I32, n, node, "labels");
     b->label_mix = fv__low_buffer(b, FV_LOW_BATCH, FV_LOW_I32, n, node, "labels mixed in");
     b->lambda = fv__low_buffer(b, FV_LOW_BATCH, FV_LOW_F32, n, node, "lambda");
-    fv__low_control(b);
+    int control = fv__low_control(b);
     int items = fv__low_buffer(b, FV_LOW_ARENA, FV_LOW_F32, n, node, "items");
-    int dx = fv__low_image(b, logits, FV_LOW_F32, "dlogits");
     struct fv_low_op *op = fv__low_op(b, FV_LOW_LOSS, node);
     if (!op)
         return;
-    op->shape = fv__low_shape(b, logits);
-    op->arg[FV_LOW_Y] = y;
+    for (int i = FV_LOSS_INPUTS - 1; i >= 0; i--) {
+        op->arg[loss_roles[i].in] = in[i];
+        op->arg[loss_roles[i].gradient] = gradient[i];
+        if (o->in[i] >= 0)
+            op->shape = fv__low_shape(b, o->in[i]);
+    }
+    if (o->in[FV_LOSS_COSINE] >= 0)
+        op->arg[FV_LOW_NORM] = val(b, o->in[FV_LOSS_COSINE])->norm_x;
     op->arg[FV_LOW_LABEL] = b->label;
     op->arg[FV_LOW_LABEL_MIX] = b->label_mix;
     op->arg[FV_LOW_LAMBDA] = b->lambda;
     op->arg[FV_LOW_ITEMS] = items;
-    op->arg[FV_LOW_CONTROL_V] = b->control;
-    op->arg[FV_LOW_DX] = dx;
+    op->arg[FV_LOW_CONTROL_V] = control;
     b->value[node].buffer = items;
-    give(b, logits, dx);
+    for (int i = 0; i < FV_LOSS_INPUTS; i++)
+        if (o->in[i] >= 0)
+            give(b, o->in[i], gradient[i]);
 }
 
 static void (*const back_node[FV_NODE_KINDS])(struct fv__low_build *, int) = {
@@ -552,7 +611,7 @@ static void (*const back_node[FV_NODE_KINDS])(struct fv__low_build *, int) = {
     [FV_NODE_MAXPOOL] = back_maxpool, [FV_NODE_GAP] = back_gap,
     [FV_NODE_FC] = back_fc,           [FV_NODE_RELU6] = back_relu6,
     [FV_NODE_PRELU] = back_prelu,     [FV_NODE_SIGMOID] = back_sigmoid,
-    [FV_NODE_DROPOUT] = back_dropout,
+    [FV_NODE_DROPOUT] = back_dropout, [FV_NODE_COSINE] = back_cosine,
 };
 
 void fv__low_backward(struct fv__low_build *b)

@@ -34,7 +34,8 @@ struct fv__low_value {
     struct fv__low_unit unit;
     /* CONV whose graph gives the sums, and BN */
     int stat0, stat1, scale, shift, mean, rstd, finalize, coef;
-    int index; /* MAXPOOL */
+    int index;                          /* MAXPOOL */
+    int unit_x, norm_x, unit_w, norm_w; /* COSINE: rows of length 1, and what they were */
     /* backward: buffers whose sum is the gradient, once `left` nodes have given theirs */
     int piece[FV__LOW_PIECES], pieces, left;
     int scaled, scaled_dy; /* SCALE node whose gradient by this value is still to be computed, -1 */
@@ -75,6 +76,9 @@ int fv__low_grad(struct fv__low_build *b, int tensor);
 int fv__low_batch_stat(struct fv__low_build *b, int tensor);
 /* Whether the caller's device can run this graph for the convolution `node`. */
 int fv__low_can(struct fv__low_build *b, enum fv_low_graph graph, int node, int add);
+#define FV__LOW_NORM_EPS 1e-12f
+/* rows by columns, of NORMALISE. */
+struct fv_low_shape fv__low_matrix(int rows, int columns);
 struct fv_low_shape fv__low_shape(const struct fv__low_build *b, int node);
 /* How many groups of the convolution become one; 0: it cannot be done. */
 int fv__low_merged(const struct fv_net *net, int node);

@@ -466,6 +466,41 @@ static void lower_fc(struct fv__low_build *b, int node)
     finish_value(b, node, y);
 }
 
+/* Rows of a matrix divided by their lengths. */
+static int normalise(struct fv__low_build *b, int node, int x, int rows, int columns, int *norm)
+{
+    size_t n = (size_t)rows;
+    int y = fv__low_buffer(b, FV_LOW_ARENA, FV_LOW_F32, n * (size_t)columns, node, "unit rows");
+    *norm = fv__low_buffer(b, FV_LOW_ARENA, FV_LOW_F32, n, node, "norms");
+    struct fv_low_op *op = fv__low_op(b, FV_LOW_NORMALISE, node);
+    if (!op)
+        return -1;
+    op->shape = fv__low_matrix(rows, columns);
+    op->eps = FV__LOW_NORM_EPS;
+    op->arg[FV_LOW_X] = x;
+    op->arg[FV_LOW_Y] = y;
+    op->arg[FV_LOW_NORM] = *norm;
+    return y;
+}
+
+static void lower_cosine(struct fv__low_build *b, int node)
+{
+    const struct fv_node *o = &b->net->node[node];
+    struct fv__low_value *v = val(b, node);
+    const struct fv_low_slot *w = &b->l->slot[o->tensor[0]];
+    int x = fv__low_read(b, o->in[0], FV_LOW_F32), master = fv__low_master(b, o->tensor[0]);
+    v->unit_x = normalise(b, node, x, b->l->batch, val(b, o->in[0])->pad, &v->norm_x);
+    v->unit_w = normalise(b, node, master, w->k, w->c, &v->norm_w);
+    int y = fv__low_image(b, node, v->dtype, "cosines");
+    struct fv_low_op *op = fv__low_op(b, FV_LOW_FC, node);
+    if (!op)
+        return;
+    op->arg[FV_LOW_X] = v->unit_x;
+    op->arg[FV_LOW_W] = v->unit_w;
+    op->arg[FV_LOW_Y] = y;
+    finish_value(b, node, y);
+}
+
 static void (*const lower_node[FV_NODE_KINDS])(struct fv__low_build *, int) = {
     [FV_NODE_INPUT] = lower_input,     [FV_NODE_CONV] = lower_conv,
     [FV_NODE_BN] = lower_bn,           [FV_NODE_RELU] = lower_relu,
@@ -473,7 +508,7 @@ static void (*const lower_node[FV_NODE_KINDS])(struct fv__low_build *, int) = {
     [FV_NODE_GAP] = lower_gap,         [FV_NODE_FC] = lower_fc,
     [FV_NODE_RELU6] = lower_relu6,     [FV_NODE_PRELU] = lower_prelu,
     [FV_NODE_SIGMOID] = lower_sigmoid, [FV_NODE_SCALE] = lower_scale,
-    [FV_NODE_DROPOUT] = lower_dropout,
+    [FV_NODE_DROPOUT] = lower_dropout, [FV_NODE_COSINE] = lower_cosine,
 };
 
 void fv__low_forward(struct fv__low_build *b)
@@ -493,5 +528,6 @@ void fv__low_forward(struct fv__low_build *b)
     if (b->l->train)
         return;
     b->l->embedding = fv__low_read(b, net->embedding_node, FV_LOW_F32);
-    b->l->logits = fv__low_read(b, net->logits_node, FV_LOW_F32);
+    if (net->logits_node >= 0)
+        b->l->logits = fv__low_read(b, net->logits_node, FV_LOW_F32);
 }

@@ -19,7 +19,8 @@ static int weight_is_t(const struct fv__low_build *b, const struct fv_node *o)
 {
     const struct fv_node *in = &b->net->node[o->in[0]];
     int node = (int)(o - b->net->node);
-    return o->kind == FV_NODE_CONV || !b->value[node].tail || in->h * in->w > 1;
+    return o->kind == FV_NODE_CONV ||
+           (o->kind == FV_NODE_FC && (!b->value[node].tail || in->h * in->w > 1));
 }
 
 static struct fv_low_slot describe(const struct fv__low_build *b, int node, int which)
@@ -30,7 +31,15 @@ static struct fv_low_slot describe(const struct fv__low_build *b, int node, int 
         .order = FV_LOW_VECTOR, .k = 1, .r = 1, .s = 1, .real_k = 1, .merged = 1, .group_k = 1};
     slot.real_c = t->dim[0];
     slot.c = fv__low_pad(t->dim[0]);
-    if (which == 0 && (o->kind == FV_NODE_CONV || o->kind == FV_NODE_FC)) {
+    if (o->kind == FV_NODE_LOSS && t->ndim == 2) {
+        slot.order = FV_LOW_KRSC; /* a row for each class */
+        slot.k = fv__low_pad(t->dim[0]);
+        slot.real_k = t->dim[0];
+        slot.real_c = t->dim[1];
+        slot.c = fv__low_pad(t->dim[1]);
+    }
+    if (which == 0 &&
+        (o->kind == FV_NODE_CONV || o->kind == FV_NODE_FC || o->kind == FV_NODE_COSINE)) {
         const struct fv_node *in = &b->net->node[o->in[0]];
         int depthwise = fv__low_is_depthwise(b->net, node);
         int conv = o->kind == FV_NODE_CONV;
