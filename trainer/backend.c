@@ -7,12 +7,21 @@
 #include <math.h>
 #include <string.h>
 
+static int open_one(const struct fv_backend *b, const struct fv_device_settings *s,
+                    struct fv_device **device)
+{
+    if (s->dtype && strcmp(s->dtype, "auto") != 0 && strcmp(s->dtype, "fp32") != 0 &&
+        !b->takes_dtype)
+        return fv_err(FV_EUSAGE, "backend %s computes in fp32, not in %s", b->name, s->dtype);
+    return b->open(device, s);
+}
+
 static int open_best(const struct fv_device_settings *s, const struct fv_backend **backend,
                      struct fv_device **device)
 {
     int rc = fv_err(FV_ENOTFOUND, "this build has no backend");
     for (int i = 0; fv_backends[i]; i++) {
-        rc = fv_backends[i]->open(device, s);
+        rc = open_one(fv_backends[i], s, device);
         if (rc == 0) {
             *backend = fv_backends[i];
             break;
@@ -31,7 +40,7 @@ int fv_backend_open(const char *name, const struct fv_device_settings *s,
         return open_best(s, backend, device);
     for (int i = 0; fv_backends[i]; i++) {
         if (strcmp(fv_backends[i]->name, name) == 0) {
-            FV_TRY(fv_backends[i]->open(device, s));
+            FV_TRY(open_one(fv_backends[i], s, device));
             *backend = fv_backends[i];
             return 0;
         }

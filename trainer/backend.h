@@ -18,6 +18,9 @@ struct fv_program;
 struct fv_device_settings {
     int threads; /* CPU backends; 0: all (ref always uses one) */
     int index;   /* of the GPU */
+    /* what activations and weights are kept in, "fp32", "bf16", "fp16"; NULL or "auto": what suits the device */
+    const char *dtype;
+    int no_graph; /* a GPU's work is launched piece by piece, not as a captured whole */
 };
 
 /* What update an optimiser makes, as torch.optim defines it (optim.c has the formulas). */
@@ -110,6 +113,7 @@ struct fv_step_result {
 
 struct fv_backend {
     const char *name, *help;
+    int takes_dtype; /* settings.dtype may be another than fp32 */
     int (*open)(struct fv_device **out, const struct fv_device_settings *s);
     void (*close)(struct fv_device **d); /* accepts NULL */
     /* "oneDNN 2.6.3, avx512, 2 threads"; valid until close */
@@ -151,6 +155,8 @@ struct fv_backend {
      * of all ranks, in backward too, so that a step is that of one process with the whole batch. To be called
      * before the first step, by all ranks alike; comm must outlive the program. */
     int (*set_comm)(struct fv_program *p, struct fv_comm *comm, int sync_bn);
+    /* (optional) What was chosen for this net on this device, for --verbose; the caller frees it. */
+    char *(*describe)(const struct fv_program *p);
     /* (optional; default: none) Time per node of the last step, as text; the caller frees it. */
     char *(*profile)(struct fv_program *p);
     /* (optional) After a step whose result was not finite: the first node, in the order of execution, whose output

@@ -56,8 +56,10 @@ struct fv_train_settings {
     const char *patience_on; /* "val-acc" (trainer/run/measure.h) */
     /* where */
     const char *backend; /* "auto" */
-    int64_t threads;     /* of the backend; 0: all */
-    int sync_bn;         /* several processes: batch norms measure over all of them */
+    const char *dtype;   /* fv_device_settings ("auto") */
+    int no_graph, verbose;
+    int64_t threads; /* of the backend; 0: all */
+    int sync_bn;     /* several processes: batch norms measure over all of them */
     int64_t seed; /* of the first weights; not in fv_train_opts, since data has an option for it */
     /* housekeeping */
     double save_every; /* minutes between "last" checkpoints inside an epoch (default 5) */

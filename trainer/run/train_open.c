@@ -317,12 +317,29 @@ static int start_or_resume(struct fv_run *run, int resume)
     return rc;
 }
 
+/* What the backend has chosen, line by line. */
+static int say_choices(struct fv_run *run)
+{
+    char *text = run->backend->describe ? run->backend->describe(run->program) : NULL;
+    if (!text && run->backend->describe)
+        return fv_err(FV_ENOMEM, "out of memory");
+    for (char *line = text, *end; line && *line; line = end) {
+        end = strchrnul(line, '\n');
+        fv_say(run->report, FV_LEVEL_INFO, "%.*s", (int)(end - line), line);
+        end += *end == '\n';
+    }
+    free(text);
+    return 0;
+}
+
 static int build(struct fv_run *run)
 {
     const struct fv_train_settings *s = run->s;
     const struct fv_batch_source *t = run->d->train;
     const struct fv_device_settings ds = {.threads = fv__ranks_threads(run),
-                                          .index = run->d->comm ? run->d->comm->local_rank : 0};
+                                          .index = run->d->comm ? run->d->comm->local_rank : 0,
+                                          .dtype = s->dtype,
+                                          .no_graph = s->no_graph};
     struct fv_arch_settings a = {.size = t->height,
                                  .classes = t->classes,
                                  .stem = s->stem,
@@ -354,7 +371,7 @@ static int build(struct fv_run *run)
            "classes",
            s->arch, run->net->size, (double)run->net->params * 1e-6,
            (double)fv_net_macs(run->net) * 1e-6, run->net->embedding, run->net->classes);
-    return 0;
+    return s->verbose ? say_choices(run) : 0;
 }
 
 /* What only the net can tell of the loss. */

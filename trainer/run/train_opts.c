@@ -8,6 +8,8 @@
 
 static const char *const by[] = {"step", "epoch", NULL};
 
+static const char *const dtypes[] = {"auto", "fp32", "bf16", "fp16", NULL};
+
 const struct fv_opt fv_train_opts[] = {
     {.name = "arch",
      .letter = 'a',
@@ -231,6 +233,23 @@ const struct fv_opt fv_train_opts[] = {
      .offset = FIELD(backend),
      .metavar = "NAME",
      .help = "what computes; auto is the first of this build that opens"},
+    {.name = "dtype",
+     .type = FV_OPT_CHOICE,
+     .offset = FIELD(dtype),
+     .choices = dtypes,
+     .help = "what a GPU keeps weights and activations in, masters and sums being fp32; auto: bf16 "
+             "where it has it"},
+    {.name = "no-graph",
+     .type = FV_OPT_FLAG,
+     .flags = FV_OPT_TRANSIENT,
+     .offset = FIELD(no_graph),
+     .help = "on a GPU, launch a step piece by piece and not as a captured whole"},
+    {.name = "verbose",
+     .letter = 'v',
+     .type = FV_OPT_FLAG,
+     .flags = FV_OPT_TRANSIENT,
+     .offset = FIELD(verbose),
+     .help = "say what the backend has chosen for each layer"},
     {.name = "threads",
      .type = FV_OPT_INT,
      .flags = FV_OPT_TRANSIENT,
@@ -284,6 +303,7 @@ void fv_train_defaults(struct fv_train_settings *s)
         .final_div_factor = 1e4,
         .patience_on = "val-acc",
         .backend = "auto",
+        .dtype = "auto",
         .seed = 1,
         .save_every = 5,
     };

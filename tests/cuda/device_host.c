@@ -1,0 +1,575 @@
+/* SPDX-License-Identifier: MIT */
+#include "tests/cuda/device_host.h"
+
+#include "common/err.h"
+#include "trainer/cuda/device_cuda.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct fv_device_host fv_device_host;
+
+/* A copy that has been asked for; a download holds what it has seen. */
+struct copy {
+    void *to;
+    const void *from;
+    void *seen;
+    size_t bytes;
+    struct copy *next;
+};
+struct event {
+    int stream;
+    unsigned long at;
+};
+enum { BLOCKS = 256 };
+struct fv_gpu {
+    struct copy *first[FV_GPU_STREAMS], **last[FV_GPU_STREAMS];
+    unsigned long asked[FV_GPU_STREAMS], done[FV_GPU_STREAMS];
+    struct block {
+        char *p;
+        size_t bytes;
+        int host;
+    } block[BLOCKS];
+};
+
+int fv_gpu_open(struct fv_gpu **out, int index)
+{
+    *out = NULL;
+    if (fv_device_host.no_device || index != 0)
+        return fv_err(FV_EUNSUPPORTED, "no device %d", index);
+    struct fv_gpu *g = *out = calloc(1, sizeof *g);
+    for (int i = 0; i < FV_GPU_STREAMS; i++)
+        g->last[i] = &g->first[i];
+    return 0;
+}
+
+void fv_gpu_close(struct fv_gpu **g)
+{
+    free(*g);
+    *g = NULL;
+}
+
+const char *fv_gpu_name(const struct fv_gpu *g)
+{
+    (void)g;
+    return "the host";
+}
+
+int fv_gpu_has_bf16(const struct fv_gpu *g)
+{
+    (void)g;
+    return 1;
+}
+
+int fv_gpu_memory(struct fv_gpu *g, size_t *free_bytes, size_t *total_bytes)
+{
+    (void)g;
+    *total_bytes = fv_device_host.limit ? fv_device_host.limit : (size_t)1 << 40;
+    *free_bytes = *total_bytes - fv_device_host.on_device;
+    return 0;
+}
+
+/* Memory */
+
+static int allocate(struct fv_gpu *g, void **out, size_t bytes, const char *what, int host)
+{
+    int i = 0;
+    if (!host && fv_device_host.limit && fv_device_host.on_device + bytes > fv_device_host.limit)
+        return fv_err(FV_ENOMEM, "no memory for %s", what);
+    while (i < BLOCKS && g->block[i].p)
+        i++;
+    if (i == BLOCKS)
+        abort();
+    *out = aligned_alloc(256, (bytes + 511) / 256 * 256);
+    memset(*out, 0xff, bytes);
+    g->block[i] = (struct block){*out, bytes, host};
+    fv_device_host.allocated += bytes;
+    fv_device_host.on_device += host ? 0 : bytes;
+    return 0;
+}
+
+static void release(struct fv_gpu *g, void *p)
+{
+    for (int i = 0; p && i < BLOCKS; i++)
+        if (g->block[i].p == p) {
+            fv_device_host.allocated -= g->block[i].bytes;
+            fv_device_host.on_device -= g->block[i].host ? 0 : g->block[i].bytes;
+            g->block[i].p = NULL;
+            free(p);
+            return;
+        }
+    if (p)
+        abort(); /* never allocated, or freed twice */
+}
+
+int fv_gpu_alloc(struct fv_gpu *g, void **out, size_t bytes, const char *what)
+{
+    return allocate(g, out, bytes, what, 0);
+}
+
+void fv_gpu_free(struct fv_gpu *g, void *p)
+{
+    release(g, p);
+}
+
+int fv_gpu_host_alloc(struct fv_gpu *g, void **out, size_t bytes, const char *what)
+{
+    return allocate(g, out, bytes, what, 1);
+}
+
+void fv_gpu_host_free(struct fv_gpu *g, void *p)
+{
+    release(g, p);
+}
+
+static int kind_of(const struct fv_gpu *g,
+                   const void *p) /* -1: foreign, 0: the device's, 1: pinned */
+{
+    for (int i = 0; i < BLOCKS; i++)
+        if (g->block[i].p && (const char *)p >= g->block[i].p &&
+            (const char *)p < g->block[i].p + g->block[i].bytes)
+            return g->block[i].host;
+    return -1;
+}
+
+int fv_gpu_is_host(struct fv_gpu *g, const void *p)
+{
+    return kind_of(g, p) == 1;
+}
+
+/* Streams */
+
+void *fv_gpu_stream(const struct fv_gpu *g, enum fv_gpu_stream s)
+{
+    (void)g;
+    (void)s;
+    return NULL;
+}
+
+static void ask(struct fv_gpu *g, int s, struct copy c)
+{
+    struct copy *kept = malloc(sizeof *kept);
+    *kept = c;
+    *g->last[s] = kept;
+    g->last[s] = &kept->next;
+    g->asked[s]++;
+}
+
+/* Whatever was asked of the stream up to that moment happens now. */
+static void wait_for(struct fv_gpu *g, int s, unsigned long at)
+{
+    while (g->done[s] < at) {
+        struct copy *c = g->first[s];
+        g->first[s] = c->next;
+        if (!c->next)
+            g->last[s] = &g->first[s];
+        memcpy(c->to, c->seen ? c->seen : c->from, c->bytes);
+        free(c->seen);
+        free(c);
+        g->done[s]++;
+    }
+}
+
+int fv_gpu_upload(struct fv_gpu *g, enum fv_gpu_stream s, void *to, const void *from_host,
+                  size_t bytes)
+{
+    if (kind_of(g, to) != 0)
+        abort();
+    if (s == FV_GPU_WORK) /* kernels follow at once */
+        memcpy(to, from_host, bytes);
+    else
+        ask(g, s, (struct copy){.to = to, .from = from_host, .bytes = bytes});
+    return 0;
+}
+
+int fv_gpu_download(struct fv_gpu *g, enum fv_gpu_stream s, void *to_host, const void *from,
+                    size_t bytes)
+{
+    struct copy c = {.to = to_host, .seen = malloc(bytes + 1), .bytes = bytes};
+    if (kind_of(g, from) != 0)
+        abort();
+    memcpy(c.seen, from, bytes);
+    ask(g, s, c);
+    return 0;
+}
+
+int fv_gpu_copy(struct fv_gpu *g, enum fv_gpu_stream s, void *to, const void *from, size_t bytes)
+{
+    (void)s;
+    if (kind_of(g, to) != 0 || kind_of(g, from) != 0)
+        abort();
+    memcpy(to, from, bytes);
+    return 0;
+}
+
+int fv_gpu_zero(struct fv_gpu *g, enum fv_gpu_stream s, void *p, size_t bytes)
+{
+    (void)s;
+    if (kind_of(g, p) != 0)
+        abort();
+    memset(p, 0, bytes);
+    return 0;
+}
+
+int fv_gpu_sync(struct fv_gpu *g, enum fv_gpu_stream s)
+{
+    wait_for(g, s, g->asked[s]);
+    return 0;
+}
+
+int fv_gpu_event_new(struct fv_gpu *g, void **out, int timed)
+{
+    (void)g;
+    (void)timed;
+    *out = calloc(1, sizeof(struct event));
+    return 0;
+}
+
+void fv_gpu_event_free(struct fv_gpu *g, void *event)
+{
+    (void)g;
+    free(event);
+}
+
+int fv_gpu_event_record(struct fv_gpu *g, void *event, enum fv_gpu_stream s)
+{
+    *(struct event *)event = (struct event){s, g->asked[s]};
+    return 0;
+}
+
+int fv_gpu_event_sync(struct fv_gpu *g, void *event)
+{
+    const struct event *e = event;
+    wait_for(g, e->stream, e->at);
+    return 0;
+}
+
+int fv_gpu_event_wait(struct fv_gpu *g, void *event, enum fv_gpu_stream s)
+{
+    (void)s;
+    return fv_gpu_event_sync(g, event);
+}
+
+int fv_gpu_event_ms(struct fv_gpu *g, void *from, void *to, double *ms)
+{
+    (void)g;
+    (void)from;
+    (void)to;
+    *ms = 1;
+    return 0;
+}
+
+/* Kernels of the emulator cannot be recorded. */
+int fv_gpu_capture_begin(struct fv_gpu *g)
+{
+    (void)g;
+    return fv_err(FV_EUNSUPPORTED, "the host captures nothing");
+}
+
+int fv_gpu_capture_end(struct fv_gpu *g, void **graph)
+{
+    *graph = NULL;
+    return fv_gpu_capture_begin(g);
+}
+
+int fv_gpu_graph_launch(struct fv_gpu *g, void *graph)
+{
+    (void)graph;
+    return fv_gpu_capture_begin(g);
+}
+
+void fv_gpu_graph_free(struct fv_gpu *g, void *graph)
+{
+    (void)g;
+    (void)graph;
+}
+
+/* Numbers of the storage types */
+
+static float load(const void *p, enum fv_low_dtype t, size_t i)
+{
+    const uint16_t h = t == FV_LOW_F32 ? 0 : ((const uint16_t *)p)[i];
+    uint32_t bits = (uint32_t)h << 16;
+    float f;
+    if (t == FV_LOW_F32)
+        return ((const float *)p)[i];
+    if (t == FV_LOW_F16) {
+        const int exponent = h >> 10 & 31;
+        const float m = (float)(h & 1023), sign = h & 0x8000 ? -1 : 1;
+        return exponent == 31  ? sign * (m ? NAN : INFINITY)
+               : exponent == 0 ? sign * ldexpf(m, -24)
+                               : sign * ldexpf(1024 + m, exponent - 25);
+    }
+    memcpy(&f, &bits, sizeof f);
+    return f;
+}
+
+/* Round to nearest, ties to even. */
+static void store(void *p, enum fv_low_dtype t, size_t i, double v)
+{
+    const float f = (float)v;
+    uint32_t bits;
+    memcpy(&bits, &f, sizeof bits);
+    if (t == FV_LOW_F32) {
+        ((float *)p)[i] = f;
+    } else if (t == FV_LOW_BF16) {
+        ((uint16_t *)p)[i] =
+            (uint16_t)(isnan(f) ? 0x7fc0 : (bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+    } else {
+        const uint16_t sign = (uint16_t)(bits >> 16 & 0x8000);
+        int exponent;
+        const float m = frexpf(fabsf(f), &exponent); /* m in [0.5, 1) */
+        uint16_t h = 0;
+        if (isnan(f))
+            h = 0x7e00;
+        else if (isinf(f))
+            h = 0x7c00;
+        else if (f != 0 && exponent < -13)
+            h = (uint16_t)rintf(ldexpf(fabsf(f), 24));
+        else if (f != 0) {
+            const long whole = (long)rintf(ldexpf(m, 11)) + ((long)(exponent + 13) << 10);
+            h = (uint16_t)(whole > 0x7c00 ? 0x7c00 : whole);
+        }
+        ((uint16_t *)p)[i] = sign | h;
+    }
+}
+
+/* Convolutions */
+
+struct fv_gpu_conv {
+    enum fv_low_dtype type;
+};
+static const struct fv_gpu_conv plans[] = {{FV_LOW_F32}, {FV_LOW_BF16}, {FV_LOW_F16}};
+
+int fv_gpu_conv_can(struct fv_gpu *g, const struct fv_low_query *q)
+{
+    (void)g;
+    return fv_device_host.fused && q->dtype != FV_LOW_F32 &&
+           (q->graph == FV_LOW_GRAPH_STATS || q->graph == FV_LOW_GRAPH_PROLOGUE_STATS ||
+            q->graph == FV_LOW_GRAPH_WGRAD_PROLOGUE || q->graph == FV_LOW_GRAPH_DGRAD_BN);
+}
+
+int fv_gpu_conv_find(struct fv_gpu *g, const struct fv_low_op *op, enum fv_low_dtype type,
+                     const struct fv_gpu_conv **out)
+{
+    (void)g;
+    (void)op;
+    *out = &plans[type];
+    return 0;
+}
+
+size_t fv_gpu_conv_workspace(const struct fv_gpu_conv *c)
+{
+    (void)c;
+    return 512;
+}
+
+const char *fv_gpu_conv_text(const struct fv_gpu_conv *c)
+{
+    (void)c;
+    return "loops";
+}
+
+/* Pixel and channel of the input that output (y, x) meets under tap (r, s); -1: padding. */
+static long long input_pixel(const struct fv_low_shape *s, int n, int y, int x, int r, int t)
+{
+    const int iy = y * s->stride - s->pad + r, ix = x * s->stride - s->pad + t;
+    if (iy < 0 || ix < 0 || iy >= s->in_h || ix >= s->in_w)
+        return -1;
+    return ((long long)n * s->in_h + iy) * s->in_w + ix;
+}
+
+/* Calls f for each product that a convolution is the sum of: places in x, w and y. */
+#define EACH_PRODUCT(s, ix, iw, iy, statement)                                                     \
+    for (int n_ = 0; n_ < (s)->n; n_++)                                                            \
+        for (int y_ = 0; y_ < (s)->h; y_++)                                                        \
+            for (int x_ = 0; x_ < (s)->w; x_++)                                                    \
+                for (int r_ = 0; r_ < (s)->window * (s)->window; r_++) {                           \
+                    const long long p_ =                                                           \
+                        input_pixel(s, n_, y_, x_, r_ / (s)->window, r_ % (s)->window);            \
+                    for (int k_ = 0; p_ >= 0 && k_ < (s)->c; k_++)                                 \
+                        for (int c_ = 0; c_ < (s)->in_c; c_++) {                                   \
+                            const size_t ix = (size_t)p_ * (size_t)(s)->in_c + (size_t)c_;         \
+                            const size_t iw =                                                      \
+                                ((size_t)k_ * (size_t)((s)->window * (s)->window) + (size_t)r_) *  \
+                                    (size_t)(s)->in_c +                                            \
+                                (size_t)c_;                                                        \
+                            const size_t iy =                                                      \
+                                (((size_t)n_ * (size_t)(s)->h + (size_t)y_) * (size_t)(s)->w +     \
+                                 (size_t)x_) *                                                     \
+                                    (size_t)(s)->c +                                               \
+                                (size_t)k_;                                                        \
+                            statement;                                                             \
+                        }                                                                          \
+                }
+
+static float *widened(const void *p, enum fv_low_dtype t, size_t count)
+{
+    float *v = malloc((count + 1) * sizeof *v);
+    for (size_t i = 0; i < count; i++)
+        v[i] = load(p, t, i);
+    return v;
+}
+
+static size_t in_count(const struct fv_low_shape *s)
+{
+    return (size_t)s->n * (size_t)s->in_h * (size_t)s->in_w * (size_t)s->in_c;
+}
+static size_t out_count(const struct fv_low_shape *s)
+{
+    return (size_t)s->n * (size_t)s->h * (size_t)s->w * (size_t)s->c;
+}
+static size_t weight_count(const struct fv_low_shape *s)
+{
+    return (size_t)s->c * (size_t)(s->window * s->window) * (size_t)s->in_c;
+}
+
+/* x, after the prologue that the graph asks for */
+static float *prologue(const struct fv_low_op *op, enum fv_low_dtype t, void *const arg[])
+{
+    const size_t count = in_count(&op->shape), c = (size_t)op->shape.in_c;
+    float *x = widened(arg[FV_LOW_X], t, count);
+    if (op->graph == FV_LOW_GRAPH_PROLOGUE_STATS || op->graph == FV_LOW_GRAPH_WGRAD_PROLOGUE)
+        for (size_t i = 0; i < count; i++) {
+            const float z =
+                x[i] * load(arg[FV_LOW_SCALE16], t, i % c) + load(arg[FV_LOW_SHIFT16], t, i % c);
+            store(x, FV_LOW_F32, i, z > 0 ? z : 0);
+        }
+    return x;
+}
+
+static void forward(const struct fv_low_op *op, enum fv_low_dtype t, void *const arg[])
+{
+    const struct fv_low_shape *s = &op->shape;
+    const size_t count = out_count(s);
+    float *x = prologue(op, t, arg), *w = widened(arg[FV_LOW_W], t, weight_count(s));
+    double *y = calloc(count, sizeof *y);
+    EACH_PRODUCT(s, ix, iw, iy, y[iy] += (double)x[ix] * (double)w[iw])
+    for (size_t i = 0; i < count; i++)
+        store(arg[FV_LOW_Y], t, i, y[i]);
+    float *sum = arg[FV_LOW_STAT0], *squares = arg[FV_LOW_STAT1];
+    for (int k = 0; sum && k < s->c; k++) {
+        double a = 0, b = 0;
+        for (size_t i = (size_t)k; i < count; i += (size_t)s->c) {
+            const double v = (double)load(arg[FV_LOW_Y], t, i);
+            a += v;
+            b += v * v;
+        }
+        sum[k] = (float)a;
+        squares[k] = (float)b;
+    }
+    free(x);
+    free(w);
+    free(y);
+}
+
+/* Masks dx by the batch norm whose relu made the convolution's input, and sums for that batch norm. */
+static void mask(const struct fv_low_op *op, enum fv_low_dtype t, void *const arg[], double *dx)
+{
+    const size_t count = in_count(&op->shape), c = (size_t)op->shape.in_c;
+    const float *mean = arg[FV_LOW_MEAN], *rstd = arg[FV_LOW_RSTD], *gamma = arg[FV_LOW_GAMMA],
+                *beta = arg[FV_LOW_BETA];
+    float *sum = arg[FV_LOW_STAT0], *product = arg[FV_LOW_STAT1];
+    for (size_t k = 0; k < c; k++) {
+        double a = 0, b = 0;
+        for (size_t i = k; i < count; i += c) {
+            const double h = (double)((load(arg[FV_LOW_X], t, i) - mean[k]) * rstd[k]);
+            if (!(h * (double)gamma[k] + (double)beta[k] > 0))
+                dx[i] = 0;
+            a += dx[i];
+            b += dx[i] * h;
+        }
+        sum[k] = (float)a;
+        product[k] = (float)b;
+    }
+}
+
+static void data_gradient(const struct fv_low_op *op, enum fv_low_dtype t, void *const arg[])
+{
+    const struct fv_low_shape *s = &op->shape;
+    float *dy = widened(arg[FV_LOW_DY], t, out_count(s));
+    float *w = widened(arg[FV_LOW_W], t, weight_count(s));
+    double *dx = calloc(in_count(s), sizeof *dx);
+    EACH_PRODUCT(s, ix, iw, iy, dx[ix] += (double)dy[iy] * (double)w[iw])
+    if (op->graph == FV_LOW_GRAPH_DGRAD_BN)
+        mask(op, t, arg, dx);
+    for (size_t i = 0; i < in_count(s); i++)
+        store(arg[FV_LOW_DX], t, i, dx[i]);
+    free(dy);
+    free(w);
+    free(dx);
+}
+
+static void weight_gradient(const struct fv_low_op *op, enum fv_low_dtype t, void *const arg[])
+{
+    const struct fv_low_shape *s = &op->shape;
+    float *x = prologue(op, t, arg), *dy = widened(arg[FV_LOW_DY], t, out_count(s));
+    double *dw = calloc(weight_count(s), sizeof *dw);
+    EACH_PRODUCT(s, ix, iw, iy, dw[iw] += (double)x[ix] * (double)dy[iy])
+    for (size_t i = 0; i < weight_count(s); i++)
+        store(arg[FV_LOW_DW], t, i, dw[i]);
+    free(x);
+    free(dy);
+    free(dw);
+}
+
+int fv_gpu_conv_run(struct fv_gpu *g, const struct fv_gpu_conv *c, const struct fv_low_op *op,
+                    void *const arg[FV_LOW_ROLES], void *workspace)
+{
+    (void)g;
+    memset(workspace, 0xff, fv_gpu_conv_workspace(c));
+    fv_device_host.convs++;
+    fv_device_host.fused_convs += op->graph != FV_LOW_GRAPH_PLAIN;
+    if (op->kind == FV_LOW_CONV)
+        forward(op, c->type, arg);
+    else if (op->kind == FV_LOW_CONV_DGRAD)
+        data_gradient(op, c->type, arg);
+    else
+        weight_gradient(op, c->type, arg);
+    return 0;
+}
+
+int fv_gpu_gemm_run(struct fv_gpu *g, const struct fv_gpu_gemm *s, const void *a, const void *b,
+                    void *c)
+{
+    (void)g;
+    for (int i = 0; i < s->m; i++)
+        for (int j = 0; j < s->n; j++) {
+            double sum = 0;
+            for (int k = 0; k < s->k; k++)
+                sum += (double)load(a, s->type,
+                                    s->ta ? (size_t)k * (size_t)s->m + (size_t)i
+                                          : (size_t)i * (size_t)s->k + (size_t)k) *
+                       (double)load(b, s->type,
+                                    s->tb ? (size_t)j * (size_t)s->k + (size_t)k
+                                          : (size_t)k * (size_t)s->n + (size_t)j);
+            store(c, s->c_type, (size_t)i * (size_t)s->n + (size_t)j, sum);
+        }
+    return 0;
+}
+
+int fv_gpu_ranks_id(unsigned char id[FV_GPU_ID_BYTES])
+{
+    memset(id, 0, FV_GPU_ID_BYTES);
+    return 0;
+}
+
+int fv_gpu_ranks_join(struct fv_gpu *g, const unsigned char id[FV_GPU_ID_BYTES], int rank,
+                      int ranks)
+{
+    (void)g;
+    (void)id;
+    (void)rank;
+    return ranks == 1 ? 0 : fv_err(FV_EUNSUPPORTED, "the host is one rank");
+}
+
+int fv_gpu_ranks_mean(struct fv_gpu *g, void *p, size_t count, enum fv_low_dtype type)
+{
+    (void)g;
+    (void)p;
+    (void)count;
+    (void)type;
+    return 0;
+}

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+/* Batches in, results out.
+ *
+ * A step waits for nothing but its slot, which the step before the last had. The batch goes up on a stream of its own,
+ * from the loader's memory if the device can read that, else from a copy; then the step is enqueued, which waits on
+ * the device for the copy. */
+#include "trainer/cuda/backend_cuda.h"
+
+#include "common/err.h"
+
+#include <string.h>
+
+/* Where the lowered program has an input of the batch; NULL if it has none. */
+static const struct fv_low_buffer *input(const struct fv_lowered *l, enum fv_low_role role)
+{
+    for (int i = 0; i < l->ops; i++)
+        if (l->op[i].arg[role] >= 0 && l->buffer[l->op[i].arg[role]].space == FV_LOW_BATCH)
+            return &l->buffer[l->op[i].arg[role]];
+    return NULL;
+}
+
+static int upload(struct fv_program *p, struct fv__cuda_slot *slot, const struct fv_low_buffer *b,
+                  const void *from, size_t bytes)
+{
+    if (!b)
+        return 0;
+    if (!fv_gpu_is_host(p->device->gpu, from)) {
+        memcpy(slot->host + b->offset, from, bytes);
+        from = slot->host + b->offset;
+    }
+    return fv_gpu_upload(p->device->gpu, FV_GPU_COPY, slot->batch + b->offset, from, bytes);
+}
+
+static int upload_batch(struct fv_program *p, const struct fv_lowered *l,
+                        struct fv__cuda_slot *slot, const struct fv_batch *b)
+{
+    const size_t n = (size_t)b->n, pixels = n * (size_t)b->height * (size_t)b->width * 3;
+    FV_TRY(upload(p, slot, input(l, FV_LOW_PIXELS), b->pixels, pixels));
+    FV_TRY(upload(p, slot, input(l, FV_LOW_LABEL), b->label, n * sizeof *b->label));
+    FV_TRY(upload(p, slot, input(l, FV_LOW_LABEL_MIX), b->label_mix, n * sizeof *b->label_mix));
+    return upload(p, slot, input(l, FV_LOW_LAMBDA), b->lambda, n * sizeof *b->lambda);
+}
+
+/* The plan for training batches of n. */
+static int find_plan(struct fv_program *p, int n, struct fv__cuda_plan **out)
+{
+    struct fv_gpu *g = p->device->gpu;
+    for (int i = 0; i < FV__CUDA_PLANS; i++) {
+        *out = p->plan[i];
+        if (*out && (*out)->l->batch == n)
+            return 0;
+    }
+    FV_TRY(fv_gpu_sync(g, FV_GPU_WORK));
+    for (int i = 0; i < FV__CUDA_SLOTS; i++)
+        p->slot[i].plan = NULL;
+    fv__cuda_plan_free(&p->plan[1]);
+    FV_TRY(fv__cuda_plan_new(&p->plan[1], p, n, 1));
+    *out = p->plan[1];
+    return 0;
+}
+
+static int check_settings(const struct fv_program *p, const struct fv_optim *optim)
+{
+    for (int i = 0; optim && i < p->net->nodes; i++)
+        if (fv_optim_is_frozen_bn(optim, p->net, i))
+            return fv_err(FV_EUNSUPPORTED,
+                          "backend cuda cannot freeze a batch norm (%s): use --backend cpu",
+                          p->net->node[i].name);
+    return 0;
+}
+
+/* Waits until the slot's last step is done. */
+static int take_slot(struct fv_program *p, struct fv__cuda_slot **out)
+{
+    struct fv__cuda_slot *slot = *out = &p->slot[p->steps % FV__CUDA_SLOTS];
+    return slot->used ? fv_gpu_event_sync(p->device->gpu, slot->done) : 0;
+}
+
+int fv__cuda_step(struct fv_program *p, const struct fv_batch *b, const struct fv_optim *optim)
+{
+    struct fv_gpu *g = p->device->gpu;
+    struct fv__cuda_slot *slot;
+    struct fv__cuda_plan *plan;
+    FV_TRY(fv_backend_check_batch(p->net, p->batch, b));
+    FV_TRY(check_settings(p, optim));
+    FV_TRY(find_plan(p, b->n, &plan));
+    FV_TRY(take_slot(p, &slot));
+    FV_TRY(upload_batch(p, plan->l, slot, b));
+    FV_TRY(fv__cuda_prepare_update(p, slot, b, optim));
+    FV_TRY(fv_gpu_event_record(g, slot->copied, FV_GPU_COPY));
+    FV_TRY(fv_gpu_event_wait(g, slot->copied, FV_GPU_WORK));
+    slot->used = 1;
+    slot->n = b->n;
+    int rc = fv__cuda_plan_run(plan, slot);
+    FV_TRY(fv_gpu_event_record(g, slot->done, FV_GPU_WORK));
+    FV_TRY(rc);
+    p->steps++;
+    /* the batch goes back to the loader now */
+    return fv_gpu_is_host(g, b->pixels) ? fv_gpu_event_sync(g, slot->copied) : 0;
+}
+
+int fv__cuda_result(struct fv_program *p, struct fv_step_result *out)
+{
+    if (p->steps == 0)
+        return fv_err(FV_EINVAL, "%s: no step was taken", p->net->arch);
+    const struct fv__cuda_slot *slot = &p->slot[(p->steps - 1) % FV__CUDA_SLOTS];
+    FV_TRY(fv_gpu_event_sync(p->device->gpu, slot->done));
+    FV_TRY(fv__cuda_read_control(p, slot, out));
+    return fv_backend_sum_result(p->comm, out);
+}
+
+/* Rows of the padded length to rows of `columns`. */
+static int download_rows(struct fv_program *p, const struct fv_lowered *l, int buffer, int n,
+                         int columns, float *out)
+{
+    const struct fv_low_buffer *b = &l->buffer[buffer];
+    const size_t stride = b->bytes / sizeof(float) / (size_t)l->batch;
+    struct fv_gpu *g = p->device->gpu;
+    for (int i = 0; i < n; i++)
+        FV_TRY(fv_gpu_download(g, FV_GPU_WORK, out + (size_t)i * (size_t)columns,
+                               p->arena + b->offset + (size_t)i * stride * sizeof(float),
+                               (size_t)columns * sizeof(float)));
+    return fv_gpu_sync(g, FV_GPU_WORK);
+}
+
+int fv__cuda_eval(struct fv_program *p, const uint8_t *pixels, int n, float *embedding,
+                  float *logits)
+{
+    struct fv_gpu *g = p->device->gpu;
+    struct fv__cuda_slot *slot;
+    if (n < 1 || n > p->batch)
+        return fv_err(FV_EINVAL, "%d images for a program of 1 .. %d", n, p->batch);
+    FV_TRY(fv_backend_check_logits(p->net, logits));
+    FV_TRY(take_slot(p, &slot));
+    const struct fv_lowered *l = p->infer->l;
+    FV_TRY(upload(p, slot, input(l, FV_LOW_PIXELS), pixels,
+                  (size_t)n * (size_t)p->net->size * (size_t)p->net->size * 3));
+    FV_TRY(fv_gpu_event_record(g, slot->copied, FV_GPU_COPY));
+    FV_TRY(fv_gpu_event_wait(g, slot->copied, FV_GPU_WORK));
+    FV_TRY(fv__cuda_plan_run(p->infer, slot));
+    slot->n = n;
+    if (embedding)
+        FV_TRY(download_rows(p, l, l->embedding, n, p->net->embedding, embedding));
+    if (logits)
+        FV_TRY(download_rows(p, l, l->logits, n, p->net->classes, logits));
+    return fv_gpu_sync(g, FV_GPU_WORK);
+}

@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: MIT */
+/* The end of a step: loss, the check of the gradients, the update, running statistics.
+ *
+ * Nothing here waits for the device: whether a step was finite, how far its gradients are clipped and what the next
+ * loss scale is are decided there. What the host decides goes up with the batch (struct fv_k_hyper), so that a captured
+ * step serves for every learning rate; only which kernels run at all makes another graph necessary (the mode). */
+#include "trainer/cuda/backend_cuda.h"
+
+#include "common/err.h"
+#include "trainer/cuda/hyper.h"
+
+#include <math.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BLOCK = 256 };
+/* The kinds of step that need a graph each. */
+enum {
+    WITH_OPTIM = 1,
+    WITH_UPDATE = 2,
+    IS_ADAM = 4,
+    IN_PARTS = 8,
+    FIRST_PART = 16,
+    WITH_AVERAGE = 32,
+};
+/* fp16: where the scale begins, and after how many good steps it doubles. */
+enum { FIRST_SCALE = 1 << 14, GROWTH_STEPS = 2000 };
+
+static size_t blocks(size_t elements)
+{
+    return (elements + BLOCK - 1) / BLOCK;
+}
+
+static const struct fv_lowered *layout(const struct fv_program *p)
+{
+    return p->plan[0]->l;
+}
+
+/* What a step takes along. */
+struct settings {
+    struct fv_k_hyper hyper;
+    struct fv_k_margin margin;
+};
+
+size_t fv__cuda_settings_bytes(const struct fv_program *p)
+{
+    (void)p;
+    return sizeof(struct settings);
+}
+
+/* What belongs to blocks of elements */
+
+/* The factors of each block, then BN's shares of the new value; padding keeps 0. */
+static void fill_blocks(const struct fv_program *p, const struct fv_optim *optim,
+                        struct fv_k_block *block, float *momentum)
+{
+    const struct fv_lowered *l = layout(p);
+    const struct fv_net *net = p->net;
+    for (int t = 0; t < net->tensors; t++) {
+        const struct fv_low_slot *s = &l->slot[t];
+        for (size_t i = 0; !net->tensor[t].buffer && i < blocks(s->count); i++)
+            block[s->offset / BLOCK + i] = fv_k_block_of(optim, t);
+    }
+    for (int i = 0; i < net->nodes; i++)
+        for (int k = 2; k < 4 && net->node[i].kind == FV_NODE_BN; k++) {
+            const struct fv_low_slot *s = &l->slot[net->node[i].tensor[k]];
+            for (size_t j = 0; j < blocks(s->count); j++)
+                momentum[s->offset / BLOCK + j] = net->node[i].momentum;
+        }
+}
+
+static size_t block_bytes(const struct fv_program *p)
+{
+    return blocks(layout(p)->elements) * sizeof(struct fv_k_block);
+}
+
+static int upload_blocks(struct fv_program *p, const struct fv_optim *optim)
+{
+    struct fv_gpu *g = p->device->gpu;
+    const size_t first = block_bytes(p);
+    const size_t bytes = first + blocks(layout(p)->stat_elements) * sizeof(float);
+    if (!p->blocks) {
+        void *memory;
+        FV_TRY(fv_gpu_alloc(g, &memory, bytes + 1, "the optimiser's factors"));
+        p->blocks = memory;
+    }
+    char *host = calloc(1, bytes + 1);
+    if (!host)
+        return fv_err(FV_ENOMEM, "backend cuda: out of memory");
+    fill_blocks(p, optim, (struct fv_k_block *)host, (float *)(host + first));
+    int rc = fv_gpu_upload(g, FV_GPU_WORK, p->blocks, host, bytes);
+    if (rc == 0)
+        rc = fv_gpu_sync(g, FV_GPU_WORK);
+    free(host);
+    return rc;
+}
+
+/* Remembers a tensor's factors; 1 if they are not what they were. */
+static int factors_changed(struct fv_program *p, const struct fv_optim *optim)
+{
+    int changed = 0;
+    for (int t = 0; t < p->net->tensors; t++) {
+        const struct fv_k_block b = fv_k_block_of(optim, t);
+        changed |= p->factor[2 * t] != b.lr_factor || p->factor[2 * t + 1] != b.decay_factor;
+        p->factor[2 * t] = b.lr_factor;
+        p->factor[2 * t + 1] = b.decay_factor;
+    }
+    return changed;
+}
+
+/* Before a step */
+
+static int need_states(struct fv_program *p, const struct fv_optim *o)
+{
+    for (int s = 0; s < fv_optim_rules[o->kind].states; s++)
+        FV_TRY(fv__cuda_state_need(p, (enum fv_state)s));
+    if (o->ema_decay > 0)
+        FV_TRY(fv__cuda_state_need(p, FV_STATE_EMA));
+    return o->parts > 1 ? fv__cuda_state_need(p, FV_STATE_SUM) : 0;
+}
+
+static unsigned mode_of(const struct fv_optim *o)
+{
+    if (!o)
+        return 0;
+    return WITH_OPTIM | (fv_optim_updates(o) ? WITH_UPDATE : 0u) |
+           (o->kind != FV_OPTIM_SGD ? IS_ADAM : 0u) | (o->parts > 1 ? IN_PARTS : 0u) |
+           (o->parts > 1 && o->part == 0 ? FIRST_PART : 0u) |
+           (o->ema_decay > 0 ? WITH_AVERAGE : 0u);
+}
+
+int fv__cuda_begin_control(struct fv_program *p)
+{
+    const struct fv_k_control c = {.loss_scale = p->device->type == FV_LOW_F16 ? FIRST_SCALE : 1,
+                                   .used_scale = 1};
+    struct fv_gpu *g = p->device->gpu;
+    p->factor = calloc(2 * (size_t)p->net->tensors + 1, sizeof *p->factor);
+    void *memory = NULL;
+    FV_TRY(p->factor ? 0 : fv_err(FV_ENOMEM, "backend cuda: out of memory"));
+    FV_TRY(fv_gpu_alloc(g, &memory, 2 * (size_t)p->batch * sizeof(float), "the items' losses"));
+    p->items = memory;
+    p->hits = p->items + p->batch;
+    FV_TRY(fv_gpu_upload(g, FV_GPU_WORK, p->space[FV_LOW_CONTROL], &c, sizeof c));
+    return fv_gpu_sync(g, FV_GPU_WORK);
+}
+
+/* The device counts updates itself, since the host does not know yet which steps were finite; it is told where
+ * counting begins. */
+static int begin_count(struct fv_program *p, const struct fv_optim *o)
+{
+    struct fv_gpu *g = p->device->gpu;
+    const uint64_t updates = o->updates;
+    p->counting = 1;
+    FV_TRY(fv_gpu_upload(g, FV_GPU_WORK,
+                         p->space[FV_LOW_CONTROL] + offsetof(struct fv_k_control, updates),
+                         &updates, sizeof updates));
+    return fv_gpu_sync(g, FV_GPU_WORK);
+}
+
+int fv__cuda_prepare_update(struct fv_program *p, struct fv__cuda_slot *slot,
+                            const struct fv_batch *b, const struct fv_optim *optim)
+{
+    if (optim)
+        FV_TRY(need_states(p, optim));
+    if (optim && !p->counting)
+        FV_TRY(begin_count(p, optim));
+    if (factors_changed(p, optim) || !p->blocks)
+        FV_TRY(upload_blocks(p, optim));
+    p->mode = mode_of(optim);
+    slot->clips = optim && optim->clip_norm > 0 && fv_optim_updates(optim);
+    struct settings *s = (struct settings *)(void *)slot->settings_host;
+    fv_k_hyper_set(&s->hyper, optim, b->n, p->device->type == FV_LOW_F16 ? GROWTH_STEPS : 0);
+    FV_TRY(fv_k_margin_set(&s->margin, &p->net->loss.term[0], p->epoch));
+    return fv_gpu_upload(p->device->gpu, FV_GPU_COPY, slot->settings, s, sizeof *s);
+}
+
+/* In a step */
+
+struct step {
+    struct fv_program *p;
+    const struct fv_low_op *op;
+    void *const *arg;
+    void *scratch;
+    fv_stream stream;
+    const struct settings *settings;
+    struct fv_k_control *control;
+};
+
+static int do_loss(const struct step *s)
+{
+    const struct fv_k_loss l = {.scores = s->arg[FV_LOW_Y],
+                                .rows = s->op->shape.n,
+                                .classes = s->p->net->classes,
+                                .stride = s->op->shape.c,
+                                .label = s->arg[FV_LOW_LABEL],
+                                .label_mix = s->arg[FV_LOW_LABEL_MIX],
+                                .lambda = s->arg[FV_LOW_LAMBDA],
+                                .margin = &s->settings->margin,
+                                .hyper = &s->settings->hyper,
+                                .control = s->control,
+                                .gradient = s->arg[FV_LOW_DX],
+                                .items = s->p->items,
+                                .hits = s->p->hits};
+    return fv_k_loss(&l, s->stream);
+}
+
+static struct fv_k_gradients gradients(const struct step *s, int of_sum)
+{
+    const struct fv_lowered *l = layout(s->p);
+    char *grad = s->p->space[FV_LOW_GRAD];
+    if (of_sum)
+        return (struct fv_k_gradients){.low = s->p->state[FV_STATE_SUM],
+                                       .high = s->p->state[FV_STATE_SUM] + l->elements_t,
+                                       .type = FV_K_F32,
+                                       .low_count = l->elements_t,
+                                       .count = l->elements,
+                                       .is_sum = 1};
+    return (struct fv_k_gradients){.low = grad,
+                                   .high =
+                                       (float *)(void *)(grad + fv_low_grad_byte(l, l->elements_t)),
+                                   .type = fv_dispatch_type(l->dtype),
+                                   .low_count = l->elements_t,
+                                   .count = l->elements};
+}
+
+/* The update of an accumulated step is made of the sum of its parts. */
+static int takes_sum(const struct fv_program *p)
+{
+    return (p->mode & IN_PARTS) && (p->mode & WITH_UPDATE);
+}
+
+/* Gradients that go into a sum are averaged over the ranks with it, once. */
+int fv__cuda_sends_buckets(const struct fv_program *p)
+{
+    return !(p->mode & IN_PARTS);
+}
+
+static int do_check(const struct step *s)
+{
+    struct fv_program *p = s->p;
+    const int sum = takes_sum(p);
+    const struct fv_k_accumulate a = {.gradients = gradients(s, 0),
+                                      .block = p->blocks,
+                                      .control = s->control,
+                                      .sum = p->state[FV_STATE_SUM],
+                                      .first = (p->mode & FIRST_PART) != 0};
+    const struct fv_k_gradient_norm n = {
+        .gradients = gradients(s, sum), .block = p->blocks, .partial = s->scratch};
+    const struct fv_k_decide d = {.partial = s->scratch,
+                                  .count = layout(p)->elements,
+                                  .is_sum = sum,
+                                  .items = p->items,
+                                  .hits = p->hits,
+                                  .hyper = &s->settings->hyper,
+                                  .control = s->control};
+    FV_TRY(fv__cuda_join_ranks(p));
+    if (p->mode & IN_PARTS)
+        FV_TRY(fv_k_accumulate(&a, s->stream));
+    if (sum)
+        FV_TRY(fv__cuda_mean_of_ranks(p, p->state[FV_STATE_SUM], layout(p)->elements, FV_LOW_F32));
+    FV_TRY(fv_k_gradient_norm(&n, s->stream));
+    return fv_k_decide(&d, s->stream);
+}
+
+static int do_optim(const struct step *s)
+{
+    struct fv_program *p = s->p;
+    const struct fv_lowered *l = layout(p);
+    const struct fv_k_optim o = {.gradients = gradients(s, takes_sum(p)),
+                                 .block = p->blocks,
+                                 .hyper = &s->settings->hyper,
+                                 .control = s->control,
+                                 .master = (float *)(void *)p->space[FV_LOW_MASTER],
+                                 .first = p->state[FV_STATE_FIRST],
+                                 .second = p->state[FV_STATE_SECOND],
+                                 .work = l->dtype == FV_LOW_F32 ? NULL : p->space[FV_LOW_WORK],
+                                 .average = p->mode & WITH_AVERAGE ? p->state[FV_STATE_EMA] : NULL,
+                                 .work_type = fv_dispatch_type(l->dtype),
+                                 .is_adam = (p->mode & IS_ADAM) != 0};
+    if (!(p->mode & WITH_UPDATE))
+        return 0;
+    FV_TRY(fv_k_optim(&o, s->stream));
+    return p->mode & IN_PARTS
+               ? fv_k_zero(p->state[FV_STATE_SUM], l->elements * sizeof(float), s->stream)
+               : 0;
+}
+
+static int do_running(const struct step *s)
+{
+    struct fv_program *p = s->p;
+    const size_t count = layout(p)->stat_elements;
+    const struct fv_k_running r = {
+        .batch = (const float *)(const void *)p->space[FV_LOW_BATCHSTAT],
+        .momentum = (const float *)(const void *)((const char *)p->blocks + block_bytes(p)),
+        .running = (float *)(void *)p->space[FV_LOW_RUNNING],
+        .average = p->mode & WITH_AVERAGE ? p->state[FV_STATE_EMA] + layout(p)->elements : NULL,
+        .count = count,
+        .hyper = &s->settings->hyper,
+        .control = s->control};
+    FV_TRY(fv__cuda_mean_of_ranks(p, p->space[FV_LOW_BATCHSTAT], count, FV_LOW_F32));
+    return fv_k_running(&r, s->stream);
+}
+
+int fv__cuda_update(struct fv_program *p, const struct fv_low_op *op, void *const arg[FV_LOW_ROLES],
+                    void *scratch)
+{
+    const struct step s = {.p = p,
+                           .op = op,
+                           .arg = arg,
+                           .scratch = scratch,
+                           .stream = fv_gpu_stream(p->device->gpu, FV_GPU_WORK),
+                           .settings = (const struct settings *)(const void *)p->last->settings,
+                           .control = (struct fv_k_control *)(void *)p->space[FV_LOW_CONTROL]};
+    switch (op->kind) {
+    case FV_LOW_LOSS:
+        return do_loss(&s);
+    case FV_LOW_CHECK:
+        return do_check(&s);
+    case FV_LOW_OPTIM:
+        return do_optim(&s);
+    default:
+        return do_running(&s);
+    }
+}
+
+/* After a step */
+
+int fv__cuda_read_control(const struct fv_program *p, const struct fv__cuda_slot *slot,
+                          struct fv_step_result *out)
+{
+    struct fv_k_control c;
+    memcpy(&c, slot->result, sizeof c);
+    *out = (struct fv_step_result){.loss = c.loss,
+                                   .correct = c.correct,
+                                   .active = NAN,
+                                   .distance = NAN,
+                                   .n = slot->n,
+                                   .finite = c.finite,
+                                   .grad_norm = slot->clips && c.finite ? c.grad_norm : 0};
+    out->term[0] = c.loss / p->net->loss.term[0].weight;
+    return 0;
+}
+
+int fv__cuda_loss_scale(struct fv_program *p, double *scale)
+{
+    struct fv_k_control c;
+    struct fv_gpu *g = p->device->gpu;
+    FV_TRY(fv_gpu_download(g, FV_GPU_WORK, &c, p->space[FV_LOW_CONTROL], sizeof c));
+    FV_TRY(fv_gpu_sync(g, FV_GPU_WORK));
+    *scale = c.used_scale > 0 ? (double)c.used_scale : 1;
+    return 0;
+}

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: MIT */
+/* Convolutions of a lowered program as plans of cuDNN, found once for each graph and shape. Also refusals are kept:
+ * lowering asks again and again. */
+#include "trainer/cuda/device_cuda_gpu.h"
+
+#include "common/err.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { NO_GRAPH = -1 };
+static const size_t workspace_limit = (size_t)1 << 30;
+
+struct fv_gpu_conv {
+    struct fv_conv_key key;
+    struct fv_cudnn_plan *plan; /* NULL: cuDNN refuses */
+    char why[FV_ERR_TEXT_MAX];
+    struct fv_gpu_conv *next;
+};
+
+/* The graph of cuDNN for one of lowering's; those that only engines compiled at run time have are not asked for. */
+static int graph_of(enum fv_low_kind kind, enum fv_low_graph graph)
+{
+    switch (graph) {
+    case FV_LOW_GRAPH_PLAIN:
+        return kind == FV_LOW_CONV         ? FV_CONV_FORWARD
+               : kind == FV_LOW_CONV_DGRAD ? FV_CONV_DGRAD
+               : kind == FV_LOW_CONV_WGRAD ? FV_CONV_WGRAD
+                                           : NO_GRAPH;
+    case FV_LOW_GRAPH_STATS:
+        return FV_CONV_FORWARD_STATS;
+    case FV_LOW_GRAPH_PROLOGUE_STATS:
+        return FV_CONV_BN_FORWARD_STATS;
+    case FV_LOW_GRAPH_WGRAD_PROLOGUE:
+        return FV_CONV_BN_WGRAD;
+    case FV_LOW_GRAPH_DGRAD_BN:
+        return FV_CONV_DGRAD_BN;
+    default:
+        return NO_GRAPH;
+    }
+}
+
+static enum fv_cudnn_type type_of(enum fv_low_dtype t)
+{
+    return t == FV_LOW_BF16 ? FV_CUDNN_BF16 : t == FV_LOW_F16 ? FV_CUDNN_F16 : FV_CUDNN_F32;
+}
+
+static struct fv_conv_key key_of(int graph, enum fv_low_dtype type, const struct fv_low_shape *s)
+{
+    return (struct fv_conv_key){.graph = (enum fv_conv_graph)graph,
+                                .type = type_of(type),
+                                .n = s->n,
+                                .h = s->in_h,
+                                .w = s->in_w,
+                                .c = s->in_c,
+                                .k = s->c,
+                                .window = s->window,
+                                .stride = s->stride,
+                                .pad = s->pad};
+}
+
+static int same_key(const struct fv_conv_key *a, const struct fv_conv_key *b)
+{
+    return a->graph == b->graph && a->type == b->type && a->n == b->n && a->h == b->h &&
+           a->w == b->w && a->c == b->c && a->k == b->k && a->window == b->window &&
+           a->stride == b->stride && a->pad == b->pad;
+}
+
+static struct fv_gpu_conv *find(struct fv_gpu *g, const struct fv_conv_key *key)
+{
+    struct fv_gpu_conv *c = g->conv;
+    while (c && !same_key(&c->key, key))
+        c = c->next;
+    if (c)
+        return c;
+    c = calloc(1, sizeof *c);
+    if (!c)
+        return NULL;
+    const struct fv_plan_settings s = {.cache = g->cache, .workspace_limit = workspace_limit};
+    c->key = *key;
+    if (fv_cudnn_plan_find(&c->plan, g->cudnn, key, &s) < 0)
+        fv_err_save(c->why);
+    c->next = g->conv;
+    g->conv = c;
+    return c;
+}
+
+int fv_gpu_conv_can(struct fv_gpu *g, const struct fv_low_query *q)
+{
+    const int graph = graph_of(FV_LOW_KINDS, q->graph);
+    if (graph == NO_GRAPH || q->shape.groups != 1)
+        return 0;
+    const struct fv_conv_key key = key_of(graph, q->dtype, &q->shape);
+    const struct fv_gpu_conv *c = find(g, &key);
+    return c && c->plan;
+}
+
+int fv_gpu_conv_find(struct fv_gpu *g, const struct fv_low_op *op, enum fv_low_dtype type,
+                     const struct fv_gpu_conv **out)
+{
+    const int graph = graph_of(op->kind, op->graph);
+    *out = NULL;
+    if (graph == NO_GRAPH || op->shape.groups != 1)
+        return fv_err(FV_EUNSUPPORTED, "backend cuda: no graph for %s (%s, %d groups)",
+                      fv_low_kinds[op->kind].name, fv_low_graph_names[op->graph], op->shape.groups);
+    const struct fv_conv_key key = key_of(graph, type, &op->shape);
+    const struct fv_gpu_conv *c = find(g, &key);
+    if (!c)
+        return fv_err(FV_ENOMEM, "backend cuda: out of memory");
+    if (!c->plan)
+        return fv_err_restore(FV_EUNSUPPORTED, c->why);
+    *out = c;
+    return 0;
+}
+
+/* The tail of a workspace holds what a graph computes and nobody asks for: eq_* of DGRAD_BN. */
+static size_t spare_bytes(const struct fv_gpu_conv *c)
+{
+    return 3 * ((fv_conv_role_bytes(&c->key, FV_CONV_EQ_DY) + 255) / 256 * 256);
+}
+
+size_t fv_gpu_conv_workspace(const struct fv_gpu_conv *c)
+{
+    return c->plan->workspace + spare_bytes(c);
+}
+
+const char *fv_gpu_conv_text(const struct fv_gpu_conv *c)
+{
+    static _Thread_local char text[96];
+    static const char *const from[] = {"first of the heuristics", "timed", "from the cache"};
+    const struct fv_cudnn_plan *p = c->plan;
+    snprintf(text, sizeof text, "engine %d, %.0f us, workspace %.1f MiB, %s", p->choice.engine,
+             p->choice.us, (double)p->workspace / (1 << 20), from[p->from]);
+    return text;
+}
+
+int fv_gpu_conv_run(struct fv_gpu *g, const struct fv_gpu_conv *c, const struct fv_low_op *op,
+                    void *const arg[FV_LOW_ROLES], void *workspace)
+{
+    void *a[FV_CONV_ROLES] = {
+        [FV_CONV_X] = arg[FV_LOW_X],           [FV_CONV_W] = arg[FV_LOW_W],
+        [FV_CONV_Y] = arg[FV_LOW_Y],           [FV_CONV_SUM] = arg[FV_LOW_STAT0],
+        [FV_CONV_SQUARES] = arg[FV_LOW_STAT1], [FV_CONV_SCALE] = arg[FV_LOW_SCALE16],
+        [FV_CONV_SHIFT] = arg[FV_LOW_SHIFT16], [FV_CONV_MEAN] = arg[FV_LOW_MEAN],
+        [FV_CONV_RSTD] = arg[FV_LOW_RSTD],     [FV_CONV_GAMMA] = arg[FV_LOW_GAMMA],
+        [FV_CONV_BETA] = arg[FV_LOW_BETA],     [FV_CONV_G] = arg[FV_LOW_DX],
+        [FV_CONV_DGAMMA] = arg[FV_LOW_DGAMMA], [FV_CONV_DBETA] = arg[FV_LOW_DBETA],
+    };
+    char *spare = (char *)workspace + c->plan->workspace;
+    const size_t each = spare_bytes(c) / 3;
+    for (int i = 0; i < 3; i++)
+        a[FV_CONV_EQ_DY + i] = spare + (size_t)i * each;
+    if (op->kind != FV_LOW_CONV)
+        a[FV_CONV_Y] = arg[FV_LOW_DY];
+    if (op->kind == FV_LOW_CONV_DGRAD && op->graph == FV_LOW_GRAPH_PLAIN)
+        a[FV_CONV_X] = arg[FV_LOW_DX];
+    if (op->kind == FV_LOW_CONV_WGRAD)
+        a[FV_CONV_W] = arg[FV_LOW_DW];
+    FV_TRY(fv_cudnn_set_stream(g->cudnn, g->stream[FV_GPU_WORK]));
+    return fv_cudnn_plan_run(g->cudnn, c->plan, a, workspace);
+}
+
+void fv__gpu_close_convs(struct fv_gpu *g)
+{
+    for (struct fv_gpu_conv *c = g->conv, *next; c; c = next) {
+        next = c->next;
+        fv_cudnn_plan_free(&c->plan);
+        free(c);
+    }
+    g->conv = NULL;
+}

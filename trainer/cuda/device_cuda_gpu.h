@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/* Inside device_cuda*.c: the device, with CUDA's types. */
+#ifndef FV_TRAINER_CUDA_DEVICE_CUDA_GPU_H
+#define FV_TRAINER_CUDA_DEVICE_CUDA_GPU_H
+
+#include "trainer/cuda/cudnn_plan.h"
+#include "trainer/cuda/device_cuda.h"
+
+#include <cublasLt.h>
+#include <cuda_runtime_api.h>
+#include <nccl.h>
+
+struct fv__gpu_gemm_plan {
+    struct fv_gpu_gemm shape;
+    cublasLtMatmulDesc_t op;
+    cublasLtMatrixLayout_t a, b, c;
+    cublasLtMatmulAlgo_t algo;
+};
+
+struct fv_gpu {
+    char name[160];
+    int index, major, minor;
+    cudaStream_t stream[FV_GPU_STREAMS];
+    struct fv_cudnn *cudnn;
+    char *cache;              /* folder of plans; NULL: none */
+    struct fv_gpu_conv *conv; /* a list: plans found, and refusals */
+    cublasLtHandle_t blas;
+    void *blas_workspace;
+    struct fv__gpu_gemm_plan gemm[64];
+    int gemms;
+    ncclComm_t ranks;
+};
+
+/* FV_EBACKEND with CUDA's own words, FV_ENOMEM when memory ran out. */
+int fv__gpu_check(cudaError_t e, const char *what);
+void fv__gpu_close_convs(struct fv_gpu *g);
+int fv__gpu_open_blas(struct fv_gpu *g);
+void fv__gpu_close_blas(struct fv_gpu *g);
+void fv__gpu_leave_ranks(struct fv_gpu *g);
+
+#endif
