@@ -92,6 +92,7 @@ static void cpu_release(struct fv_program **out)
     }
     free(p->slot);
     free(p->folded);
+    free(p->frozen);
     free(p->weight);
     free(p->grad);
     for (int i = 0; i < FV_STATES; i++)
@@ -237,10 +238,31 @@ static int find_plan(struct fv_program *p, int n, struct fv__cpu_plan **out)
     return rc;
 }
 
+/* Where other batch norms are lowered otherwise, no plan fits any more. */
+static int plan_anew(struct fv_program *p)
+{
+    p->last = NULL;
+    for (int i = 1; i < FV_CPU_PLANS; i++)
+        fv__cpu_plan_free(&p->plan[i]);
+    return make_plan(p, 0, p->batch);
+}
+
+static int follow_frozen(struct fv_program *p, const struct fv_optim *optim)
+{
+    int changed = 0;
+    for (int i = 0; i < p->net->nodes; i++) {
+        const unsigned char frozen = fv_optim_is_frozen_bn(optim, p->net, i) != 0;
+        changed |= frozen != p->frozen[i];
+        p->frozen[i] = frozen;
+    }
+    return changed ? plan_anew(p) : 0;
+}
+
 static int step(struct fv_program *p, const struct fv_batch *b, const struct fv_optim *optim)
 {
     struct fv__cpu_plan *plan;
     struct fv__cpu_run run = {.program = p, .pixels = b->pixels, .n = b->n, .batch = b};
+    FV_TRY(follow_frozen(p, optim));
     FV_TRY(find_plan(p, b->n, &plan));
     FV_TRY(fv__cpu_plan_run(plan, &run));
     uint64_t begin = fv_now_ns();
@@ -333,7 +355,6 @@ static int cpu_eval(struct fv_program *p, const uint8_t *pixels, int n, float *e
     return rc;
 }
 
-/* Plans are made anew where batch norms are lowered otherwise. */
 static int cpu_set_comm(struct fv_program *p, struct fv_comm *comm, int sync_bn)
 {
     int rc = 0;
@@ -344,10 +365,7 @@ static int cpu_set_comm(struct fv_program *p, struct fv_comm *comm, int sync_bn)
     if (p->sync_bn == sync_bn)
         return 0;
     p->sync_bn = sync_bn;
-    p->last = NULL;
-    for (int i = 1; i < FV_CPU_PLANS; i++)
-        fv__cpu_plan_free(&p->plan[i]);
-    WITH_THREADS(p, rc = make_plan(p, 0, p->batch));
+    WITH_THREADS(p, rc = plan_anew(p));
     return rc;
 }
 

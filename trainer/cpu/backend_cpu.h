@@ -119,6 +119,7 @@ struct fv_program {
     int batch, train;
     struct fv__cpu_slot *slot;
     int slots;
+    unsigned char *frozen; /* training, by node: a batch norm by its running statistics */
     int *folded; /* inference, by node: the batch norm folded into this convolution, or -1 */
     float *weight, *grad;     /* packed; inference has only weights */
     float *vector[FV_STATES]; /* the states, packed; NULL until set or needed */

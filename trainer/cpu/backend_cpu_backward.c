@@ -224,8 +224,8 @@ static void fc_backward(struct fv__cpu_plan *plan, int node)
 }
 
 /* By oneDNN, for statistics of all ranks. */
-static void sync_bn_backward(struct fv__cpu_plan *plan, int node, int g, int dx,
-                             struct fv__cpu_place dgamma, struct fv__cpu_place dbeta)
+static void given_bn_backward(struct fv__cpu_plan *plan, int node, int g, int dx,
+                              struct fv__cpu_place dgamma, struct fv__cpu_place dbeta)
 {
     const struct fv_node *o = desc(plan, node);
     const struct fv__cpu_value *v = &plan->value[node];
@@ -253,7 +253,8 @@ static void sync_bn_backward(struct fv__cpu_plan *plan, int node, int g, int dx,
     fv__cpu_arg(plan, DNNL_ARG_DIFF_SRC, v->src_md, fv__cpu_in_buffer(dx));
     fv__cpu_arg(plan, DNNL_ARG_DIFF_SCALE, stat, dgamma);
     fv__cpu_arg(plan, DNNL_ARG_DIFF_SHIFT, stat, dbeta);
-    fv__cpu_sync_backward(plan, node, dx, dgamma, dbeta);
+    if (!plan->program->frozen[node])
+        fv__cpu_sync_backward(plan, node, dx, dgamma, dbeta);
 }
 
 static void bn_backward(struct fv__cpu_plan *plan, int node)
@@ -275,7 +276,7 @@ static void bn_backward(struct fv__cpu_plan *plan, int node)
         fv__cpu_bn_backward(plan, node, g, dx, v->out == node ? 0 : limit_of(plan, v->out), dgamma,
                             dbeta);
     else
-        sync_bn_backward(plan, node, g, dx, dgamma, dbeta);
+        given_bn_backward(plan, node, g, dx, dgamma, dbeta);
     fv__cpu_give(plan, node, o->in[0], dx, v->src_md);
 }
 

@@ -36,7 +36,8 @@ int fv__cpu_slots_new(struct fv_program *p)
     p->slots = net->tensors + net->nodes;
     p->slot = calloc((size_t)p->slots, sizeof *p->slot);
     p->folded = calloc((size_t)net->nodes, sizeof *p->folded);
-    if (!p->slot || !p->folded)
+    p->frozen = calloc((size_t)net->nodes, sizeof *p->frozen);
+    if (!p->slot || !p->folded || !p->frozen)
         return fv_err(FV_ENOMEM, "backend cpu: out of memory");
     for (int i = 0; i < net->nodes; i++) {
         const struct fv_node *o = &net->node[i];
