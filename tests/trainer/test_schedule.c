@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Learning rates against values that PyTorch 1.13.1 gave for the same settings. */
+/* Learning rates against values that PyTorch 1.13.1 gave for the same settings: those below, and golden/schedule.txt,
+ * which golden/make_schedule_golden.py writes.
+ *
+ *     test_schedule FILE
+ */
 #include "trainer/run/schedule.h"
 
 #include "common/err.h"
@@ -9,6 +13,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -125,6 +130,83 @@ static void test_warmup(void **state)
     assert_close(fv_schedule_rate(find("constant"), &s, 300, 10), 0.02);
 }
 
+static int read_case(FILE *f, const struct fv_schedule **sched, struct fv_schedule_settings *s,
+                     uint64_t *per_epoch, int *rows)
+{
+    char name[32], milestones[64];
+    unsigned long long per;
+    *s = (struct fv_schedule_settings){0};
+    const int n = fscanf(
+        f, " case %31s %lf %lf %lf %lf %d %lf %lf %63s %lf %lf %lf %lf %lf %llu %d", name, &s->lr,
+        &s->eta_min, &s->epochs, &s->warmup, &s->by_epoch, &s->t0, &s->t_mult, milestones,
+        &s->gamma, &s->power, &s->pct_start, &s->div_factor, &s->final_div_factor, &per, rows);
+    if (n == EOF)
+        return 0;
+    assert_int_equal(n, 16);
+    *sched = find(name);
+    *per_epoch = per;
+    assert_int_equal(fv_schedule_read_milestones(s, strcmp(milestones, "-") ? milestones : NULL),
+                     0);
+    assert_int_equal(fv_schedule_check(*sched, s), 0);
+    return 1;
+}
+
+static void test_golden(void **state)
+{
+    const struct fv_schedule *sched;
+    struct fv_schedule_settings s;
+    uint64_t per_epoch;
+    int rows, cases = 0, kinds = 0;
+    FILE *f = fopen(*state, "r");
+    assert_non_null(f);
+    assert_int_equal(fscanf(f, "#%*[^\n]"), 0);
+    for (const struct fv_schedule *last = NULL; read_case(f, &sched, &s, &per_epoch, &rows);
+         cases++, kinds += sched != last, last = sched)
+        for (int i = 0; i < rows; i++) {
+            unsigned long long step;
+            double want;
+            assert_int_equal(fscanf(f, "%llu %lf", &step, &want), 2);
+            const double got = fv_schedule_rate(sched, &s, step, per_epoch);
+            if (!(fabs(got - want) <= 1e-12))
+                fail_msg("case %d (%s), step %llu: rate %.17g, torch has %.17g", cases, sched->name,
+                         step, got, want);
+        }
+    fclose(f);
+    assert_true(cases >= 17);
+    assert_int_equal(kinds, 6);
+}
+
+/* The first step of InsightFace's own warm-up, which its closed form has at zero. */
+static void test_polynomial_begins_at_zero(void **state)
+{
+    (void)state;
+    struct fv_schedule_settings s = {.lr = 0.1, .epochs = 10, .warmup = 2, .power = 1};
+    assert_true(fv_schedule_rate(find("polynomial"), &s, 0, 7) == 0);
+    assert_true(fv_schedule_rate(find("polynomial"), &s, 70, 7) == 0);
+}
+
+static void test_refusals(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {"1,,2", "2,1", "a", "1,2,", "0", "-1", "1;2", "nan", "inf"};
+    struct fv_schedule_settings s = {.lr = 0.1, .eta_min = 0.2, .epochs = 10};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        assert_int_equal(fv_schedule_read_milestones(&s, bad[i]), FV_EUSAGE);
+        assert_non_null(strstr(fv_err_text(), "--milestones"));
+    }
+    assert_int_equal(fv_schedule_read_milestones(&s, NULL), 0);
+    assert_int_equal(fv_schedule_check(find("constant"), &s), 0); /* does not mind eta_min */
+    assert_int_equal(fv_schedule_check(find("cosine"), &s), FV_EUSAGE);
+    assert_non_null(strstr(fv_err_text(), "--eta-min"));
+    assert_int_equal(fv_schedule_check(find("step"), &s), FV_EUSAGE);
+    assert_non_null(strstr(fv_err_text(), "--milestones"));
+    s.warmup = 11;
+    assert_int_equal(fv_schedule_check(find("polynomial"), &s), FV_EUSAGE);
+    assert_int_equal(fv_schedule_check(find("one-cycle"), &s), 0);
+    assert_true(fv_schedule_uses(find("cosine-restarts"), "t0"));
+    assert_false(fv_schedule_uses(find("cosine"), "t0"));
+}
+
 static void test_names(void **state)
 {
     (void)state;
@@ -136,12 +218,19 @@ static void test_names(void **state)
         assert_non_null(strstr(fv_err_text(), fv_schedule_names[i]));
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    if (argc != 2)
+        return 2;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_restarts), cmocka_unit_test(test_restarts_by_step),
-        cmocka_unit_test(test_cosine),   cmocka_unit_test(test_warmup),
+        cmocka_unit_test(test_restarts),
+        cmocka_unit_test(test_restarts_by_step),
+        cmocka_unit_test(test_cosine),
+        cmocka_unit_test(test_warmup),
         cmocka_unit_test(test_names),
+        cmocka_unit_test_prestate(test_golden, argv[1]),
+        cmocka_unit_test(test_polynomial_begins_at_zero),
+        cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
