@@ -161,7 +161,8 @@ struct fv_backend {
     char *(*profile)(struct fv_program *p);
     /* (optional) After a step whose result was not finite: the first node, in the order of execution, whose output
      * was not, or, with *gradient set, the last whose output's gradient was not. FV_ENOTFOUND if all were (then it
-     * was the loss or a weight's gradient). May run the step again, without any effect. */
+     * was the loss or a weight's gradient). May run the step again, without any effect. FV_EUNSUPPORTED if
+     * the last step was finite. */
     int (*find_bad)(struct fv_program *p, int *node, int *gradient);
     /* (optional; for tests) Output of one node after step or eval, (n, h, w, c); or, after step, the gradient
      * of the loss by it. The loss node gives each item's loss. FV_EUNSUPPORTED for what was not computed: the

@@ -38,21 +38,26 @@ exits 0
 run cmp whole/best_ver.safetensors killed/best_ver.safetensors
 exits 0
 
-last='kill -TERM of fvtrain'
-$train --epochs 100000 --out stopped >out.txt 2>err.txt &
-pid=$!
-n=0
-while [ ! -e stopped/last.safetensors ] && [ $n -lt 200 ]; do
-    sleep 0.05
-    n=$((n + 1))
+# Slurm sends TERM, or USR1 where it was asked to; twice is not an order to drop everything.
+for signal in TERM USR1; do
+    last="kill -$signal of fvtrain"
+    rm -rf stopped
+    $train --epochs 100000 --out stopped >out.txt 2>err.txt &
+    pid=$!
+    n=0
+    while [ ! -e stopped/last.safetensors ] && [ $n -lt 200 ]; do
+        sleep 0.05
+        n=$((n + 1))
+    done
+    kill -$signal $pid
+    kill -TERM $pid
+    wait $pid
+    status=$?
+    exits 130
+    there stopped/last.safetensors
+    run grep -F 'fvtrain --resume stopped' err.txt
+    exits 0
 done
-kill -TERM $pid
-wait $pid
-status=$?
-exits 130
-there stopped/last.safetensors
-run grep -F 'fvtrain --resume stopped' err.txt
-exits 0
 
 # A moved data set is the same data set; another one is not.
 mv faces.lmdb moved.lmdb

@@ -249,6 +249,31 @@ static void non_finite_step_changes_nothing(void **state)
     close_rig(&r);
 }
 
+/* The node is told that made it: of a weight that is NaN its layer, of a gradient that overflows the last that has it. */
+static void the_bad_node_is_found(void **state)
+{
+    struct rig r;
+    struct fv_step_result result;
+    int node, gradient;
+    (void)state;
+    open_rig(&r, backend_name, build_tiny);
+    must(r.backend->params_set(r.program, r.arena));
+    step(&r, NULL, &result);
+    assert_true(result.finite);
+    assert_true(r.backend->find_bad(r.program, &node, &gradient) < 0);
+    const int t = fv_net_find_tensor(r.net, "layer2.0.conv1.weight");
+    r.arena[r.net->tensor[t].offset + 3] = NAN;
+    must(r.backend->params_set(r.program, r.arena));
+    step(&r, NULL, &result);
+    assert_false(result.finite);
+    must(r.backend->find_bad(r.program, &node, &gradient));
+    assert_false(gradient);
+    assert_string_equal(r.net->node[node].name, "layer2.0.conv1");
+    must(r.backend->params_get(r.program, r.other));
+    assert_memory_equal(r.arena, r.other, (r.net->params + r.net->buffers) * sizeof(float));
+    close_rig(&r);
+}
+
 static void bad_batches_are_refused(void **state)
 {
     struct rig r;
@@ -278,6 +303,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(gradients_of_a_residual_net),
         cmocka_unit_test(update_is_sgd),
         cmocka_unit_test(non_finite_step_changes_nothing),
+        cmocka_unit_test(the_bad_node_is_found),
         cmocka_unit_test(bad_batches_are_refused),
     };
     if (argc != 3)

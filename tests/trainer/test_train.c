@@ -258,7 +258,8 @@ static void test_not_finite_in_a_row(void **state)
     synthetic_open(&longer, FIXTURE_CLASSES, 30 * FIXTURE_BATCH, FIXTURE_BATCH, 12, 1, 1);
     fix.settings.lr = 1e36;
     fix.data.train = &longer.source;
-    assert_says(fixture_run(&fix, "row", 0), FV_EBACKEND, "10 times in a row");
+    assert_says(fixture_run(&fix, "row", 0), FV_EBACKEND,
+                "10 times in a row, now first in the output of ");
     assert_int_equal(access(fixture_path(&fix, "row", "last.safetensors"), F_OK), -1);
     assert_true(longer.ticket < 15);
     fix.settings = settings;

@@ -93,6 +93,7 @@ static void cpu_release(struct fv_program **out)
     free(p->slot);
     free(p->folded);
     free(p->frozen);
+    fv__cpu_drop_bad(p);
     free(p->weight);
     free(p->grad);
     for (int i = 0; i < FV_STATES; i++)
@@ -238,8 +239,7 @@ static int find_plan(struct fv_program *p, int n, struct fv__cpu_plan **out)
     return rc;
 }
 
-/* Where other batch norms are lowered otherwise, no plan fits any more. */
-static int plan_anew(struct fv_program *p)
+int fv__cpu_plan_anew(struct fv_program *p)
 {
     p->last = NULL;
     for (int i = 1; i < FV_CPU_PLANS; i++)
@@ -255,7 +255,7 @@ static int follow_frozen(struct fv_program *p, const struct fv_optim *optim)
         changed |= frozen != p->frozen[i];
         p->frozen[i] = frozen;
     }
-    return changed ? plan_anew(p) : 0;
+    return changed ? fv__cpu_plan_anew(p) : 0;
 }
 
 static int step(struct fv_program *p, const struct fv_batch *b, const struct fv_optim *optim)
@@ -276,6 +276,10 @@ static int step(struct fv_program *p, const struct fv_batch *b, const struct fv_
                                         .n = b->n};
     memcpy(p->result.term, loss->term, sizeof loss->term);
     FV_TRY(fv__cpu_finish_step(p, plan, optim, isfinite(loss->loss)));
+    if (!p->result.finite)
+        fv__cpu_keep_bad(p, b);
+    else if (p->bad.n > 0)
+        fv__cpu_drop_bad(p);
     p->update_ns = fv_now_ns() - begin;
     return 0;
 }
@@ -365,7 +369,7 @@ static int cpu_set_comm(struct fv_program *p, struct fv_comm *comm, int sync_bn)
     if (p->sync_bn == sync_bn)
         return 0;
     p->sync_bn = sync_bn;
-    WITH_THREADS(p, rc = plan_anew(p));
+    WITH_THREADS(p, rc = fv__cpu_plan_anew(p));
     return rc;
 }
 
@@ -389,5 +393,6 @@ const struct fv_backend fv_backend_cpu = {
     .eval = cpu_eval,
     .set_comm = cpu_set_comm,
     .profile = fv__cpu_profile,
+    .find_bad = fv__cpu_find_bad,
     .node_get = fv__cpu_node_get,
 };

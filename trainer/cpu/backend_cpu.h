@@ -15,6 +15,7 @@
  * backend_cpu_heads.c    both of them for cosine heads and the loss, with their loops
  * backend_cpu_loops.c    the steps that are not oneDNN's; backend_cpu_act_loops.c those of backend_cpu_acts.c
  * backend_cpu_sync.c     what goes from rank to rank: gradients, and batch norms that all ranks share
+ * backend_cpu_find.c     where a step first was not finite
  * backend_cpu_inspect.c  profile, values of single nodes
  * backend_cpu_dnn*.c     making oneDNN primitives
  */
@@ -134,6 +135,7 @@ struct fv_program {
     struct fv_program *infer;  /* of a training program: compiled at the first eval */
     int infer_stale;
     double epoch;             /* set_epoch */
+    struct fv_batch bad;      /* a copy of that of the last step, if that was not finite */
     struct fv_loss_call loss; /* of the last step */
     struct fv_step_result result;
     struct fv_comm *comm; /* NULL: a process by itself */
@@ -224,6 +226,16 @@ int fv__cpu_pack(struct fv_program *p, float *packed, const float *arena);
 int fv__cpu_unpack(struct fv_program *p, const float *packed, float *arena);
 int fv__cpu_pack_folded(struct fv_program *p, const float *arena);
 float *fv__cpu_floats(size_t count); /* zeros, aligned for vectors; NULL when out of memory */
+
+/* backend_cpu.c */
+extern const struct fv_backend fv_backend_cpu;
+int fv__cpu_plan_anew(
+    struct fv_program *p); /* where batch norms are lowered otherwise, no plan fits any more */
+
+/* backend_cpu_find.c */
+void fv__cpu_keep_bad(struct fv_program *p, const struct fv_batch *b);
+void fv__cpu_drop_bad(struct fv_program *p);
+int fv__cpu_find_bad(struct fv_program *p, int *node, int *gradient);
 
 /* backend_cpu_update.c */
 size_t fv__cpu_state_floats(const struct fv_program *p, enum fv_state which); /* packed */

@@ -290,6 +290,30 @@ static int ref_eval(struct fv_program *p, const uint8_t *pixels, int n, float *e
     return 0;
 }
 
+static int all_finite(const double *v, size_t n)
+{
+    for (size_t i = 0; v && i < n; i++)
+        if (!isfinite(v[i]))
+            return 0;
+    return 1;
+}
+
+static int ref_find_bad(struct fv_program *p, int *node, int *gradient)
+{
+    if (p->state != FV__REF_STEPPED || p->result.finite)
+        return fv_err(FV_EUNSUPPORTED, "%s: the last step was finite", p->net->arch);
+    for (*gradient = 0; *gradient < 2; ++*gradient)
+        for (int i = 0; i < p->net->nodes; i++) {
+            *node = *gradient ? p->net->nodes - 1 - i : i;
+            const struct fv__ref_node *v = &p->node[*node];
+            const size_t count = out_count(p, *node) / (size_t)p->batch * (size_t)p->n;
+            if (p->net->node[*node].kind != FV_NODE_LOSS &&
+                !all_finite(*gradient ? v->grad : v->out, count))
+                return 0;
+        }
+    return fv_err(FV_ENOTFOUND, "all outputs and gradients are finite");
+}
+
 static int ref_node_get(struct fv_program *p, int node, int gradient, float *out)
 {
     if (node < 0 || node >= p->net->nodes)
@@ -322,5 +346,6 @@ const struct fv_backend fv_backend_ref = {
     .result = ref_result,
     .eval = ref_eval,
     .set_comm = ref_set_comm,
+    .find_bad = ref_find_bad,
     .node_get = ref_node_get,
 };

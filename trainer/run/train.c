@@ -15,6 +15,7 @@
 #include "common/fs.h"
 #include "common/trace.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -64,12 +65,29 @@ static int write_last(struct fv_run *run)
     return rc;
 }
 
+/* A file is replaced whole or not at all, so whatever a full disk does, the last one is there. */
+static int say_what_is_left(const struct fv_run *run, int rc)
+{
+    char text[FV_ERR_TEXT_MAX];
+    if (rc != FV_EIO || run->saves == 0)
+        return rc;
+    fv_err_save(text);
+    return fv_err(rc,
+                  "%s; the checkpoint before this one is whole: make room, and go on with --resume",
+                  text);
+}
+
 int fv__run_save(struct fv_run *run)
 {
+    int rc = 0;
     if (fv_comm_rank(run->d->comm) == 0) {
-        FV_TRY(fv_runlog_sync(run->log));
-        FV_TRY(write_last(run));
+        rc = fv_runlog_sync(run->log);
+        if (rc == 0)
+            rc = write_last(run);
     }
+    if (rc < 0)
+        return say_what_is_left(run, rc);
+    run->saves++;
     run->saved_ns = fv_now_ns();
     return 0;
 }
@@ -197,7 +215,7 @@ static int take_step(struct fv_run *run)
 static int train_epoch(struct fv_run *run)
 {
     const uint64_t end = (run->snap.at.epoch + 1) * run->snap.steps_per_epoch;
-    const uint64_t every_ns = (uint64_t)(run->s->save_every * 60e9);
+    const uint64_t every_ns = (uint64_t)ceil(run->s->save_every * 60e9);
     fv__meter_start(run, &run->window);
     fv__meter_start(run, &run->epoch);
     while (run->snap.at.step + (uint64_t)run->pending < end) {

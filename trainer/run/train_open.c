@@ -264,6 +264,7 @@ static int resume_from(struct fv_run *run, const struct fv_st *st, const char *p
     const char *settings, *data, *backend;
     const uint64_t spe = run->d->train->batches_per_epoch;
     struct fv_progress_state *at = &run->snap.at;
+    run->saves = 1;
     FV_TRY(fv__snapshot_text(st, path, "settings", &settings));
     FV_TRY(fv__snapshot_text(st, path, "data", &data));
     FV_TRY(fv__snapshot_text(st, path, "backend", &backend));

@@ -47,6 +47,7 @@ struct fv_run {
     struct fv_stuck stuck;
     struct fv_loss_watch watch;
     uint64_t first_ns, first_steps, saved_ns;
+    int saves;     /* "last" was there before, or was written so often */
     int estimated; /* how long it will take has been said */
 
     float *emb; /* verification: embeddings, scores and truth */

@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: MIT */
+/* How a run ends when it is not to go on: patience, a full disk, a checkpoint that is not what it was, options that
+ * fit nothing; and what is noticed on the way. */
+#include "train_fixture.h"
+
+#include "common/err.h"
+#include "common/fs.h"
+#include "tests/cmocka_all.h"
+#include "trainer/run/diagnose.h"
+#include "trainer/run/groups.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static struct fixture fix;
+
+static int setup(void **state)
+{
+    (void)state;
+    fixture_open(&fix);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    fixture_close(&fix);
+    return 0;
+}
+
+static void assert_says(int rc, int code, const char *says)
+{
+    assert_int_equal(rc, code);
+    if (!strstr(fv_err_text(), says))
+        fail_msg("says \"%s\", should say \"%s\"", fv_err_text(), says);
+}
+
+static char *slurp(const char *run, const char *file, size_t *n)
+{
+    char *bytes;
+    assert_int_equal(fv_file_read(fixture_path(&fix, run, file), 1 << 24, &bytes, n), 0);
+    return bytes;
+}
+
+static double meta(const char *run, const char *key)
+{
+    struct fv_st *st;
+    assert_int_equal(fv_st_open(&st, fixture_path(&fix, run, "last.safetensors")), 0);
+    const double value = strtod(fv_st_meta(st, key), NULL);
+    fv_st_close(&st);
+    return value;
+}
+
+static char said[4096];
+
+static void keep_words(void *ctx, enum fv_level level, const char *text)
+{
+    (void)ctx;
+    (void)level;
+    strncat(said, text, sizeof said - strlen(said) - 1);
+    strncat(said, "\n", sizeof said - strlen(said) - 1);
+}
+
+/* Ends so many epochs after the best, and a run that has ended so stays as it is. */
+static void test_patience(void **state)
+{
+    (void)state;
+    size_t n, m;
+    fix.settings.epochs = 40;
+    fix.settings.save_every = 0;
+    fix.settings.patience = 3;
+    fix.settings.patience_on = "val-acc";
+    fix.report.message = keep_words;
+    assert_int_equal(fixture_run(&fix, "patient", 0), 0);
+    const double epoch = meta("patient", "epoch"), best = meta("patient", "watched_epoch");
+    assert_true(epoch < 40);
+    assert_true(epoch == best + 3);
+    assert_true(best == meta("patient", "best_cls_epoch"));
+    assert_true(meta("patient", "watched_best") == meta("patient", "best_cls_accuracy"));
+    assert_non_null(strstr(said, "--patience-on val-acc"));
+    char *before = slurp("patient", "last.safetensors", &n);
+    assert_int_equal(fixture_run(&fix, "patient", 1), 0); /* is over, and stays so */
+    char *after = slurp("patient", "last.safetensors", &m);
+    assert_int_equal(n, m);
+    assert_memory_equal(before, after, n);
+    free(before);
+    free(after);
+}
+
+static void test_patience_needs_its_measure(void **state)
+{
+    (void)state;
+    fix.settings.patience = 3;
+    fix.settings.patience_on = "eer";
+    fix.data.verify = NULL;
+    assert_says(fixture_run(&fix, "no", 0), FV_EUSAGE, "--patience-on eer");
+    fix.settings.patience_on = "happiness";
+    assert_says(fixture_run(&fix, "no", 0), FV_ENOTFOUND, "val-acc");
+    fix.settings.patience_on = "loss";
+    assert_int_equal(fixture_run(&fix, "yes", 0), 0);
+}
+
+static rlim_t room;
+
+static void fill_the_disk(struct synthetic *s)
+{
+    const struct rlimit limit = {room, room};
+    if (s->ticket == 8) {
+        signal(SIGXFSZ, SIG_IGN);
+        setrlimit(RLIMIT_FSIZE, &limit);
+    }
+}
+
+/* In a child, since the limit stays. It ends with 7 if the sentence is as it should be. */
+static void run_out_of_room(const char *run)
+{
+    const pid_t pid = fork();
+    int status;
+    if (pid == 0) {
+        const int rc = fixture_run(&fix, run, 1);
+        _exit(rc == FV_EIO && strstr(fv_err_text(), "is whole") &&
+                      strstr(fv_err_text(), "last.safetensors")
+                  ? 7
+                  : 1);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 7);
+}
+
+/* The checkpoint before the disk was full is whole, nothing lies about, and what comes after is as ever. */
+static void test_full_disk(void **state)
+{
+    (void)state;
+    size_t n;
+    assert_int_equal(fixture_run(&fix, "whole", 0), 0);
+    free(slurp("whole", "last.safetensors", &n));
+    room = (rlim_t)n - 1000;
+    fix.train.before = fill_the_disk;
+    run_out_of_room("full");
+    fix.train.before = NULL;
+    assert_true(meta("full", "step") == 8);
+    assert_int_equal(fixture_run(&fix, "full", 1), 0);
+    assert_same_file(&fix, "whole", "full", "last.safetensors");
+    assert_same_file(&fix, "whole", "full", "best_ver.safetensors");
+    assert_log_whole(&fix, "full");
+}
+
+static void refuse(const char *bytes, size_t n, const char *says)
+{
+    const char *path = fixture_path(&fix, "damaged", "last.safetensors");
+    struct fv_model *m;
+    size_t after;
+    assert_int_equal(fv_file_write(path, bytes, n), 0);
+    const int rc = fixture_run(&fix, "damaged", 1);
+    assert_true(rc == FV_ECORRUPT || rc == FV_EVERSION);
+    if (!strstr(fv_err_text(), says) || !strstr(fv_err_text(), "last.safetensors"))
+        fail_msg("says \"%s\", should say \"%s\"", fv_err_text(), says);
+    path = fixture_path(&fix, "damaged", "last.safetensors");
+    assert_true(fv_model_open(&m, path, "ref", 1, 4) < 0);
+    char *left = slurp("damaged", "last.safetensors", &after); /* nothing was put in its place */
+    assert_int_equal(n, after);
+    assert_memory_equal(bytes, left, n);
+    free(left);
+}
+
+/* Every tenth of a file cut short, single bits all over it, and files of other programs. */
+static void test_damaged_checkpoints(void **state)
+{
+    (void)state;
+    size_t n;
+    fix.settings.epochs = 1;
+    fix.settings.ema = 0.9;
+    assert_int_equal(fixture_run(&fix, "damaged", 0), 0);
+    char *whole = slurp("damaged", "last.safetensors", &n), *copy = malloc(n);
+    for (size_t cut = 0; cut < 10; cut++)
+        refuse(whole, n * cut / 10, "");
+    refuse(whole, n - 1, "");
+    for (size_t i = 0; i < 60; i++) { /* in the data, where nothing else would notice */
+        memcpy(copy, whole, n);
+        copy[n - 1 - i * 1111 % (n / 2)] ^= (char)(1 << i % 8);
+        refuse(copy, n, "");
+    }
+    memcpy(copy, whole, n);
+    copy[n - 3] ^= 1; /* the lowest bit but a few of a weight */
+    refuse(copy, n, "was altered");
+    char *at = memmem(copy, n, "\"step\":\"6\"", 10);
+    assert_non_null(at);
+    copy[n - 3] ^= 1;
+    at[8] = '5';
+    refuse(copy, n, "was altered");
+    static const float w[2] = {1, 2};
+    const struct fv_st_tensor foreign = {"conv1.weight", "F32", 1, {2}, w, sizeof w};
+    const char *path = fixture_path(&fix, "damaged", "other.safetensors");
+    size_t m;
+    assert_int_equal(fv_st_write(path, &foreign, 1, NULL, 0), 0);
+    char *other = slurp("damaged", "other.safetensors", &m);
+    refuse(other, m, "not a checkpoint of fvtrain");
+    assert_int_equal(fv_file_write(fixture_path(&fix, "damaged", "last.safetensors"), whole, n), 0);
+    assert_int_equal(fixture_run(&fix, "damaged", 1), 0); /* the whole one still is */
+    free(other);
+    free(whole);
+    free(copy);
+}
+
+static void test_groups(void **state)
+{
+    (void)state;
+    struct fv_net *net;
+    const struct fv_arch_settings a = {
+        .size = 12, .classes = 4, .stem = "auto", .mean = {.5f, .5f, .5f}, .std = {.5f, .5f, .5f}};
+    assert_int_equal(fv_net_build(&net, "tiny", &a), 0);
+    float *lr = calloc((size_t)net->tensors, sizeof *lr);
+    float *decay = calloc((size_t)net->tensors, sizeof *decay);
+    struct fv_group_settings g = {.lr_of = "layer1.0.conv2=0.25,layer1=0.5,fc=10",
+                                  .freeze = "conv1,layer1.0.bn1"};
+    assert_int_equal(fv__groups_fill(&g, net, lr, decay), 0);
+    static const struct {
+        const char *name;
+        double lr, decay;
+    } want[] = {{"conv1.weight", 0, 1},
+                {"bn1.weight", 1, 0},
+                {"layer1.0.conv1.weight", .5, 1},
+                {"layer1.0.conv2.weight", .25, 1},
+                {"layer1.0.bn1.bias", 0, 0},
+                {"layer2.0.conv1.weight", 1, 1},
+                {"fc.weight", 10, 1},
+                {"fc.bias", 10, 0}};
+    for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
+        const int t = fv_net_find_tensor(net, want[i].name);
+        assert_true((double)lr[t] == want[i].lr);
+        assert_true((double)decay[t] == want[i].decay);
+    }
+    g.decay_all = 1;
+    assert_int_equal(fv__groups_fill(&g, net, lr, decay), 0);
+    assert_true(decay[fv_net_find_tensor(net, "fc.bias")] == 1);
+    static const struct {
+        const char *lr_of, *freeze, *says;
+    } bad[] = {{"conv=2", NULL, "--lr-of: no tensor of tiny is called or begins with 'conv'"},
+               {"fc", NULL, "--lr-of: 'fc'"},
+               {"fc=-1", NULL, "--lr-of"},
+               {"fc=1e99", NULL, "--lr-of"},
+               {"fc=2x", NULL, "--lr-of"},
+               {NULL, "layer3", "there are conv1, bn1, layer1, layer2, fc"},
+               {NULL, "fc,,conv1", "--freeze"},
+               {NULL, "conv1,bn1,layer1,layer2,fc", "nothing of tiny is left to train"}};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        g.lr_of = bad[i].lr_of;
+        g.freeze = bad[i].freeze;
+        assert_says(fv__groups_fill(&g, net, lr, decay), FV_EUSAGE, bad[i].says);
+    }
+    fv_net_free(&net);
+    free(lr);
+    free(decay);
+}
+
+static void test_idle_options_are_named(void **state)
+{
+    (void)state;
+    fix.settings.epochs = 1;
+    fix.settings.schedule = "constant";
+    fix.settings.lr = 1e-6; /* below the usual --eta-min, which a constant rate does not mind */
+    fix.settings.gamma = 0.5;
+    said[0] = '\0';
+    fix.report.message = keep_words;
+    assert_int_equal(fixture_run(&fix, "idle", 0), 0);
+    assert_non_null(strstr(said, "--gamma 0.5 says nothing to --schedule constant"));
+    assert_null(strstr(said, "--eta-min"));
+}
+
+static void test_labels(void **state)
+{
+    (void)state;
+    int32_t label[2] = {3, 4}, mix[2] = {3, 3};
+    uint32_t image[2] = {7, 9};
+    const struct fv_batch b = {.n = 2, .label = label, .label_mix = mix, .image = image};
+    assert_int_equal(fv__diagnose_labels(&b, 5), 0);
+    assert_says(fv__diagnose_labels(&b, 4), FV_EINVAL, "image 9 has label 4");
+    label[1] = -1;
+    assert_says(fv__diagnose_labels(&b, 4), FV_EINVAL, "image 9 has label -1");
+    label[1] = 0;
+    mix[0] = 4;
+    assert_says(fv__diagnose_labels(&b, 4), FV_EINVAL, "image 7 has label 4");
+}
+
+/* Steps until something is said of a loss that is `from` and falls to `to` in a line over so many steps. */
+static int steps_to_words(double from, double to, int steps, char text[320])
+{
+    struct fv_stuck s;
+    fv__stuck_start(&s);
+    for (int i = 0; i < steps; i++)
+        if (fv__stuck_add(&s, from + (to - from) * i / steps, 100, text, 320))
+            return i + 1;
+    return 0;
+}
+
+static void test_stuck_loss(void **state)
+{
+    (void)state;
+    char text[320];
+    assert_int_equal(steps_to_words(log(100), log(100), 5000, text), 1200);
+    assert_non_null(strstr(text, "ln(100)"));
+    assert_int_equal(steps_to_words(69.0776, 69.0776, 5000, text), 1200);
+    assert_non_null(strstr(text, "-ln(1e-30)"));
+    assert_int_equal(steps_to_words(20, 20, 5000, text), 1200);
+    assert_non_null(strstr(text, "has not decreased for 1000 steps"));
+    assert_int_equal(steps_to_words(4.6, 1, 20000, text), 0);     /* 0.8 % a window to begin with */
+    assert_int_equal(steps_to_words(0.01, 0.01, 20000, text), 0); /* has learnt all there is */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_patience, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_patience_needs_its_measure, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_full_disk, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_damaged_checkpoints, setup, teardown),
+        cmocka_unit_test(test_groups),
+        cmocka_unit_test_setup_teardown(test_idle_options_are_named, setup, teardown),
+        cmocka_unit_test(test_labels),
+        cmocka_unit_test(test_stuck_loss),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
