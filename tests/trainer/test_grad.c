@@ -249,7 +249,7 @@ static void non_finite_step_changes_nothing(void **state)
     close_rig(&r);
 }
 
-/* The node is told that made it: of a weight that is NaN its layer, of a gradient that overflows the last that has it. */
+/* The node is told that made it: of a weight that is NaN its layer. */
 static void the_bad_node_is_found(void **state)
 {
     struct rig r;
