@@ -16,6 +16,7 @@
 const struct fv_opt trainee_opts[] = {
     {"arch", 'a', FV_OPT_STRING, 0, FIELD(arch), "NAME", "the net", 0, 0, NULL},
     {"stem", 0, FV_OPT_STRING, 0, FIELD(stem), "NAME", "its first layers, as of fvtrain", 0, 0, NULL},
+    {"loss", 0, FV_OPT_STRING, 0, FIELD(loss), "SUM", "what is made small, as of fvtrain", 0, 0, NULL},
     {"backend", 0, FV_OPT_STRING, 0, FIELD(backend), "NAME", "what computes", 0, 0, NULL},
     {"threads", 0, FV_OPT_INT, 0, FIELD(threads), "N", "threads that compute; 0: one per processor", 0, 4096, NULL},
     {"step-ms", 0, FV_OPT_REAL, 0, FIELD(step_ms), "MS",
@@ -27,7 +28,8 @@ const struct fv_opt trainee_opts[] = {
 
 void trainee_defaults(struct trainee_settings *s)
 {
-    *s = (struct trainee_settings){.arch = "resnet18", .stem = "auto", .backend = "auto"};
+    *s = (struct trainee_settings){
+        .arch = "resnet18", .stem = "auto", .loss = "ce", .backend = "auto"};
 }
 
 struct trainee {
@@ -46,7 +48,8 @@ static int open_net(struct trainee *t, const struct trainee_settings *s, int bat
                                        .classes = classes,
                                        .stem = s->stem,
                                        .mean = {0.5f, 0.5f, 0.5f},
-                                       .std = {0.5f, 0.5f, 0.5f}};
+                                       .std = {0.5f, 0.5f, 0.5f},
+                                       .loss = s->loss};
     const struct fv_device_settings d = {.threads = (int)s->threads};
 
     FV_TRY(fv_net_build(&t->net, s->arch, &a));

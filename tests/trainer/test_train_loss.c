@@ -190,6 +190,18 @@ static void few_classes_ask_for_a_smaller_scale(void **state)
     assert_false(fv__loss_scale_hint(&s, 8631, text, sizeof text));
 }
 
+/* While a margin grows, a loss that does not fall is no sign of anything. */
+static void a_growing_margin_is_no_standstill(void **state)
+{
+    struct fv_loss_spec s;
+    (void)state;
+    assert_int_equal(fv_loss_parse(&s, "ce+arcface(warmup=3)"), 0);
+    assert_true(fv__loss_is_warming(&s, 0) && fv__loss_is_warming(&s, 2.9));
+    assert_false(fv__loss_is_warming(&s, 3));
+    assert_int_equal(fv_loss_parse(&s, "ce"), 0);
+    assert_false(fv__loss_is_warming(&s, 0));
+}
+
 /* Feeds the same step over and over: how often a sentence comes. */
 static int sentences(const char *loss, struct fv_step_result r, int steps, char *text, size_t n)
 {
@@ -232,6 +244,7 @@ int main(void)
         cmocka_unit_test(resuming_is_exact),
         cmocka_unit_test(bad_requests_are_refused),
         cmocka_unit_test(few_classes_ask_for_a_smaller_scale),
+        cmocka_unit_test(a_growing_margin_is_no_standstill),
         cmocka_unit_test(triplets_are_watched),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -24,6 +24,14 @@ int fv__loss_scale_hint(const struct fv_loss_spec *spec, int classes, char *text
     return 0;
 }
 
+int fv__loss_is_warming(const struct fv_loss_spec *spec, double epoch)
+{
+    for (int t = 0; t < spec->terms; t++)
+        if (fv_loss_warmth(&spec->term[t], epoch) < 1)
+            return 1;
+    return 0;
+}
+
 static int triplet_term(const struct fv_loss_spec *spec)
 {
     for (int t = 0; t < spec->terms; t++)

@@ -10,6 +10,9 @@
  * ln(classes - 1) (Zhang et al., arXiv 1905.00292, equation 11), which with few classes is far below the usual 64. */
 int fv__loss_scale_hint(const struct fv_loss_spec *spec, int classes, char *text, size_t n);
 
+/* Whether a margin is still growing, and the loss may grow with it. */
+int fv__loss_is_warming(const struct fv_loss_spec *spec, double epoch);
+
 /* Triplets, judged by the means of a window of steps: none could be made, or all embeddings have become one. */
 enum { FV_LOSS_WATCH_STEPS = 100 };
 struct fv_loss_watch {

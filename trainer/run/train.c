@@ -34,6 +34,11 @@ double fv__run_rate(const struct fv_run *run, uint64_t step)
     return fv_schedule_rate(run->schedule, &run->course, step, run->snap.steps_per_epoch);
 }
 
+static double epochs_done(const struct fv_run *run)
+{
+    return (double)run->snap.at.step / (double)run->snap.steps_per_epoch;
+}
+
 /* Which part of an accumulated step is due. */
 static int part_due(const struct fv_run *run)
 {
@@ -138,12 +143,25 @@ static int write_window(struct fv_run *run)
     return 0;
 }
 
+/* What is compared with guessing needs class scores, and a margin that stands still. */
+static void watch_loss(struct fv_run *run, const struct fv_step_result *r)
+{
+    const struct fv_loss_spec *spec = &run->net->loss;
+    const unsigned long long step = run->snap.at.step;
+    char words[320];
+    if (spec->scored < 0 || fv__loss_is_warming(spec, epochs_done(run)))
+        fv__stuck_start(&run->stuck);
+    else if (fv__stuck_add(&run->stuck, r->loss, run->net->classes, words, sizeof words))
+        fv_say(run->report, FV_LEVEL_WARN, "step %llu: %s", step, words);
+    if (fv__loss_watch_add(&run->watch, spec, r, words, sizeof words))
+        fv_say(run->report, FV_LEVEL_WARN, "step %llu: %s", step, words);
+}
+
 /* Reads what became of the step under way, if there is one. */
 static int collect(struct fv_run *run)
 {
     struct fv_progress_state *at = &run->snap.at;
     struct fv_step_result r;
-    char words[320];
     if (!run->pending)
         return 0;
     FV_TRY(run->backend->result(run->program, &r));
@@ -159,10 +177,7 @@ static int collect(struct fv_run *run)
     at->loss_sum += r.loss * r.n;
     at->correct_sum += r.correct;
     FV_TRY(write_window(run));
-    if (fv__stuck_add(&run->stuck, r.loss, run->net->classes, words, sizeof words))
-        fv_say(run->report, FV_LEVEL_WARN, "step %llu: %s", (unsigned long long)at->step, words);
-    if (fv__loss_watch_add(&run->watch, &run->net->loss, &r, words, sizeof words))
-        fv_say(run->report, FV_LEVEL_WARN, "step %llu: %s", (unsigned long long)at->step, words);
+    watch_loss(run, &r);
     fv__meter_say(run);
     return 0;
 }
@@ -182,8 +197,7 @@ static int step(struct fv_run *run, const struct fv_batch *b)
     optim.lr = run->lr;
     optim.updates = run->snap.at.updates;
     optim.part = part_due(run);
-    run->backend->set_epoch(run->program,
-                            (double)run->snap.at.step / (double)run->snap.steps_per_epoch);
+    run->backend->set_epoch(run->program, epochs_done(run));
     FV_TRY(run->backend->step(run->program, b, &optim));
     run->pending = 1;
     return 0;
