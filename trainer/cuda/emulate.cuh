@@ -19,6 +19,7 @@
 #define __launch_bounds__(threads)
 #define FV_UNROLL
 #define FV_KERNEL(threads) static void
+#define FV_KERNEL_OF(threads, blocks) static void
 
 struct dim3 {
     unsigned x, y, z;

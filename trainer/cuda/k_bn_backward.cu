@@ -8,7 +8,12 @@
 #include "trainer/cuda/act.cuh"
 #include "trainer/cuda/columns.cuh"
 
-enum { FINAL_CHANNELS = 32, FINAL_SLICES = 8, AT_ONCE = 2 };
+enum { FINAL_CHANNELS = 32, FINAL_SLICES = 8 };
+
+/* Rows that a thread loads before it works on them: what is on its way should be about the same for each type. */
+template <typename T> struct at_once {
+    enum { ROWS = sizeof(T) == 2 ? 2 : 1 };
+};
 
 /* What a thread needs of its eight channels to turn dy into dz. */
 struct masking {
@@ -67,11 +72,12 @@ __device__ static inline float mask_one(eight &v, int i, const masking &m, float
 }
 
 template <typename T, int CLASS, bool AGAIN>
-FV_KERNEL(FV_COLUMN_THREADS)
+FV_KERNEL_OF(FV_COLUMN_THREADS, 2)
 bn_reduce(struct fv_k_bn_incoming in, const float *__restrict__ mean_of, T *dz,
           float *__restrict__ partial, float high, fv__columns k)
 {
     FV_SHARED(float, shared, 8 * FV_COLUMN_THREADS);
+    enum { AT_ONCE = at_once<T>::ROWS };
     const fv__place p = fv__find_place(k);
     const int c = 8 * k.all_groups;
     float sum[8] = {0}, dot[8] = {0}, gain[8] = {0};
@@ -115,10 +121,11 @@ bn_reduce(struct fv_k_bn_incoming in, const float *__restrict__ mean_of, T *dz,
 }
 
 template <typename T, int CLASS, bool AGAIN>
-FV_KERNEL(FV_COLUMN_THREADS)
+FV_KERNEL_OF(FV_COLUMN_THREADS, 2)
 bn_backward(struct fv_k_bn_incoming in, const float *__restrict__ coefficients, T *dx, float high,
             fv__columns k)
 {
+    enum { AT_ONCE = at_once<T>::ROWS };
     const fv__place p = fv__find_place(k);
     const int c = 8 * k.all_groups;
     if (!p.works)

@@ -91,15 +91,17 @@ depthwise_any_weight(const T *__restrict__ x, const T *__restrict__ dy, float *_
     const fv__place p = fv__find_place(columns);
     const int tap = (int)blockIdx.z, r = tap / k.window, s = tap % k.window;
     float sum[8] = {0};
-    for (int64_t i = p.row; p.works && i < columns.rows; i += p.step) {
-        const int iy = (int)(i / k.w % k.h) * k.stride - k.pad + r,
-                  ix = (int)(i % k.w) * k.stride - k.pad + s;
+    const int rows = p.works ? (int)columns.rows : 0, step = (int)p.step;
+    for (int i = (int)p.row; i < rows; i += step) {
+        const unsigned line = (unsigned)i / (unsigned)k.w, image = line / (unsigned)k.h;
+        const int iy = (int)(line % (unsigned)k.h) * k.stride - k.pad + r,
+                  ix = (int)((unsigned)i % (unsigned)k.w) * k.stride - k.pad + s;
         if (iy < 0 || iy >= k.in_h || ix < 0 || ix >= k.in_w)
             continue;
         float v[8], g[8];
-        load_input(x, k, (((i / k.w / k.h * k.in_h + iy) * k.in_w + ix) * k.groups + p.group) * 8,
+        load_input(x, k, ((((int64_t)image * k.in_h + iy) * k.in_w + ix) * k.groups + p.group) * 8,
                    p.group, v);
-        fv_load8(dy + (i * k.groups + p.group) * 8, g);
+        fv_load8(dy + ((int64_t)i * k.groups + p.group) * 8, g);
         FV_UNROLL
         for (int j = 0; j < 8; j++)
             sum[j] += v[j] * g[j];

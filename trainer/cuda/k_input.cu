@@ -12,18 +12,18 @@ struct affine {
 
 template <typename T>
 FV_KERNEL(THREADS)
-input(const uint8_t *__restrict__ pixels, T *__restrict__ y, size_t count, unsigned width,
+input(const uint8_t *__restrict__ pixels, T *__restrict__ y, unsigned count, unsigned width,
       int mirror, affine a)
 {
-    const size_t all = (size_t)gridDim.x * blockDim.x;
-    for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < count; i += all) {
-        const size_t row = i / width, x = i % width;
-        const uint8_t *from = pixels + 3 * (mirror ? row * width + (width - 1 - x) : i);
+    const unsigned all = gridDim.x * blockDim.x;
+    for (unsigned i = blockIdx.x * blockDim.x + threadIdx.x; i < count; i += all) {
+        const unsigned row = i / width, x = i % width;
+        const uint8_t *from = pixels + (size_t)3 * (mirror ? row * width + (width - 1 - x) : i);
         float v[8] = {0};
         FV_UNROLL
         for (int c = 0; c < 3; c++)
             v[c] = (float)from[c] * a.by[c] + a.plus[c];
-        fv_store8(y + 8 * i, v);
+        fv_store8(y + (size_t)8 * i, v);
     }
 }
 
@@ -37,12 +37,12 @@ template <typename T> static int launch(const struct fv_k_input *k, fv_stream s)
         a.plus[c] = (float)(-(double)k->mean[c] / (double)k->std[c]);
     }
     return FV_LAUNCH("input", (input<T>), (unsigned)(blocks < 65536 ? blocks : 65536), THREADS, s,
-                     k->pixels, (T *)k->y, count, (unsigned)k->w, k->mirror, a);
+                     k->pixels, (T *)k->y, (unsigned)count, (unsigned)k->w, k->mirror, a);
 }
 
 extern "C" int fv_k_input(const struct fv_k_input *a, fv_stream s)
 {
-    if (a->n < 1 || a->h < 1 || a->w < 1)
+    if (a->n < 1 || a->h < 1 || a->w < 1 || (int64_t)a->n * a->h * a->w > INT32_MAX)
         return fv_err(FV_EINVAL, "kernel input: %d images of %d x %d", a->n, a->h, a->w);
     return FV_BY_TYPE(a->type, launch, a, s);
 }

@@ -9,7 +9,7 @@ enum { THREADS = 256, WINDOW_MAX = 15 };
 
 struct pool {
     int in_h, in_w, h, w, groups, window, stride, pad;
-    int64_t count; /* threads' worth of work */
+    unsigned count; /* threads' worth of work */
 };
 
 struct alignas(8) bytes8 {
@@ -22,14 +22,14 @@ struct spot {
     int64_t image;
 };
 
-__device__ static inline spot find_spot(int64_t i, int groups, int w, int h)
+__device__ static inline spot find_spot(unsigned i, int groups, int w, int h)
 {
     spot s;
-    s.group = (int)(i % groups);
-    const int64_t pixel = i / groups;
-    s.x = (int)(pixel % w);
-    s.y = (int)(pixel / w % h);
-    s.image = pixel / w / h;
+    s.group = (int)(i % (unsigned)groups);
+    const unsigned pixel = i / (unsigned)groups, row = pixel / (unsigned)w;
+    s.x = (int)(pixel % (unsigned)w);
+    s.y = (int)(row % (unsigned)h);
+    s.image = row / (unsigned)h;
     return s;
 }
 
@@ -37,7 +37,7 @@ template <typename T>
 FV_KERNEL(THREADS)
 maxpool_forward(const T *__restrict__ x, T *__restrict__ y, uint8_t *__restrict__ winner, pool k)
 {
-    const int64_t i = (int64_t)blockIdx.x * blockDim.x + threadIdx.x;
+    const unsigned i = blockIdx.x * blockDim.x + threadIdx.x;
     if (i >= k.count)
         return;
     const spot at = find_spot(i, k.groups, k.w, k.h);
@@ -64,9 +64,9 @@ maxpool_forward(const T *__restrict__ x, T *__restrict__ y, uint8_t *__restrict_
                 }
         }
     }
-    fv_store8(y + 8 * i, best);
+    fv_store8(y + (int64_t)8 * i, best);
     if (winner)
-        *(bytes8 *)(winner + 8 * i) = place;
+        *(bytes8 *)(winner + (int64_t)8 * i) = place;
 }
 
 template <typename T>
@@ -74,7 +74,7 @@ FV_KERNEL(THREADS)
 maxpool_backward(const T *__restrict__ dy, const T *__restrict__ dy2,
                  const uint8_t *__restrict__ winner, T *__restrict__ dx, pool k)
 {
-    const int64_t i = (int64_t)blockIdx.x * blockDim.x + threadIdx.x;
+    const unsigned i = blockIdx.x * blockDim.x + threadIdx.x;
     if (i >= k.count)
         return;
     const spot at = find_spot(i, k.groups, k.in_w, k.in_h);
@@ -97,7 +97,7 @@ maxpool_backward(const T *__restrict__ dy, const T *__restrict__ dy2,
             for (int j = 0; j < 8; j++)
                 sum[j] += won.b[j] == place ? v[j] + more[j] : 0;
         }
-    fv_store8(dx + 8 * i, sum);
+    fv_store8(dx + (int64_t)8 * i, sum);
 }
 
 static int pool_make(pool *k, const char *what, int n, int in_h, int in_w, int h, int w, int c,
@@ -114,12 +114,21 @@ static int pool_make(pool *k, const char *what, int n, int in_h, int in_w, int h
     return 0;
 }
 
+static int pool_count(pool *k, const char *what, int64_t pixels)
+{
+    if (pixels * k->groups > INT32_MAX)
+        return fv_err(FV_EINVAL, "kernel %s: %lld pixels of %d channels: too many for one launch",
+                      what, (long long)pixels, 8 * k->groups);
+    k->count = (unsigned)(pixels * k->groups);
+    return 0;
+}
+
 template <typename T> static int forward(const struct fv_k_maxpool_forward *a, fv_stream s)
 {
     pool k = {};
     FV_TRY(pool_make(&k, "maxpool_forward", a->n, a->in_h, a->in_w, a->h, a->w, a->c, a->window,
                      a->stride, a->pad));
-    k.count = (int64_t)a->n * a->h * a->w * k.groups;
+    FV_TRY(pool_count(&k, "maxpool_forward", (int64_t)a->n * a->h * a->w));
     return FV_LAUNCH("maxpool_forward", (maxpool_forward<T>),
                      (unsigned)((k.count + THREADS - 1) / THREADS), THREADS, s, (const T *)a->x,
                      (T *)a->y, a->winner, k);
@@ -130,7 +139,7 @@ template <typename T> static int backward(const struct fv_k_maxpool_backward *a,
     pool k = {};
     FV_TRY(pool_make(&k, "maxpool_backward", a->n, a->in_h, a->in_w, a->h, a->w, a->c, a->window,
                      a->stride, a->pad));
-    k.count = (int64_t)a->n * a->in_h * a->in_w * k.groups;
+    FV_TRY(pool_count(&k, "maxpool_backward", (int64_t)a->n * a->in_h * a->in_w));
     return FV_LAUNCH("maxpool_backward", (maxpool_backward<T>),
                      (unsigned)((k.count + THREADS - 1) / THREADS), THREADS, s, (const T *)a->dy,
                      (const T *)a->dy2, a->winner, (T *)a->dx, k);

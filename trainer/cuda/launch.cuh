@@ -5,6 +5,7 @@
  * and nothing else of CUDA. So one source runs on a GPU and, thread by thread, on a machine without a toolkit.
  *
  *   FV_KERNEL(256) name(args)            __global__ with launch bounds: its blocks have at most 256 threads
+ *   FV_KERNEL_OF(256, 2) name(args)      and few enough registers that two blocks share a processor
  *   FV_SHARED(float, sum, 256)           an array in shared memory; sum[i] reads and writes
  *   FV_LAUNCH("name", (kernel<T>), grid, block, stream, args)   0, or FV_EBACKEND with the device's sentence
  *   FV_BY_TYPE(type, run, ...)           run<T>(...) with T the storage type that `type` names
@@ -20,6 +21,7 @@ extern "C" {
 #ifdef __CUDACC__
 #define FV_UNROLL _Pragma("unroll")
 #define FV_KERNEL(threads) __global__ void __launch_bounds__(threads)
+#define FV_KERNEL_OF(threads, blocks) __global__ void __launch_bounds__(threads, blocks)
 #define FV_SHARED(type, name, count) __shared__ type name[count]
 #define FV_LAUNCH(what, kernel, grid, block, stream, ...)                                          \
     (kernel<<<(grid), (block), 0, (stream)>>>(__VA_ARGS__), fv__launched(what))
