@@ -160,7 +160,7 @@ struct apply {
 
 /* RESIDUAL: 0 none, 1 added, 2 added after a scale and shift of its own. */
 template <typename T, int CLASS, int RESIDUAL>
-FV_KERNEL(FV_COLUMN_THREADS)
+FV_KERNEL_OF(FV_COLUMN_THREADS, 3)
 bn_apply(const T *x, const T *residual, T *y, apply a, fv__columns k)
 {
     const fv__place p = fv__find_place(k);

@@ -11,8 +11,10 @@
 enum { FINAL_CHANNELS = 32, FINAL_SLICES = 8 };
 
 /* Rows that a thread loads before it works on them: what is on its way should be about the same for each type. */
-template <typename T> struct at_once {
-    enum { ROWS = sizeof(T) == 2 ? 2 : 1 };
+template <typename T, int CLASS> struct at_once {
+    enum {
+        ROWS = sizeof(T) == 2 && CLASS != FV_ACT_PRELU ? 2 : 1
+    }; /* prelu has eight sums more to keep */
 };
 
 /* What a thread needs of its eight channels to turn dy into dz. */
@@ -41,21 +43,17 @@ __device__ static inline void load_row(const struct fv_k_bn_incoming &in, int64_
 {
     fv_load8((const T *)in.dy + at, v.g);
     fv_load8((const T *)in.x + at, v.x);
-    if (in.dy2) {
-        float more[8];
+    float more[8] = {0}, from[8] = {0};
+    if (in.dy2)
         fv_load8((const T *)in.dy2 + at, more);
-        FV_UNROLL
-        for (int i = 0; i < 8; i++)
-            v.g[i] += more[i];
-    }
     if (CLASS != FV_ACT_NONE && !AGAIN)
-        fv_load8((const T *)in.y + at, v.from);
-    if (AGAIN) {
-        FV_UNROLL
-        for (int i = 0; i < 8; i++)
-            v.from[i] = 0;
-        if (in.residual)
-            fv_load8((const T *)in.residual + at, v.from);
+        fv_load8((const T *)in.y + at, from);
+    if (AGAIN && in.residual)
+        fv_load8((const T *)in.residual + at, from);
+    FV_UNROLL
+    for (int i = 0; i < 8; i++) {
+        v.g[i] += more[i];
+        v.from[i] = from[i];
     }
 }
 
@@ -77,7 +75,7 @@ bn_reduce(struct fv_k_bn_incoming in, const float *__restrict__ mean_of, T *dz,
           float *__restrict__ partial, float high, fv__columns k)
 {
     FV_SHARED(float, shared, 8 * FV_COLUMN_THREADS);
-    enum { AT_ONCE = at_once<T>::ROWS };
+    enum { AT_ONCE = at_once<T, CLASS>::ROWS };
     const fv__place p = fv__find_place(k);
     const int c = 8 * k.all_groups;
     float sum[8] = {0}, dot[8] = {0}, gain[8] = {0};
@@ -125,7 +123,7 @@ FV_KERNEL_OF(FV_COLUMN_THREADS, 2)
 bn_backward(struct fv_k_bn_incoming in, const float *__restrict__ coefficients, T *dx, float high,
             fv__columns k)
 {
-    enum { AT_ONCE = at_once<T>::ROWS };
+    enum { AT_ONCE = at_once<T, CLASS>::ROWS };
     const fv__place p = fv__find_place(k);
     const int c = 8 * k.all_groups;
     if (!p.works)

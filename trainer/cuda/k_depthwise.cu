@@ -147,7 +147,7 @@ depthwise_2(const T *__restrict__ x, const T *__restrict__ weight, T *__restrict
 /* Input (2y + a, 2x + b) of outputs (y, x) and their neighbours below and to the right: row 2y is under row 1 of the
  * window of y, row 2y + 1 under row 2 of y's and row 0 of y + 1's; columns likewise. */
 template <typename T>
-FV_KERNEL(THREADS)
+FV_KERNEL_OF(THREADS, 3)
 depthwise_2_data(const T *__restrict__ dy, const T *__restrict__ weight, T *__restrict__ dx,
                  fv__depthwise k)
 {
@@ -246,7 +246,7 @@ add_strip(const T *__restrict__ x, const T *__restrict__ dy, const fv__depthwise
 }
 
 template <typename T, int STRIDE, bool PROLOGUE>
-FV_KERNEL(FV_COLUMN_THREADS)
+FV_KERNEL_OF(FV_COLUMN_THREADS, 1)
 depthwise_weight(const T *__restrict__ x, const T *__restrict__ dy, float *__restrict__ partial,
                  fv__depthwise k, fv__columns columns)
 {

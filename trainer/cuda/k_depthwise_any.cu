@@ -24,7 +24,7 @@ __device__ static inline void load_input(const T *__restrict__ x, const fv__dept
 }
 
 template <typename T>
-FV_KERNEL(THREADS)
+FV_KERNEL_OF(THREADS, 2)
 depthwise_any(const T *__restrict__ x, const T *__restrict__ weight, T *__restrict__ y,
               int64_t count, fv__depthwise k)
 {
@@ -52,7 +52,7 @@ depthwise_any(const T *__restrict__ x, const T *__restrict__ weight, T *__restri
 }
 
 template <typename T>
-FV_KERNEL(THREADS)
+FV_KERNEL_OF(THREADS, 2)
 depthwise_any_data(const T *__restrict__ dy, const T *__restrict__ weight, T *__restrict__ dx,
                    int64_t count, fv__depthwise k)
 {
@@ -83,7 +83,7 @@ depthwise_any_data(const T *__restrict__ dy, const T *__restrict__ weight, T *__
 
 /* One tap of the window a block of the grid's third dimension. */
 template <typename T>
-FV_KERNEL(FV_COLUMN_THREADS)
+FV_KERNEL_OF(FV_COLUMN_THREADS, 2)
 depthwise_any_weight(const T *__restrict__ x, const T *__restrict__ dy, float *__restrict__ partial,
                      fv__depthwise k, fv__columns columns)
 {

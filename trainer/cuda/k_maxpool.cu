@@ -70,7 +70,7 @@ maxpool_forward(const T *__restrict__ x, T *__restrict__ y, uint8_t *__restrict_
 }
 
 template <typename T>
-FV_KERNEL(THREADS)
+FV_KERNEL_OF(THREADS, 3)
 maxpool_backward(const T *__restrict__ dy, const T *__restrict__ dy2,
                  const uint8_t *__restrict__ winner, T *__restrict__ dx, pool k)
 {
