@@ -130,3 +130,23 @@ mv moved.lmdb faces.lmdb
 run fvtrain --resume link
 exits 1
 err_has 'settings.txt: does not say what data set'
+
+# All that goes with an optimiser, from the command line into the settings and back.
+run fvtrain --db faces.lmdb --arch tiny --backend ref --batch 4 --epochs 4 --out tricks --optim adamw --lr 1e-3 \
+    --schedule step --milestones 1,2 --accumulate 2 --ema 0.9 --clip-norm 1 --freeze conv1,bn1 \
+    --lr-of 'fc=10,layer1=0.5' --patience 9 --gamma 0.5 --power 2
+exits 0
+err_has '--power 2 says nothing to --schedule step'
+err_has 'parameters are frozen'
+run fvtrain --resume tricks
+exits 0
+run fvtrain --db faces.lmdb --arch tiny --batch 4 --freeze layer9 --out none
+exits 2
+err_has "begins with 'layer9'; there are conv1, bn1, layer1, layer2, fc"
+head -c 2000 tricks/last.safetensors >short
+cp short tricks/last.safetensors
+run fvtrain --resume tricks
+exits 1
+err_has 'tricks/last.safetensors: not a safetensors file, or cut short'
+run cmp short tricks/last.safetensors
+exits 0
