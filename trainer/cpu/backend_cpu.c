@@ -361,16 +361,12 @@ static int cpu_eval(struct fv_program *p, const uint8_t *pixels, int n, float *e
 
 static int cpu_set_comm(struct fv_program *p, struct fv_comm *comm, int sync_bn)
 {
-    int rc = 0;
     FV_TRY(need_training(p));
     if (fv_comm_world(comm) == 1)
         return 0;
     p->comm = comm;
-    if (p->sync_bn == sync_bn)
-        return 0;
     p->sync_bn = sync_bn;
-    WITH_THREADS(p, rc = fv__cpu_plan_anew(p));
-    return rc;
+    return 0;
 }
 
 const struct fv_backend fv_backend_cpu = {

@@ -14,7 +14,7 @@
  * backend_cpu_acts.c     both of them for activations, scaling, dropout
  * backend_cpu_heads.c    both of them for cosine heads and the loss, with their loops
  * backend_cpu_loops.c    the steps that are not oneDNN's; backend_cpu_act_loops.c those of backend_cpu_acts.c
- * backend_cpu_sync.c     what goes from rank to rank: gradients, and batch norms that all ranks share
+ * backend_cpu_sync.c     the average of gradients and statistics over the ranks
  * backend_cpu_find.c     where a step first was not finite
  * backend_cpu_inspect.c  profile, values of single nodes
  * backend_cpu_dnn*.c     making oneDNN primitives
@@ -139,7 +139,7 @@ struct fv_program {
     struct fv_loss_call loss; /* of the last step */
     struct fv_step_result result;
     struct fv_comm *comm; /* NULL: a process by itself */
-    int sync_bn;          /* batch norms measure over all ranks: backend_cpu_sync.c */
+    int sync_bn;          /* batch norms measure over all ranks: backend_cpu_bn.c */
 };
 
 struct fv__cpu_run {
@@ -245,13 +245,8 @@ int fv__cpu_state_get(struct fv_program *p, enum fv_state which, float *v);
 int fv__cpu_finish_step(struct fv_program *p, const struct fv__cpu_plan *plan,
                         const struct fv_optim *optim, int loss_finite);
 
-/* backend_cpu_sync.c. Averages gradients and the statistics of the plan's batch norms over the ranks, by one sum.
- * Steps by which batch norms work on all ranks' items: forward, from the input to mean and variance, before what
- * normalises (`out` is written over); backward, what the gradient of the input lacks, added to it in dx. */
+/* backend_cpu_sync.c. Averages gradients and the statistics of the plan's batch norms over the ranks, by one sum. */
 int fv__cpu_average(struct fv_program *p, const struct fv__cpu_plan *plan);
-void fv__cpu_sync_forward(struct fv__cpu_plan *plan, int node, struct fv__cpu_place out);
-void fv__cpu_sync_backward(struct fv__cpu_plan *plan, int node, int dx, struct fv__cpu_place dgamma,
-                           struct fv__cpu_place dbeta);
 
 /* backend_cpu_inspect.c */
 char *fv__cpu_profile(struct fv_program *p);

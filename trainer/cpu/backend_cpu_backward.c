@@ -223,7 +223,7 @@ static void fc_backward(struct fv__cpu_plan *plan, int node)
         fv__cpu_give(plan, node, o->in[0], data_grad(plan, node, op, g, dst), plain);
 }
 
-/* By oneDNN, for statistics of all ranks. */
+/* By oneDNN, of a frozen batch norm. */
 static void given_bn_backward(struct fv__cpu_plan *plan, int node, int g, int dx,
                               struct fv__cpu_place dgamma, struct fv__cpu_place dbeta)
 {
@@ -253,8 +253,6 @@ static void given_bn_backward(struct fv__cpu_plan *plan, int node, int g, int dx
     fv__cpu_arg(plan, DNNL_ARG_DIFF_SRC, v->src_md, fv__cpu_in_buffer(dx));
     fv__cpu_arg(plan, DNNL_ARG_DIFF_SCALE, stat, dgamma);
     fv__cpu_arg(plan, DNNL_ARG_DIFF_SHIFT, stat, dbeta);
-    if (!plan->program->frozen[node])
-        fv__cpu_sync_backward(plan, node, dx, dgamma, dbeta);
 }
 
 static void bn_backward(struct fv__cpu_plan *plan, int node)

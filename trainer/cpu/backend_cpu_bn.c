@@ -8,7 +8,10 @@
  * squared distances from it. Backward finds what the ReLU has let pass by computing its input again, in the same
  * way and so to the same bit.
  *
- * backend_cpu_sync.c keeps to oneDNN's, over whose statistics the ranks agree.
+ * Synchronised, the ranks bring their sums together between the two passes, in double: means and variances forward;
+ * backward sum(g) and sum(g * h). g is the gradient of a rank's own mean loss, which is as many times that of the whole
+ * batch as there are ranks: so is dx then, and the average over the ranks makes up for it. The gradients of scale and
+ * shift remain the rank's own for the same reason.
  */
 #include "trainer/cpu/backend_cpu.h"
 
@@ -23,8 +26,10 @@ struct norm {
     const float *x, *g, *gamma, *beta;
     float *mean, *var, *out, *dgamma, *dbeta;
     /* two numbers a channel and image: forward mean and sum of squared distances from it, backward sums of g and of
-     * g * h */
+     * g * h. Once added up, those of the first image are the whole's. */
     double *part;
+    const float *sum, *sum_h; /* backward: of all items that the statistics are of, */
+    double m;                 /* so many a channel */
     double eps;
     float limit;
 };
@@ -191,6 +196,8 @@ static void merge_channels(void *ctx, size_t begin, size_t end)
             double d = part[k * step] - mean;
             squares += part[k * step + 1] + d * d * pixels;
         }
+        n->part[2 * i] = mean;
+        n->part[2 * i + 1] = squares / (images * pixels);
         n->mean[i] = (float)mean;
         n->var[i] = (float)(squares < 0 ? 0 : squares / (images * pixels)); /* a NaN stays one */
     }
@@ -251,6 +258,8 @@ static void merge_gradients(void *ctx, size_t begin, size_t end)
             sum += n->part[k * step + 2 * i];
             sum_h += n->part[k * step + 2 * i + 1];
         }
+        n->part[2 * i] = sum;
+        n->part[2 * i + 1] = sum_h;
         n->dbeta[i] = (float)sum;
         n->dgamma[i] = (float)sum_h;
     }
@@ -260,14 +269,14 @@ static void back_strips(void *ctx, size_t begin, size_t end)
 {
     const struct norm *n = ctx;
     const size_t each = n->v.blocks * n->v.strips;
-    const float m = (float)(n->v.images * n->v.pixels);
+    const float m = (float)n->m;
     for (size_t i = begin; i < end; i++) {
         struct strip t = find_strip(&n->v, i / each, i % each);
         struct columns c;
         double sums[2][STRIP];
         set_columns(n, &t, &c);
-        spread(&n->v, &t, n->dbeta, c.a);
-        spread(&n->v, &t, n->dgamma, c.b);
+        spread(&n->v, &t, n->sum, c.a);
+        spread(&n->v, &t, n->sum_h, c.b);
         for (size_t l = 0; l < STRIP; l++) {
             c.a[l] /= m;
             c.b[l] *= c.rstd[l] / m;
@@ -297,6 +306,37 @@ static void share(const struct fv__cpu_run *r, size_t count,
     fv__threads_share(r->program->device->threads, count, 1, fn, n);
 }
 
+/* Ranks have equally many items: the mean is that of the means, and so is that of the squares. */
+static void sync_statistics(struct norm *n, struct fv__cpu_run *r)
+{
+    const double world = fv_comm_world(r->program->comm);
+    const size_t channels = n->v.channels;
+    for (size_t i = 0; i < channels; i++)
+        n->part[2 * i + 1] += n->part[2 * i] * n->part[2 * i];
+    r->error = fv_comm_sum_doubles(r->program->comm, n->part, 2 * channels);
+    for (size_t i = 0; i < channels; i++) {
+        const double mean = n->part[2 * i] / world;
+        const double var = n->part[2 * i + 1] / world - mean * mean;
+        n->mean[i] = (float)mean;
+        n->var[i] = (float)(var < 0 ? 0 : var); /* a NaN stays one */
+    }
+}
+
+/* The sums of all ranks lie behind the parts. */
+static void sync_sums(struct norm *n, struct fv__cpu_run *r)
+{
+    const size_t channels = n->v.channels;
+    float *sum = (float *)(void *)(n->part + 2 * n->v.images * channels);
+    r->error = fv_comm_sum_doubles(r->program->comm, n->part, 2 * channels);
+    for (size_t i = 0; i < channels; i++) {
+        sum[i] = (float)n->part[2 * i];
+        sum[channels + i] = (float)n->part[2 * i + 1];
+    }
+    n->sum = sum;
+    n->sum_h = sum + channels;
+    n->m *= fv_comm_world(r->program->comm);
+}
+
 /* x, mean, variance, scale, shift, parts, out */
 static void loop_forward(const struct fv__cpu_step *s, struct fv__cpu_run *r)
 {
@@ -304,6 +344,8 @@ static void loop_forward(const struct fv__cpu_step *s, struct fv__cpu_run *r)
     const size_t strips = n.v.images * n.v.blocks * n.v.strips;
     share(r, strips, measure_strips, &n);
     share(r, n.v.channels, merge_channels, &n);
+    if (r->program->sync_bn)
+        sync_statistics(&n, r);
     n.out = s->data[6];
     share(r, strips, apply_strips, &n);
 }
@@ -318,6 +360,11 @@ static void loop_backward(const struct fv__cpu_step *s, struct fv__cpu_run *r)
     n.dbeta = s->data[9];
     share(r, strips, reduce_strips, &n);
     share(r, n.v.channels, merge_gradients, &n);
+    n.sum = n.dbeta;
+    n.sum_h = n.dgamma;
+    n.m = (double)(n.v.images * n.v.pixels);
+    if (r->program->sync_bn)
+        sync_sums(&n, r);
     n.out = s->data[7];
     share(r, strips, back_strips, &n);
 }
@@ -332,7 +379,7 @@ static void add_step(struct fv__cpu_plan *plan, int node, int backward, float li
         return;
     s->lanes = fv__dnn_md_lanes(v->src_md);
     s->limit = limit;
-    int part = fv__cpu_buffer_new(plan, 2 * (size_t)plan->n * (size_t)o->c * sizeof(double));
+    int part = fv__cpu_buffer_new(plan, (2 * (size_t)plan->n + 1) * (size_t)o->c * sizeof(double));
     fv__cpu_operand(plan, v->src);
     fv__cpu_operand(plan, fv__cpu_in_buffer(v->mean));
     fv__cpu_operand(plan, fv__cpu_in_buffer(v->var));

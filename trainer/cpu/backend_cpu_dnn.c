@@ -91,7 +91,7 @@ dnnl_prop_kind_t fv__dnn_forward_kind(int training)
 
 unsigned fv__dnn_bn_flags(const struct fv__dnn_bn *b)
 {
-    return (b->bare ? 0u : (unsigned)(dnnl_use_scale | dnnl_use_shift)) |
+    return (unsigned)(dnnl_use_scale | dnnl_use_shift) |
            (b->training && !b->given ? 0u : (unsigned)dnnl_use_global_stats) |
            (b->relu ? (unsigned)dnnl_fuse_norm_relu : 0u);
 }

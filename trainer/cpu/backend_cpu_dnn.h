@@ -66,7 +66,6 @@ struct fv__dnn_bn {
     float eps;
     int training; /* 0: by given statistics */
     int given;    /* in training too */
-    int bare;     /* no scale, no shift */
     int relu;     /* followed by a ReLU; its mask is the workspace in training */
 };
 int fv__dnn_bn_forward(struct fv__dnn_op *op, dnnl_engine_t e, const struct fv__dnn_bn *b,

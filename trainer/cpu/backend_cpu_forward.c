@@ -273,7 +273,7 @@ static void lower_conv(struct fv__cpu_plan *plan, int node)
     fv__cpu_arg(plan, DNNL_ARG_DST, out->md, fv__cpu_in_buffer(out->buffer));
 }
 
-/* By oneDNN: in inference, where the ranks' statistics are brought together in between, and of a frozen batch norm. */
+/* By oneDNN: in inference, and of a frozen batch norm. */
 static void make_bn(struct fv__cpu_plan *plan, int node, int relu, struct fv__cpu_place out)
 {
     const struct fv_node *o = desc(plan, node);
@@ -291,12 +291,8 @@ static void make_bn(struct fv__cpu_plan *plan, int node, int relu, struct fv__cp
     if (plan->training) {
         mean = fv__cpu_in_buffer(v->mean);
         var = fv__cpu_in_buffer(v->var);
-        if (plan->program->frozen[node]) {
-            fv__cpu_copy(plan, node, 0, weight(o->tensor[2]), stat, mean, stat);
-            fv__cpu_copy(plan, node, 0, weight(o->tensor[3]), stat, var, stat);
-        } else {
-            fv__cpu_sync_forward(plan, node, out);
-        }
+        fv__cpu_copy(plan, node, 0, weight(o->tensor[2]), stat, mean, stat);
+        fv__cpu_copy(plan, node, 0, weight(o->tensor[3]), stat, var, stat);
     }
     fv__cpu_step_op(plan, node, 0, v->op);
     fv__cpu_arg(plan, DNNL_ARG_SRC, v->src_md, v->src);
@@ -316,8 +312,7 @@ static void lower_bn(struct fv__cpu_plan *plan, int node)
 {
     const struct fv_node *o = desc(plan, node);
     struct fv__cpu_value *in = &plan->value[o->in[0]], *v = &plan->value[node];
-    const int own = v->own_bn =
-        plan->training && !plan->program->sync_bn && !plan->program->frozen[node];
+    const int own = v->own_bn = plan->training && !plan->program->frozen[node];
     int relu = own ? only_relu(plan, node) : only_reader(plan, node, FV_NODE_RELU);
     struct fv__cpu_value *out = &plan->value[relu >= 0 ? relu : node];
     struct fv__dnn_md *stat = vector_md(plan, o->c);
