@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <time.h>
 
+static const char *const dtypes[] = {"auto", "fp32", "bf16", "fp16", NULL};
+
 #define FIELD(f) offsetof(struct trainee_settings, f)
 /* clang-format off */
 const struct fv_opt trainee_opts[] = {
@@ -18,6 +20,8 @@ const struct fv_opt trainee_opts[] = {
     {"stem", 0, FV_OPT_STRING, 0, FIELD(stem), "NAME", "its first layers, as of fvtrain", 0, 0, NULL},
     {"loss", 0, FV_OPT_STRING, 0, FIELD(loss), "SUM", "what is made small, as of fvtrain", 0, 0, NULL},
     {"backend", 0, FV_OPT_STRING, 0, FIELD(backend), "NAME", "what computes", 0, 0, NULL},
+    {"dtype", 0, FV_OPT_CHOICE, 0, FIELD(dtype), NULL, "what a GPU keeps weights and activations in", 0, 0, dtypes},
+    {"no-graph", 0, FV_OPT_FLAG, 0, FIELD(no_graph), NULL, "on a GPU, launch a step piece by piece", 0, 0, NULL},
     {"threads", 0, FV_OPT_INT, 0, FIELD(threads), "N", "threads that compute; 0: one per processor", 0, 4096, NULL},
     {"step-ms", 0, FV_OPT_REAL, 0, FIELD(step_ms), "MS",
      "no net: a step takes so long and no processor, as on a GPU; 0: train", 0, 60000, NULL},
@@ -29,10 +33,14 @@ const struct fv_opt trainee_opts[] = {
 void trainee_defaults(struct trainee_settings *s)
 {
     *s = (struct trainee_settings){
-        .arch = "resnet18", .stem = "auto", .loss = "ce", .backend = "auto"};
+        .arch = "resnet18", .stem = "auto", .loss = "ce", .backend = "auto", .dtype = "auto"};
 }
 
+/* Steps whose result is asked for together: a device that works by itself need not wait for us after each. */
+enum { READ_EVERY = 8 };
+
 struct trainee {
+    int unread;
     double step_ms;
     struct fv_net *net;
     const struct fv_backend *backend;
@@ -50,7 +58,8 @@ static int open_net(struct trainee *t, const struct trainee_settings *s, int bat
                                        .mean = {0.5f, 0.5f, 0.5f},
                                        .std = {0.5f, 0.5f, 0.5f},
                                        .loss = s->loss};
-    const struct fv_device_settings d = {.threads = (int)s->threads};
+    const struct fv_device_settings d = {
+        .threads = (int)s->threads, .dtype = s->dtype, .no_graph = s->no_graph};
 
     FV_TRY(fv_net_build(&t->net, s->arch, &a));
     FV_TRY(fv_backend_open(s->backend, &d, &t->backend, &t->device));
@@ -120,6 +129,9 @@ static int train(struct trainee *t, const struct fv_batch *b)
     struct fv_step_result result;
 
     FV_TRY(t->backend->step(t->program, b, &optim));
+    if (++t->unread < READ_EVERY)
+        return FV_OK;
+    t->unread = 0;
     FV_TRY(t->backend->result(t->program, &result));
     return result.finite ? FV_OK : fv_err(FV_EBACKEND, "the loss of a step is not finite");
 }

@@ -7,7 +7,8 @@
 #include "common/opt.h"
 
 struct trainee_settings {
-    const char *arch, *stem, *loss, *backend;
+    const char *arch, *stem, *loss, *backend, *dtype;
+    int no_graph;
     int64_t threads;
     double step_ms; /* above 0: no net, a step that takes so long on no processor, as on a GPU */
 };

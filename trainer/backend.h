@@ -138,6 +138,9 @@ struct fv_backend {
      * be released once it returns. BN running statistics are updated in either case. The settings may change from
      * one step to the next, and are not read after the return. */
     int (*step)(struct fv_program *p, const struct fv_batch *b, const struct fv_optim *optim);
+    /* (optional) The batch that the next step will be given begins to go to the device, beside the step under way. It
+     * must stay as it is until that step returns. Another batch may be given all the same. */
+    int (*prefetch)(struct fv_program *p, const struct fv_batch *b);
     /* How far training is, in epochs, for what the next steps do by it: margins that grow. INFINITY until set. */
     void (*set_epoch)(struct fv_program *p, double epoch);
     /* Result of the last step; waits for it. */

@@ -392,6 +392,29 @@ static void test_batches_in_flight(void **state)
     close_pair(&p);
 }
 
+/* A batch that is announced, then given or not, with inference between. */
+static void test_prefetch(void **state)
+{
+    (void)state;
+    struct pair p;
+    struct data d, other;
+    float e[N * 64];
+    open_pair(&p, "tiny", "fp32");
+    for (uint32_t i = 0; i < 6; i++) {
+        make_batch(&d, 100 + i, i == 3 ? 2 : N);
+        make_batch(&other, 200 + i, N);
+        d.b.ticket = i;
+        other.b.ticket = i;
+        must(p.cuda.backend->prefetch(p.cuda.program, i % 3 == 1 ? &other.b : &d.b));
+        if (i % 3 == 2)
+            must(p.cuda.backend->eval(p.cuda.program, other.pixels, N, e, NULL));
+        memset(&other, 0xaa, sizeof other);
+        step_both(&p, &d, &sgd, 1e-4);
+    }
+    compare_params(&p, 2e-4);
+    close_pair(&p);
+}
+
 /* A step that is not finite changes nothing, and the layer is named where it began. */
 static void test_not_finite(void **state)
 {
@@ -529,6 +552,7 @@ int main(void)
         cmocka_unit_test(test_bf16),
         cmocka_unit_test(test_fp16),
         cmocka_unit_test(test_batches_in_flight),
+        cmocka_unit_test(test_prefetch),
         cmocka_unit_test(test_not_finite),
         cmocka_unit_test(test_loss_scale),
         cmocka_unit_test(test_memory),

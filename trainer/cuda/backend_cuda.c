@@ -251,6 +251,12 @@ static int cuda_step(struct fv_program *p, const struct fv_batch *b, const struc
     return fv__cuda_step(p, b, optim);
 }
 
+static int cuda_prefetch(struct fv_program *p, const struct fv_batch *b)
+{
+    FV_TRY(need_training(p));
+    return fv__cuda_prefetch(p, b);
+}
+
 static void cuda_set_epoch(struct fv_program *p, double epoch)
 {
     p->epoch = epoch;
@@ -278,6 +284,7 @@ const struct fv_backend fv_backend_cuda = {
     .state_get = cuda_state_get,
     .grads_get = cuda_grads_get,
     .step = cuda_step,
+    .prefetch = cuda_prefetch,
     .set_epoch = cuda_set_epoch,
     .result = fv__cuda_result,
     .eval = fv__cuda_eval,

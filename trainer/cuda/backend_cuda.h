@@ -70,6 +70,8 @@ struct fv_program {
     float *state[FV_STATES]; /* device; NULL until needed. EMA: elements, then stat_elements */
     struct fv__cuda_slot slot[FV__CUDA_SLOTS];
     uint64_t steps;
+    const struct fv_batch *fetched; /* on its way into the slot of the next step */
+    uint64_t fetched_ticket;
     struct fv__cuda_slot *last; /* of the last step */
     unsigned mode; /* which kernels the step under way has at its end (backend_cuda_update.c) */
     double epoch;  /* how far training is */
@@ -97,6 +99,7 @@ int fv__cuda_can(void *device, const struct fv_low_query *q);
 struct fv_lower_settings fv__cuda_lowering(const struct fv_program *p, int n, int train);
 
 /* backend_cuda_step.c */
+int fv__cuda_prefetch(struct fv_program *p, const struct fv_batch *b);
 int fv__cuda_step(struct fv_program *p, const struct fv_batch *b, const struct fv_optim *optim);
 int fv__cuda_result(struct fv_program *p, struct fv_step_result *out);
 int fv__cuda_eval(struct fv_program *p, const uint8_t *pixels, int n, float *embedding,

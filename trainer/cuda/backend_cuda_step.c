@@ -51,6 +51,7 @@ static int find_plan(struct fv_program *p, int n, struct fv__cuda_plan **out)
             return 0;
     }
     FV_TRY(fv_gpu_sync(g, FV_GPU_WORK));
+    p->last = NULL;
     for (int i = 0; i < FV__CUDA_SLOTS; i++)
         p->slot[i].plan = NULL;
     fv__cuda_plan_free(&p->plan[1]);
@@ -76,16 +77,35 @@ static int take_slot(struct fv_program *p, struct fv__cuda_slot **out)
     return slot->used ? fv_gpu_event_sync(p->device->gpu, slot->done) : 0;
 }
 
+/* The slot of the next step gets the batch, unless that has begun already. */
+static int fetch(struct fv_program *p, const struct fv_batch *b, struct fv__cuda_plan **plan,
+                 struct fv__cuda_slot **slot)
+{
+    const int fetched = p->fetched == b && p->fetched_ticket == b->ticket;
+    p->fetched = NULL;
+    FV_TRY(fv_backend_check_batch(p->net, p->batch, b));
+    FV_TRY(find_plan(p, b->n, plan));
+    FV_TRY(take_slot(p, slot));
+    return fetched ? 0 : upload_batch(p, (*plan)->l, *slot, b);
+}
+
+int fv__cuda_prefetch(struct fv_program *p, const struct fv_batch *b)
+{
+    struct fv__cuda_slot *slot;
+    struct fv__cuda_plan *plan;
+    FV_TRY(fetch(p, b, &plan, &slot));
+    p->fetched = b;
+    p->fetched_ticket = b->ticket;
+    return 0;
+}
+
 int fv__cuda_step(struct fv_program *p, const struct fv_batch *b, const struct fv_optim *optim)
 {
     struct fv_gpu *g = p->device->gpu;
     struct fv__cuda_slot *slot;
     struct fv__cuda_plan *plan;
-    FV_TRY(fv_backend_check_batch(p->net, p->batch, b));
     FV_TRY(check_settings(p, optim));
-    FV_TRY(find_plan(p, b->n, &plan));
-    FV_TRY(take_slot(p, &slot));
-    FV_TRY(upload_batch(p, plan->l, slot, b));
+    FV_TRY(fetch(p, b, &plan, &slot));
     FV_TRY(fv__cuda_prepare_update(p, slot, b, optim));
     FV_TRY(fv_gpu_event_record(g, slot->copied, FV_GPU_COPY));
     FV_TRY(fv_gpu_event_wait(g, slot->copied, FV_GPU_WORK));
@@ -131,6 +151,7 @@ int fv__cuda_eval(struct fv_program *p, const uint8_t *pixels, int n, float *emb
     if (n < 1 || n > p->batch)
         return fv_err(FV_EINVAL, "%d images for a program of 1 .. %d", n, p->batch);
     FV_TRY(fv_backend_check_logits(p->net, logits));
+    p->fetched = NULL; /* its slot is used here */
     FV_TRY(take_slot(p, &slot));
     const struct fv_lowered *l = p->infer->l;
     FV_TRY(upload(p, slot, input(l, FV_LOW_PIXELS), pixels,

@@ -79,6 +79,11 @@ static struct fv_gpu_conv *find(struct fv_gpu *g, const struct fv_conv_key *key)
         return NULL;
     const struct fv_plan_settings s = {.cache = g->cache, .workspace_limit = workspace_limit};
     c->key = *key;
+    g->bound = 0; /* candidates are timed on the default stream */
+    if (fv_cudnn_set_stream(g->cudnn, NULL) < 0) {
+        free(c);
+        return NULL;
+    }
     if (fv_cudnn_plan_find(&c->plan, g->cudnn, key, &s) < 0)
         fv_err_save(c->why);
     c->next = g->conv;
@@ -107,7 +112,7 @@ int fv_gpu_conv_find(struct fv_gpu *g, const struct fv_low_op *op, enum fv_low_d
     const struct fv_conv_key key = key_of(graph, type, &op->shape);
     const struct fv_gpu_conv *c = find(g, &key);
     if (!c)
-        return fv_err(FV_ENOMEM, "backend cuda: out of memory");
+        return fv_err(FV_EBACKEND, "backend cuda: no plan could be looked for");
     if (!c->plan)
         return fv_err_restore(FV_EUNSUPPORTED, c->why);
     *out = c;
@@ -157,7 +162,9 @@ int fv_gpu_conv_run(struct fv_gpu *g, const struct fv_gpu_conv *c, const struct 
         a[FV_CONV_X] = arg[FV_LOW_DX];
     if (op->kind == FV_LOW_CONV_WGRAD)
         a[FV_CONV_W] = arg[FV_LOW_DW];
-    FV_TRY(fv_cudnn_set_stream(g->cudnn, g->stream[FV_GPU_WORK]));
+    if (!g->bound)
+        FV_TRY(fv_cudnn_set_stream(g->cudnn, g->stream[FV_GPU_WORK]));
+    g->bound = 1;
     return fv_cudnn_plan_run(g->cudnn, c->plan, a, workspace);
 }
 

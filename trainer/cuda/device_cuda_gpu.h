@@ -22,6 +22,7 @@ struct fv_gpu {
     int index, major, minor;
     cudaStream_t stream[FV_GPU_STREAMS];
     struct fv_cudnn *cudnn;
+    int bound;                /* cuDNN enqueues on FV_GPU_WORK */
     char *cache;              /* folder of plans; NULL: none */
     struct fv_gpu_conv *conv; /* a list: plans found, and refusals */
     cublasLtHandle_t blas;

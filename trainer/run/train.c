@@ -216,7 +216,9 @@ static int take_step(struct fv_run *run)
                       "the training images came to an end: their source must be endless");
 
     span = fv_trace_begin("step");
-    rc = collect(run);
+    rc = run->backend->prefetch ? run->backend->prefetch(run->program, b) : 0;
+    if (rc == 0)
+        rc = collect(run);
     if (rc == 0)
         rc = check_batch(run, b);
     if (rc == 0)

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: MIT */
+/* Whole nets on a GPU against ref: a step in fp32, bf16 and fp16, inference, and captured steps against the same steps
+ * launched piece by piece, which must give the same bits. Skips, with the reason, where there is no GPU.
+ *
+ *   gpu_nets [ARCH...]      default: one of each family */
+#include "common/err.h"
+#include "trainer/backend.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { N = 8, SIZE = 64, CLASSES = 10, CAPTURED = 6 };
+
+struct data {
+    struct fv_batch b;
+    uint8_t pixels[N * SIZE * SIZE * 3];
+    int32_t label[N], label_mix[N];
+    float lambda[N];
+    uint32_t image[N];
+};
+
+static uint32_t draw(uint32_t *state)
+{
+    *state = *state * 1664525u + 1013904223u;
+    return *state >> 8;
+}
+
+static void make_batch(struct data *d, uint32_t seed)
+{
+    *d = (struct data){.b = {.n = N, .capacity = N, .height = SIZE, .width = SIZE}};
+    for (size_t i = 0; i < sizeof d->pixels; i++)
+        d->pixels[i] = (uint8_t)draw(&seed);
+    for (int i = 0; i < N; i++) {
+        d->label[i] = (int)(draw(&seed) % CLASSES);
+        d->label_mix[i] = (int)(draw(&seed) % CLASSES);
+        d->lambda[i] = (float)(draw(&seed) % 100) / 99;
+    }
+    d->b.pixels = d->pixels;
+    d->b.label = d->label;
+    d->b.label_mix = d->label_mix;
+    d->b.lambda = d->lambda;
+    d->b.image = d->image;
+}
+
+static const struct fv_optim sgd = {
+    .kind = FV_OPTIM_SGD, .lr = 0.01, .momentum = 0.9, .weight_decay = 1e-4};
+
+/* What a run leaves. */
+struct outcome {
+    struct fv_step_result result;
+    float *params, *grads, *embedding;
+};
+
+static int run(const char *name, const struct fv_device_settings *ds, const struct fv_net *net,
+               const float *arena, int steps, struct outcome *o)
+{
+    const struct fv_backend *backend;
+    struct fv_device *device;
+    struct fv_program *p = NULL;
+    static struct data d;
+    FV_TRY(fv_backend_open(name, ds, &backend, &device));
+    int rc = backend->compile(device, net, N, 1, &p);
+    if (rc == 0)
+        rc = backend->params_set(p, arena);
+    for (int i = 0; i < steps && rc == 0; i++) {
+        make_batch(&d, (uint32_t)i);
+        rc = backend->step(p, &d.b, &sgd);
+    }
+    if (rc == 0)
+        rc = backend->result(p, &o->result);
+    if (rc == 0)
+        rc = backend->grads_get(p, o->grads);
+    if (rc == 0)
+        rc = backend->params_get(p, o->params);
+    if (rc == 0)
+        rc = backend->eval(p, d.pixels, N, o->embedding, NULL);
+    backend->release(&p);
+    backend->close(&device);
+    return rc;
+}
+
+static double cosine(const float *a, const float *b, size_t n)
+{
+    double ab = 0, aa = 0, bb = 0;
+    for (size_t i = 0; i < n; i++) {
+        ab += (double)a[i] * (double)b[i];
+        aa += (double)a[i] * (double)a[i];
+        bb += (double)b[i] * (double)b[i];
+    }
+    return ab / (sqrt(aa) * sqrt(bb) + 1e-300);
+}
+
+static struct outcome new_outcome(const struct fv_net *net)
+{
+    return (struct outcome){
+        .params = calloc(net->params + net->buffers, sizeof(float)),
+        .grads = calloc(net->params, sizeof(float)),
+        .embedding = calloc((size_t)(N * net->embedding), sizeof(float)),
+    };
+}
+
+/* A type's loss and angles: rounding of so many bits over some fifty layers, and values that fall on the other side
+ * of a kink. Returns the number of faults. */
+static int compare(const char *arch, const char *type, const struct fv_net *net,
+                   const struct outcome *got, const struct outcome *want)
+{
+    const int fp32 = strcmp(type, "fp32") == 0, fp16 = strcmp(type, "fp16") == 0;
+    const double loss = fabs(got->result.loss - want->result.loss) / want->result.loss;
+    const double grads = cosine(got->grads, want->grads, net->params);
+    const double embedding = cosine(got->embedding, want->embedding, (size_t)(N * net->embedding));
+    const int good = got->result.finite &&
+                     loss < (fp32   ? 1e-4
+                             : fp16 ? 5e-3
+                                    : 3e-2) &&
+                     grads > (fp32   ? 0.9999
+                              : fp16 ? 0.99
+                                     : 0.95) &&
+                     embedding > (fp32 ? 0.9999 : 0.99);
+    printf("%-14s %s: loss apart by %.1e, cosine of gradients %.6f, of embeddings %.6f%s\n", arch,
+           type, loss, grads, embedding, good ? "" : "  WRONG");
+    return !good;
+}
+
+static int check_arch(const char *arch, int *faults)
+{
+    static const char *const types[] = {"fp32", "bf16", "fp16"};
+    const struct fv_arch_settings a = {.size = SIZE,
+                                       .classes = CLASSES,
+                                       .stem = "auto",
+                                       .mean = {.5f, .5f, .5f},
+                                       .std = {.5f, .5f, .5f}};
+    struct fv_device_settings ds = {.dtype = "fp32"};
+    struct fv_net *net;
+    FV_TRY(fv_net_build(&net, arch, &a));
+    const size_t count = net->params + net->buffers;
+    float *arena = calloc(count, sizeof *arena);
+    struct outcome want = new_outcome(net), got = new_outcome(net), again = new_outcome(net);
+    fv_net_init(net, 5, arena);
+    FV_TRY(run("ref", &ds, net, arena, 1, &want));
+    for (int t = 0; t < 3; t++) {
+        ds = (struct fv_device_settings){.dtype = types[t], .no_graph = 1};
+        FV_TRY(run("cuda", &ds, net, arena, 1, &got));
+        *faults += compare(arch, types[t], net, &got, &want);
+        FV_TRY(run("cuda", &ds, net, arena, CAPTURED, &got));
+        ds.no_graph = 0;
+        FV_TRY(run("cuda", &ds, net, arena, CAPTURED, &again));
+        if (memcmp(got.params, again.params, count * sizeof(float)) != 0) {
+            printf("%-14s %s: captured steps do not end in the bits of single launches  WRONG\n",
+                   arch, types[t]);
+            (*faults)++;
+        }
+    }
+    fv_net_free(&net);
+    free(arena);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    static const char *const all[] = {"tiny",         "resnet18",    "resnet50",
+                                      "mobilenet-v2", "se-resnet18", "iresnet18"};
+    const struct fv_backend *backend;
+    struct fv_device *device;
+    int faults = 0,
+        rc = fv_backend_open("cuda", &(struct fv_device_settings){0}, &backend, &device);
+    if (rc < 0) {
+        printf("skipped: %s\n", fv_err_text());
+        return 77;
+    }
+    printf("%s\n", backend->info(device));
+    backend->close(&device);
+    const int archs = argc > 1 ? argc - 1 : (int)(sizeof all / sizeof all[0]);
+    for (int i = 0; i < archs; i++) {
+        const char *arch = argc > 1 ? argv[i + 1] : all[i];
+        if (check_arch(arch, &faults) < 0) {
+            printf("%s: %s\n", arch, fv_err_text());
+            faults++;
+        }
+    }
+    return faults > 0;
+}
