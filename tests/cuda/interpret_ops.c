@@ -119,6 +119,10 @@ static void run_bn_fold(struct interp_call *c)
         scale[k] = (float)s;
         shift[k] = (float)((double)beta[k] - (double)mean[k] * s);
     }
+    float *coef = interp_new(c, FV_LOW_COEF);
+    if (coef)
+        memcpy(coef, scale, (size_t)c->op->shape.c * sizeof *coef);
+    interp_put(c, FV_LOW_COEF, coef);
     interp_put(c, FV_LOW_SCALE_V, scale);
     interp_put(c, FV_LOW_SHIFT_V, shift);
     free_all(4, (float *[]){gamma, beta, mean, var});
@@ -630,7 +634,9 @@ static void run_running_update(struct interp_call *c)
     const float *batch = c->arg[FV_LOW_BATCHSTATS];
     for (int i = 0; i < c->l->net->nodes; i++) {
         const struct fv_node *o = &c->l->net->node[i];
-        for (int k = 2; o->kind == FV_NODE_BN && k < 4; k++) {
+        if (o->kind != FV_NODE_BN || fv_optim_is_frozen_bn(c->optim, c->l->net, i))
+            continue;
+        for (int k = 2; k < 4; k++) {
             size_t at = c->l->slot[o->tensor[k]].offset;
             for (int j = 0; j < o->c; j++)
                 running[at + (size_t)j] +=

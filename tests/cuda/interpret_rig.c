@@ -78,15 +78,27 @@ static void draw_batch(struct rig_data *d, const struct fv_net *net, uint32_t se
                                  .lambda = d->lambda};
 }
 
-static const struct fv_optim optim = {
-    .kind = FV_OPTIM_SGD, .lr = .01, .momentum = .9, .nesterov = 1, .weight_decay = 1e-2};
+static struct fv_optim optim_of(const struct rig_truth *t)
+{
+    return (struct fv_optim){.kind = FV_OPTIM_SGD,
+                             .lr = .01,
+                             .momentum = .9,
+                             .nesterov = 1,
+                             .weight_decay = 1e-2,
+                             .lr_factor = t->lr_factor};
+}
 
-void rig_make_truth(struct rig_truth *t, const struct fv_net *net)
+void rig_make_truth(struct rig_truth *t, const struct fv_net *net, const unsigned char *frozen)
 {
     struct fv_device *d = NULL;
     struct fv_program *p = NULL;
     size_t all = net->params + net->buffers;
-    *t = (struct rig_truth){.net = net, .start = draw_arena(net)};
+    struct fv_optim optim;
+    *t = (struct rig_truth){.net = net, .frozen = frozen, .start = draw_arena(net)};
+    t->lr_factor = calloc((unsigned)net->tensors, sizeof(float));
+    for (int i = 0; i < net->tensors; i++)
+        t->lr_factor[i] = !frozen || !frozen[i];
+    optim = optim_of(t);
     rig_must(fv_backend_ref.open(&d, &(struct fv_device_settings){.threads = 1}));
     rig_must(fv_backend_ref.compile(d, net, RIG_N, 1, &p));
     rig_must(fv_backend_ref.params_set(p, t->start));
@@ -116,6 +128,7 @@ void rig_free_truth(struct rig_truth *t)
         free(t->data[i].pixels);
     }
     free(t->start);
+    free(t->lr_factor);
     free(t->arena);
     free(t->embedding);
     free(t->logits);
@@ -135,16 +148,16 @@ static double distance(const float *a, const float *truth, size_t count)
 
 /* The largest distance of a tensor, and of the whole. Tensors whose gradient is a sum that cancels to nothing
  * (biases before a batch norm) are measured against the whole. */
-static double worst_tensor(const struct fv_net *net, const float *a, const float *truth,
-                           int buffers)
+static double worst_tensor(const struct rig_truth *r, const float *a, const float *truth, int all)
 {
+    const struct fv_net *net = r->net;
     double worst = 0, whole = 0;
     for (size_t i = 0; i < net->params; i++)
         whole += (double)truth[i] * (double)truth[i];
     for (int t = 0; t < net->tensors; t++) {
         const struct fv_tensor *x = &net->tensor[t];
         double norm = 0, d;
-        if (x->buffer && !buffers)
+        if (!all && (x->buffer || (r->frozen && r->frozen[t])))
             continue;
         for (size_t i = 0; i < x->count; i++)
             norm += (double)truth[x->offset + i] * (double)truth[x->offset + i];
@@ -163,6 +176,7 @@ struct rig_outcome rig_run(const struct rig_truth *t, const struct fv_lowered *t
 {
     const struct fv_net *net = t->net;
     struct rig_outcome o = {0};
+    struct fv_optim optim = optim_of(t);
     struct interp *p = NULL, *q = NULL;
     size_t all = net->params + net->buffers;
     float *arena = calloc(all, sizeof *arena), *grads = calloc(net->params, sizeof *grads);
@@ -178,10 +192,10 @@ struct rig_outcome rig_run(const struct rig_truth *t, const struct fv_lowered *t
         double loss = fabs(p->loss - t->loss[i]) / (fabs(t->loss[i]) + 1e-3);
         loss += fabs(p->correct - t->correct[i]) > 1e-6 && train->dtype == FV_LOW_F32;
         o.loss = fmax(o.loss, isfinite(loss) ? loss : INFINITY);
-        o.grads = fmax(o.grads, worst_tensor(net, grads, t->grads[i], 0));
+        o.grads = fmax(o.grads, worst_tensor(t, grads, t->grads[i], 0));
     }
     interp_get(p, arena);
-    o.arena = worst_tensor(net, arena, t->arena, 1);
+    o.arena = worst_tensor(t, arena, t->arena, 1);
     memcpy(o.fault, p->fault, sizeof o.fault);
     if (infer && !p->fault[0]) {
         interp_open(&q, infer);
@@ -200,7 +214,7 @@ struct rig_outcome rig_run(const struct rig_truth *t, const struct fv_lowered *t
 }
 
 struct fv_lowered *rig_lower(const struct fv_net *net, enum fv_low_dtype dtype, int train,
-                             int share, uint32_t seed)
+                             int share, uint32_t seed, const unsigned char *frozen)
 {
     struct answers a = {share, fv_rng_at(seed, 0, 0, FV_RNG_TEST)};
     struct fv_lower_settings s = {.batch = RIG_N,
@@ -208,7 +222,8 @@ struct fv_lowered *rig_lower(const struct fv_net *net, enum fv_low_dtype dtype, 
                                   .dtype = dtype,
                                   .bucket_bytes = 1 << 18,
                                   .can = can,
-                                  .ctx = &a};
+                                  .ctx = &a,
+                                  .frozen = frozen};
     struct fv_lowered *l = NULL;
     rig_must(fv_lower(&l, net, &s));
     return l;

@@ -19,16 +19,19 @@ struct rig_data {
 /* By ref: gradients and loss of each step, all numbers after both, what inference gives then. */
 struct rig_truth {
     const struct fv_net *net;
+    const unsigned char *frozen; /* by tensor; NULL: none */
+    float *lr_factor;
     float *start, *grads[RIG_STEPS], *arena, *embedding, *logits;
     double loss[RIG_STEPS], correct[RIG_STEPS];
     struct rig_data data[RIG_STEPS];
 };
-void rig_make_truth(struct rig_truth *t, const struct fv_net *net);
+/* frozen: by tensor, or NULL; it must outlive t. */
+void rig_make_truth(struct rig_truth *t, const struct fv_net *net, const unsigned char *frozen);
 void rig_free_truth(struct rig_truth *t);
 
 /* With `share` of 8 fused graphs, drawn by `seed`. */
 struct fv_lowered *rig_lower(const struct fv_net *net, enum fv_low_dtype dtype, int train,
-                             int share, uint32_t seed);
+                             int share, uint32_t seed, const unsigned char *frozen);
 
 /* Largest relative differences; what the interpreter found wrong, "" if nothing. */
 struct rig_outcome {

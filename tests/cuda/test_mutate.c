@@ -204,19 +204,19 @@ static void test_mutants(void **state)
     struct fv_rng rng = fv_rng_at(9, 0, 0, FV_RNG_TEST);
     int missed = 0;
     (void)state;
-    rig_make_truth(&t, net);
+    rig_make_truth(&t, net, NULL);
     for (int kind = 0; kind < KINDS; kind++) {
         int made = 0, found = 0;
         for (int tries = 0; tries < 100 * EACH && made < EACH; tries++) {
             uint32_t seed = fv_rng_below(&rng, 4);
-            struct fv_lowered *l = rig_lower(net, FV_LOW_F32, 1, 4, seed);
+            struct fv_lowered *l = rig_lower(net, FV_LOW_F32, 1, 4, seed, NULL);
             struct fv_lowered *right = NULL;
             if (mutate(l, (enum kind)kind, &rng)) {
                 struct rig_outcome o = rig_run(&t, l, NULL);
                 made++;
                 found += noticed(&o);
                 if (!noticed(&o)) {
-                    right = rig_lower(net, FV_LOW_F32, 1, 4, seed);
+                    right = rig_lower(net, FV_LOW_F32, 1, 4, seed, NULL);
                     describe(l, right);
                 }
             }
@@ -238,10 +238,10 @@ static void test_right(void **state)
     struct fv_net *net = build();
     struct rig_truth t;
     (void)state;
-    rig_make_truth(&t, net);
+    rig_make_truth(&t, net, NULL);
     for (uint32_t seed = 0; seed < 4; seed++) {
-        struct fv_lowered *train = rig_lower(net, FV_LOW_F32, 1, 4, seed);
-        struct fv_lowered *infer = rig_lower(net, FV_LOW_F32, 0, 4, seed);
+        struct fv_lowered *train = rig_lower(net, FV_LOW_F32, 1, 4, seed, NULL);
+        struct fv_lowered *infer = rig_lower(net, FV_LOW_F32, 0, 4, seed, NULL);
         struct rig_outcome o = rig_run(&t, train, infer);
         printf("loss %.1e, gradients %.1e, parameters %.1e, inference %.1e %s\n", o.loss, o.grads,
                o.arena, o.eval, o.fault);

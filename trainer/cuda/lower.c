@@ -204,6 +204,31 @@ static void choose_types(struct fv__low_build *b)
         b->value[i].dtype = b->value[i].tail ? FV_LOW_F32 : b->l->dtype;
 }
 
+static int is_frozen(const struct fv__low_build *b, int tensor)
+{
+    return b->net->tensor[tensor].buffer || (b->s->frozen && b->s->frozen[tensor]);
+}
+
+int fv__low_is_frozen_bn(const struct fv__low_build *b, int node)
+{
+    const struct fv_node *o = &b->net->node[node];
+    return o->kind == FV_NODE_BN && b->s->frozen && is_frozen(b, o->tensor[0]) &&
+           is_frozen(b, o->tensor[1]);
+}
+
+static void find_trained(struct fv__low_build *b)
+{
+    for (int i = 0; i < b->net->nodes; i++) {
+        const struct fv_node *o = &b->net->node[i];
+        for (int k = 0; k < 4; k++)
+            if (o->tensor[k] >= 0 && !is_frozen(b, o->tensor[k]))
+                b->value[i].trains = 1;
+        for (int k = 0; k < FV_NODE_INPUTS; k++)
+            if (o->in[k] >= 0 && b->value[o->in[k]].trains)
+                b->value[i].trains = 1;
+    }
+}
+
 static void start_values(struct fv__low_build *b)
 {
     for (int i = 0; i < b->net->nodes; i++) {
@@ -216,6 +241,7 @@ static void start_values(struct fv__low_build *b)
     }
     mark_live(b);
     choose_types(b);
+    find_trained(b);
     for (int i = 0; i < b->net->nodes; i++)
         b->value[i].left = b->value[i].uses;
     if (!b->l->train) {

@@ -63,7 +63,7 @@ enum fv_low_kind {
      * y = x * scale + shift (scale16, shift16: the same in T), and batch_mean, batch_var for the running statistics */
     FV_LOW_BN_STATS,    /* x, gamma, beta -> those */
     FV_LOW_BN_FINALIZE, /* stat0, stat1, gamma, beta -> those */
-    FV_LOW_BN_FOLD,     /* gamma, beta, run_mean, run_var -> scale, shift */
+    FV_LOW_BN_FOLD,     /* gamma, beta, run_mean, run_var -> scale, shift [, coef: scale, 0, 0] */
     FV_LOW_BN_APPLY,    /* y = act(x * scale + shift [+ r | + r * scale2 + shift2]) */
     FV_LOW_ACT,         /* y = act(x) */
     FV_LOW_ADD,         /* y = act(x + r) */
@@ -254,6 +254,9 @@ struct fv_lower_settings {
     enum fv_low_dtype dtype; /* T: F32, BF16, F16 */
     int keep;                /* no two buffers share memory: for node_get and tests */
     size_t bucket_bytes;     /* of gradients; 0: 8 MiB */
+    /* By tensor: 1 is frozen (trainer/backend.h), so it gets no gradient (its slot stays as it is), backward ends where
+     * all that is left is frozen, and a batch norm frozen whole works by its running statistics. NULL: none is. */
+    const unsigned char *frozen;
     int (*can)(void *ctx, const struct fv_low_query *q); /* 1: this graph; NULL: never */
     void *ctx;
 };

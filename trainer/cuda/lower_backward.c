@@ -20,7 +20,7 @@ static struct fv__low_value *val(struct fv__low_build *b, int node)
 
 static int needs_gradient(const struct fv__low_build *b, int node)
 {
-    return b->net->node[node].kind != FV_NODE_INPUT;
+    return b->value[node].trains;
 }
 
 static int image(struct fv__low_build *b, int node, const char *what)
@@ -186,15 +186,29 @@ static void pass_bn(struct fv__low_build *b, int bn, int root, struct incoming i
     give(b, x_node, dx);
 }
 
+/* dz = act'(y) * (dy + dy2), by itself: where no reduction of a batch norm is made that would write it. */
+static void write_masked(struct fv__low_build *b, int root, struct incoming in, int dz)
+{
+    struct fv_low_op *op = fv__low_op(b, FV_LOW_ACT_BACKWARD, root);
+    if (!op)
+        return;
+    set_incoming(op, in);
+    op->act = val(b, root)->unit.act;
+    op->arg[FV_LOW_Y] = op->act == FV_LOW_ACT_NONE ? -1 : val(b, root)->buffer;
+    op->arg[FV_LOW_DX] = dz;
+}
+
 static void back_bn_unit(struct fv__low_build *b, int root)
 {
     struct fv__low_unit *u = &val(b, root)->unit;
     struct incoming in = collect(b, root, 2);
     int masked = u->act != FV_LOW_ACT_NONE && !u->reduced;
-    int shared = u->bn2 >= 0 || u->r >= 0, dz = -1;
+    int shared = u->bn2 >= 0 || u->r >= 0, dz = -1, frozen = fv__low_is_frozen_bn(b, u->base);
     if (shared && (masked || in.dy2 >= 0))
         dz = image(b, root, "dz");
-    if (!u->reduced)
+    if (dz >= 0 && frozen)
+        write_masked(b, root, in, dz);
+    if (!u->reduced && !frozen)
         reduce_bn(b, u->base, root, in, masked, dz);
     if (dz >= 0) {
         in = (struct incoming){dz, -1};
@@ -202,7 +216,8 @@ static void back_bn_unit(struct fv__low_build *b, int root)
     }
     pass_bn(b, u->base, root, in, masked);
     if (u->bn2 >= 0) {
-        reduce_bn(b, u->bn2, root, in, 0, -1);
+        if (!fv__low_is_frozen_bn(b, u->bn2))
+            reduce_bn(b, u->bn2, root, in, 0, -1);
         pass_bn(b, u->bn2, root, in, 0);
     } else if (u->r >= 0) {
         give(b, u->r, in.dy);
@@ -302,7 +317,7 @@ static enum fv_low_graph choose_dgrad(struct fv__low_build *b, int node)
     struct fv__low_value *in = val(b, b->net->node[node].in[0]);
     const struct fv__low_unit *u = &in->unit;
     if (u->kind != FV__LOW_UNIT_BN || u->act != FV_LOW_ACT_RELU || in->left != 1 ||
-        in->pieces > 1 || in->scaled >= 0 || in->tail)
+        in->pieces > 1 || in->scaled >= 0 || in->tail || fv__low_is_frozen_bn(b, u->base))
         return FV_LOW_GRAPH_PLAIN;
     if (in->pieces == 0 && u->r < 0 && u->bn2 < 0 && fv__low_can(b, FV_LOW_GRAPH_DGRAD_BN, node, 0))
         return FV_LOW_GRAPH_DGRAD_BN;
@@ -386,11 +401,12 @@ static void back_dgrad(struct fv__low_build *b, int node, int depthwise, int dy)
 
 static void back_wgrad(struct fv__low_build *b, int node, int depthwise, int dy)
 {
-    int in = b->net->node[node].in[0];
+    int in = b->net->node[node].in[0], dw = fv__low_grad(b, b->net->node[node].tensor[0]);
     const struct fv__low_unit *u = &val(b, in)->unit;
+    if (dw < 0)
+        return;
     int applied = u->kind == FV__LOW_UNIT_BN && !u->written;
     int x = fv__low_read(b, applied ? b->net->node[u->base].in[0] : in, b->l->dtype);
-    int dw = fv__low_grad(b, b->net->node[node].tensor[0]);
     struct fv_low_op *op =
         fv__low_op(b, depthwise ? FV_LOW_DEPTHWISE_WGRAD : FV_LOW_CONV_WGRAD, node);
     if (!op)
@@ -503,12 +519,12 @@ static void back_fc(struct fv__low_build *b, int node)
     back_bias(b, node, dy);
     dy = fv__low_convert(b, dy, node, t, "gradient");
     int x = fv__low_read(b, in, t), dw = fv__low_grad(b, o->tensor[0]);
-    struct fv_low_op *op = fv__low_op(b, FV_LOW_FC_WGRAD, node);
-    if (!op)
-        return;
-    op->arg[FV_LOW_X] = x;
-    op->arg[FV_LOW_DY] = dy;
-    op->arg[FV_LOW_DW] = dw;
+    struct fv_low_op *op = dw >= 0 ? fv__low_op(b, FV_LOW_FC_WGRAD, node) : NULL;
+    if (op) {
+        op->arg[FV_LOW_X] = x;
+        op->arg[FV_LOW_DY] = dy;
+        op->arg[FV_LOW_DW] = dw;
+    }
     if (!needs_gradient(b, in))
         return;
     int w = fv__low_weight(b, o->tensor[0]), dx = fv__low_image(b, in, t, "dfc");
@@ -542,17 +558,21 @@ static void back_cosine(struct fv__low_build *b, int node)
     const struct fv__low_value *v = val(b, node);
     const struct fv_low_slot *w = &b->l->slot[o->tensor[0]];
     int dy = collect(b, node, 1).dy, in = o->in[0], dw = fv__low_grad(b, o->tensor[0]);
-    int unit_dw = fv__low_buffer(b, FV_LOW_ARENA, FV_LOW_F32, w->count, node, "d unit rows");
-    struct fv_low_op *op = fv__low_op(b, FV_LOW_FC_WGRAD, node);
-    if (!op)
+    if (dw >= 0) {
+        int unit = fv__low_buffer(b, FV_LOW_ARENA, FV_LOW_F32, w->count, node, "d unit rows");
+        struct fv_low_op *made = fv__low_op(b, FV_LOW_FC_WGRAD, node);
+        if (!made)
+            return;
+        made->arg[FV_LOW_X] = v->unit_x;
+        made->arg[FV_LOW_DY] = dy;
+        made->arg[FV_LOW_DW] = unit;
+        back_normalise(b, node, unit, v->unit_w, v->norm_w, dw, fv__low_matrix(w->k, w->c));
+    }
+    if (!needs_gradient(b, in))
         return;
-    op->arg[FV_LOW_X] = v->unit_x;
-    op->arg[FV_LOW_DY] = dy;
-    op->arg[FV_LOW_DW] = unit_dw;
-    back_normalise(b, node, unit_dw, v->unit_w, v->norm_w, dw, fv__low_matrix(w->k, w->c));
     int unit_dx = fv__low_image(b, in, FV_LOW_F32, "d unit rows");
     int dx = fv__low_image(b, in, FV_LOW_F32, "dcosine");
-    op = fv__low_op(b, FV_LOW_FC_DGRAD, node);
+    struct fv_low_op *op = fv__low_op(b, FV_LOW_FC_DGRAD, node);
     if (!op)
         return;
     op->arg[FV_LOW_DY] = dy;
@@ -619,7 +639,7 @@ void fv__low_backward(struct fv__low_build *b)
     loss_and_gradient(b, b->net->nodes - 1);
     for (int i = b->net->nodes - 2; i > 0 && !b->error; i--) {
         const struct fv__low_value *v = val(b, i);
-        if (!v->live || v->part_of != i)
+        if (!v->live || !v->trains || v->part_of != i)
             continue; /* part of a later node's unit */
         if (v->pieces == 0 && v->scaled < 0)
             continue; /* the embedding's side of a net: the loss does not depend on it */

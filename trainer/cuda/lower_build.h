@@ -26,6 +26,7 @@ struct fv__low_value {
     enum fv_low_dtype dtype;
     int live;    /* the loss or the embedding depends on it */
     int tail;    /* 1x1 pixels and only on the way to the loss: fp32 */
+    int trains;  /* a tensor of it, or of what it is made from, gets a gradient */
     int uses;    /* live nodes that read it, each time counted */
     int buffer;  /* -1 while the unit is open, or fused away */
     int cast;    /* the same in the other type, -1 */
@@ -86,6 +87,8 @@ int fv__low_merged(const struct fv_net *net, int node);
 int fv__low_is_product(const struct fv_net *net, int node);
 /* The op's view of what every step has: loss, flags, ticket. */
 int fv__low_control(struct fv__low_build *b);
+/* A batch norm that works by its running statistics in training too. */
+int fv__low_is_frozen_bn(const struct fv__low_build *b, int node);
 /* Whether a batch norm's scale is trained; one that is not is 1. */
 int fv__low_learns_scale(const struct fv_net *net, const struct fv_node *bn);
 int fv__low_is_depthwise(const struct fv_net *net, int node);

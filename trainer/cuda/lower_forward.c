@@ -156,9 +156,9 @@ static int may_apply(struct fv__low_build *b, int node)
 {
     int in = b->net->node[node].in[0];
     const struct fv__low_unit *u = &val(b, in)->unit;
-    return b->l->train && is_open(b, in) && u->kind == FV__LOW_UNIT_BN && u->bn2 < 0 && u->r < 0 &&
-           u->act == FV_LOW_ACT_RELU && !val(b, u->base)->tail &&
-           fv__low_can(b, FV_LOW_GRAPH_WGRAD_PROLOGUE, node, 0);
+    return b->l->train && is_open(b, in) && val(b, u->base)->finalize >= 0 &&
+           u->kind == FV__LOW_UNIT_BN && u->bn2 < 0 && u->r < 0 && u->act == FV_LOW_ACT_RELU &&
+           !val(b, u->base)->tail && fv__low_can(b, FV_LOW_GRAPH_WGRAD_PROLOGUE, node, 0);
 }
 
 static enum fv_low_graph choose_forward(struct fv__low_build *b, int node)
@@ -272,12 +272,16 @@ static void finalize_bn(struct fv__low_build *b, int node, int x)
     v->finalize = b->l->ops - 1;
 }
 
+/* By running statistics: in inference, and where it is frozen. */
 static void fold_bn(struct fv__low_build *b, int node)
 {
     const struct fv_node *o = &b->net->node[node];
     int gamma = fv__low_learns_scale(b->net, o) ? fv__low_master(b, o->tensor[0]) : -1;
     int beta = fv__low_master(b, o->tensor[1]);
     int mean = fv__low_master(b, o->tensor[2]), var = fv__low_master(b, o->tensor[3]);
+    if (b->l->train)
+        val(b, node)->coef = fv__low_buffer(b, FV_LOW_ARENA, FV_LOW_F32,
+                                            3 * (size_t)val(b, node)->pad, node, "coef");
     struct fv_low_op *op = fv__low_op(b, FV_LOW_BN_FOLD, node);
     if (!op)
         return;
@@ -288,6 +292,7 @@ static void fold_bn(struct fv__low_build *b, int node)
     op->arg[FV_LOW_RUN_VAR] = var;
     op->arg[FV_LOW_SCALE_V] = val(b, node)->scale;
     op->arg[FV_LOW_SHIFT_V] = val(b, node)->shift;
+    op->arg[FV_LOW_COEF] = val(b, node)->coef;
 }
 
 static void lower_bn(struct fv__low_build *b, int node)
@@ -295,7 +300,7 @@ static void lower_bn(struct fv__low_build *b, int node)
     int x = fv__low_read(b, b->net->node[node].in[0], val(b, node)->dtype);
     val(b, node)->scale = fv__low_vector(b, node, "scale");
     val(b, node)->shift = fv__low_vector(b, node, "shift");
-    if (b->l->train)
+    if (b->l->train && !fv__low_is_frozen_bn(b, node))
         finalize_bn(b, node, x);
     else
         fold_bn(b, node);
@@ -323,9 +328,9 @@ static void lower_act(struct fv__low_build *b, int node, enum fv_low_act act)
 {
     int in = b->net->node[node].in[0];
     const struct fv__low_unit *u = &val(b, in)->unit;
-    int alone =
-        act == FV_LOW_ACT_SIGMOID ||
-        (act == FV_LOW_ACT_PRELU && (u->kind != FV__LOW_UNIT_BN || u->r >= 0 || u->bn2 >= 0));
+    int slopes = u->kind == FV__LOW_UNIT_BN && !(b->l->train && val(b, u->base)->finalize < 0);
+    int alone = act == FV_LOW_ACT_SIGMOID ||
+                (act == FV_LOW_ACT_PRELU && (!slopes || u->r >= 0 || u->bn2 >= 0));
     if (alone || !is_open(b, in) || u->act_node >= 0 || val(b, in)->dtype != val(b, node)->dtype) {
         write_act(b, node, act);
         return;

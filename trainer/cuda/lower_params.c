@@ -134,7 +134,7 @@ int fv__low_weight(struct fv__low_build *b, int tensor)
 
 int fv__low_grad(struct fv__low_build *b, int tensor)
 {
-    if (tensor < 0)
+    if (tensor < 0 || (b->s->frozen && b->s->frozen[tensor]))
         return -1;
     const struct fv_low_slot *slot = &b->l->slot[tensor];
     return view_of(b, &b->grad[tensor], FV_LOW_GRAD, slot->is_t ? b->l->dtype : FV_LOW_F32, tensor,
