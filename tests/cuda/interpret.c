@@ -10,7 +10,7 @@
 
 enum { GUARD = 256, POISON = 0xff, UNIT = 256, PLANES = 2 };
 
-__attribute__((format(printf, 2, 3))) static int fault(struct interp *p, const char *fmt, ...)
+int interp_fault(struct interp *p, const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
@@ -128,11 +128,11 @@ static int begin_life(struct interp *p, int buffer, int at)
 {
     const struct fv_low_buffer *f = &p->l->buffer[buffer];
     if (f->offset + f->bytes > p->l->bytes[FV_LOW_ARENA])
-        return fault(p, "op %d: buffer %d lies outside the arena", at, buffer);
+        return interp_fault(p, "op %d: buffer %d lies outside the arena", at, buffer);
     for (size_t u = f->offset / UNIT; u < (f->offset + f->bytes + UNIT - 1) / UNIT; u++)
         if (p->owner[u] >= 0)
-            return fault(p, "op %d: buffer %d is given the memory of %d, which is alive", at,
-                         buffer, p->owner[u]);
+            return interp_fault(p, "op %d: buffer %d is given the memory of %d, which is alive", at,
+                                buffer, p->owner[u]);
     own(p, buffer, buffer);
     poison(p, buffer);
     return 0;
@@ -167,8 +167,8 @@ static int check_bucket(struct interp *p, int at, int role)
         if (f->offset >= b->offset + b->bytes || b->offset >= f->offset + f->bytes)
             continue;
         if (op->kind == FV_LOW_BUCKET ? p->reduced[i] && i == op->bucket : p->reduced[i] != update)
-            return fault(p, "op %d: %s and bucket %d come in the wrong order", at,
-                         fv_low_role_names[role], i);
+            return interp_fault(p, "op %d: %s and bucket %d come in the wrong order", at,
+                                fv_low_role_names[role], i);
     }
     if (op->kind == FV_LOW_BUCKET)
         p->reduced[op->bucket] = 1;
@@ -182,21 +182,22 @@ static int check_operand(struct interp *p, int at, int role)
     const struct fv_low_buffer *f = &p->l->buffer[op->arg[role]];
     const char *name = fv_low_role_names[role];
     if (access == FV_LOW_ABSENT)
-        return fault(p, "op %d has no operand %s", at, name);
+        return interp_fault(p, "op %d has no operand %s", at, name);
     if (f->offset + operand_bytes(f) > space_bytes(p->l, f->space))
-        return fault(p, "op %d: %s lies outside its space", at, name);
+        return interp_fault(p, "op %d: %s lies outside its space", at, name);
     if (f->space == FV_LOW_ARENA && (at < f->first || at > f->last))
-        return fault(p, "op %d: %s is buffer %d, which is not alive", at, name, op->arg[role]);
+        return interp_fault(p, "op %d: %s is buffer %d, which is not alive", at, name,
+                            op->arg[role]);
     for (size_t u = f->offset / UNIT;
          f->space == FV_LOW_ARENA && u < (f->offset + operand_bytes(f) + UNIT - 1) / UNIT; u++)
         if (p->owner[u] != op->arg[role])
-            return fault(p, "op %d: %s is buffer %d, whose memory is another's", at, name,
-                         op->arg[role]);
+            return interp_fault(p, "op %d: %s is buffer %d, whose memory is another's", at, name,
+                                op->arg[role]);
     const unsigned char *known = p->known[f->space] + f->offset;
     const unsigned char *hole = access == FV_LOW_WRITE ? NULL : memchr(known, 0, operand_bytes(f));
     if (hole)
-        return fault(p, "op %d (%s) reads %s, byte %td of which nobody has written", at,
-                     fv_low_kinds[op->kind].name, name, hole - known);
+        return interp_fault(p, "op %d (%s) reads %s, byte %td of which nobody has written", at,
+                            fv_low_kinds[op->kind].name, name, hole - known);
     return 0;
 }
 
@@ -213,8 +214,8 @@ static int check_aliases(struct interp *p, int at)
             const struct fv_low_buffer *b = &p->l->buffer[op->arg[k]];
             if (a->space == b->space && a->offset < b->offset + b->bytes &&
                 b->offset < a->offset + a->bytes)
-                return fault(p, "op %d: %s and %s overlap", at, fv_low_role_names[i],
-                             fv_low_role_names[k]);
+                return interp_fault(p, "op %d: %s and %s overlap", at, fv_low_role_names[i],
+                                    fv_low_role_names[k]);
         }
     }
     return 0;
@@ -282,16 +283,16 @@ static int copy_out(struct interp *p, int at, int role, const unsigned char *blo
     unsigned char *home = p->memory[f->space] + f->offset;
     size_t item = fv_low_dtype_bytes(f->dtype);
     if (!is_poison(block, GUARD) || !is_poison(block + GUARD + operand_bytes(f), GUARD))
-        return fault(p, "op %d (%s) writes beyond %s", at, kind, name);
+        return interp_fault(p, "op %d (%s) writes beyond %s", at, kind, name);
     if (fv_low_kinds[op->kind].access[role] == FV_LOW_READ) {
         if (memcmp(home, block + GUARD, operand_bytes(f)) != 0)
-            return fault(p, "op %d (%s) writes %s, which it only reads", at, kind, name);
+            return interp_fault(p, "op %d (%s) writes %s, which it only reads", at, kind, name);
         return 0;
     }
     int whole = f->space != FV_LOW_ARENA && f->dtype == FV_LOW_U8; /* bytes of any type */
     size_t left = find_poison(block + GUARD, operand_bytes(f) / item, item);
     if (!whole && left < operand_bytes(f) / item)
-        return fault(p, "op %d (%s) leaves item %zu of %s unwritten", at, kind, left, name);
+        return interp_fault(p, "op %d (%s) leaves item %zu of %s unwritten", at, kind, left, name);
     memcpy(home, block + GUARD, operand_bytes(f));
     memset(p->known[f->space] + f->offset, 1, operand_bytes(f));
     return 0;
@@ -305,8 +306,8 @@ static int check_stage(struct interp *p, int at)
                 : kind == FV_LOW_OPTIM || kind == FV_LOW_RUNNING_UPDATE ? 2
                                                                         : 0;
     if (p->stage < needs)
-        return fault(p, "op %d (%s) comes before %s", at, fv_low_kinds[kind].name,
-                     needs == 1 ? "the loss" : "the check");
+        return interp_fault(p, "op %d (%s) comes before %s", at, fv_low_kinds[kind].name,
+                            needs == 1 ? "the loss" : "the check");
     p->stage = kind == FV_LOW_LOSS ? 1 : kind == FV_LOW_CHECK ? 2 : p->stage;
     p->updates |= kind == FV_LOW_OPTIM ? 1 : kind == FV_LOW_RUNNING_UPDATE ? 2 : 0;
     return 0;
@@ -436,7 +437,8 @@ int interp_step(struct interp *p, const struct fv_batch *b, const struct fv_opti
     put_batch(p, FV_LOW_LAMBDA, b->lambda);
     if (run_all(p, optim) < 0)
         return -1;
-    return p->updates == (p->l->stat_elements ? 3 : 1) ? 0 : fault(p, "an update is missing");
+    return p->updates == (p->l->stat_elements ? 3 : 1) ? 0
+                                                       : interp_fault(p, "an update is missing");
 }
 
 static void get_rows(const struct interp *p, int buffer, int channels, float *out)

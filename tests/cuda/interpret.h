@@ -51,6 +51,10 @@ int interp_eval(struct interp *p, const uint8_t *pixels, float *embedding, float
 
 /* interpret_ops.c, interpret_conv.c */
 void interp_run(struct interp_call *c);
+/* interpret_kernels.c: 1 if the backend's own kernel, emulated, has done it; interpret_loops.c: never. A kernel that
+ * fails, or writes beyond its scratch memory, is the program's fault. */
+int interp_by_kernel(struct interp_call *c);
+__attribute__((format(printf, 2, 3))) int interp_fault(struct interp *p, const char *fmt, ...);
 void interp_conv(struct interp_call *c);
 
 /* interpret_number.c: numbers of any type to fp32 and back, rounding to nearest even. */

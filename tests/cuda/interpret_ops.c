@@ -689,5 +689,6 @@ static void (*const run[FV_LOW_KINDS])(struct interp_call *) = {
 
 void interp_run(struct interp_call *c)
 {
-    run[c->op->kind](c);
+    if (!interp_by_kernel(c))
+        run[c->op->kind](c);
 }

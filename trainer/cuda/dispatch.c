@@ -157,7 +157,12 @@ static int do_bn_fold(const struct call *c)
                                    .channels = c->op->shape.channels,
                                    .scale = A(SCALE_V),
                                    .shift = A(SHIFT_V)};
-    return fv_k_bn_fold(&k, STREAM);
+    const size_t bytes = (size_t)k.c * sizeof(float);
+    FV_TRY(fv_k_bn_fold(&k, STREAM));
+    if (!A(COEF))
+        return 0;
+    FV_TRY(fv_k_zero(A(COEF), 3 * bytes, STREAM)); /* dx = scale * dz */
+    return fv_k_copy(A(COEF), A(SCALE_V), bytes, STREAM);
 }
 
 static int do_bn_apply(const struct call *c)
@@ -313,6 +318,31 @@ static int do_fc_wgrad(const struct call *c)
 static int do_cast(const struct call *c)
 {
     return cast(c, A(X), type_of(c, FV_LOW_X), A(Y), type_of(c, FV_LOW_Y), count_of(c, FV_LOW_Y));
+}
+
+/* Rows of a matrix: the shape is (rows, columns) in h and w. */
+
+static int do_normalise(const struct call *c)
+{
+    const struct fv_k_normalise_forward k = {.x = A(X),
+                                             .y = A(Y),
+                                             .norm = A(NORM),
+                                             .rows = c->op->shape.h,
+                                             .c = c->op->shape.w,
+                                             .eps = c->op->eps};
+    return fv_k_normalise_forward(&k, STREAM);
+}
+
+static int do_normalise_backward(const struct call *c)
+{
+    const struct fv_k_normalise_backward k = {.dy = A(DY),
+                                              .y = A(Y),
+                                              .norm = A(NORM),
+                                              .dx = A(DX),
+                                              .rows = c->op->shape.h,
+                                              .c = c->op->shape.w,
+                                              .eps = c->op->eps};
+    return fv_k_normalise_backward(&k, STREAM);
 }
 
 /* Backward */
@@ -487,6 +517,8 @@ static int (*const calls[FV_LOW_KINDS])(const struct call *) = {
     [FV_LOW_GAP] = do_gap,
     [FV_LOW_FC] = do_fc,
     [FV_LOW_CAST] = do_cast,
+    [FV_LOW_NORMALISE] = do_normalise,
+    [FV_LOW_NORMALISE_BACKWARD] = do_normalise_backward,
     [FV_LOW_LOSS] = do_update,
     [FV_LOW_BN_REDUCE] = do_bn_gradient,
     [FV_LOW_BN_SUMS] = do_bn_gradient,
@@ -510,7 +542,7 @@ static int (*const calls[FV_LOW_KINDS])(const struct call *) = {
     [FV_LOW_RUNNING_UPDATE] = do_update,
 };
 
-static struct call call_of(const struct fv_dispatch *d, int op)
+static struct call call_of(const struct fv_dispatch *d, int op, void *const arg[FV_LOW_ROLES])
 {
     struct call c = {.d = d, .op = &d->l->op[op], .index = op};
     const struct fv_low_shape *s = &c.op->shape;
@@ -519,15 +551,22 @@ static struct call call_of(const struct fv_dispatch *d, int op)
     for (int role = 0; role < FV_LOW_ROLES; role++)
         if (c.op->arg[role] >= 0) {
             const struct fv_low_buffer *b = &d->l->buffer[c.op->arg[role]];
-            c.arg[role] = d->base[b->space] + b->offset;
+            c.arg[role] = arg ? arg[role] : d->base[b->space] + b->offset;
         }
     return c;
 }
 
+int fv_dispatch_run_on(const struct fv_dispatch *d, int op, void *const arg[FV_LOW_ROLES])
+{
+    const struct call c = call_of(d, op, arg);
+    if (!calls[c.op->kind])
+        return fv_err(FV_EUNSUPPORTED, "%s: no kernel", fv_low_kinds[c.op->kind].name);
+    return calls[c.op->kind](&c);
+}
+
 int fv_dispatch_run(const struct fv_dispatch *d, int op)
 {
-    const struct call c = call_of(d, op);
-    return calls[c.op->kind](&c);
+    return fv_dispatch_run_on(d, op, NULL);
 }
 
 int fv_dispatch_check(const struct fv_lowered *l)

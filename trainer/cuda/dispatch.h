@@ -32,6 +32,8 @@ size_t fv_dispatch_scratch(const struct fv_lowered *l);
 int fv_dispatch_check(const struct fv_lowered *l);
 /* Enqueues op number `op`. */
 int fv_dispatch_run(const struct fv_dispatch *d, int op);
+/* The same on operands that lie elsewhere, by role. FV_EUNSUPPORTED: the op has no kernel. */
+int fv_dispatch_run_on(const struct fv_dispatch *d, int op, void *const arg[FV_LOW_ROLES]);
 enum fv_k_type fv_dispatch_type(enum fv_low_dtype t);
 
 #endif

@@ -60,8 +60,10 @@ static void give(struct fv__low_build *b, int node, int buffer)
 static void write_scaled(struct fv__low_build *b, int node, int dmean)
 {
     struct fv__low_value *v = val(b, node);
-    int scale = v->scaled, dx = image(b, node, "dscale");
-    int s = fv__low_read(b, b->net->node[scale].in[1], v->dtype);
+    int scale = v->scaled;
+    enum fv_low_dtype t = val(b, scale)->dtype;
+    int dx = fv__low_image(b, node, t, "dscale");
+    int s = fv__low_read(b, b->net->node[scale].in[1], t);
     struct fv_low_op *op = fv__low_op(b, FV_LOW_SCALE_BACKWARD, scale);
     v->scaled = -1;
     if (!op)
@@ -496,7 +498,7 @@ static void back_gap(struct fv__low_build *b, int node)
 {
     int in = b->net->node[node].in[0], dy = collect(b, node, 1).dy;
     struct fv__low_value *v = val(b, in);
-    if (v->scaled >= 0 && v->dtype == val(b, node)->dtype) {
+    if (v->scaled >= 0 && val(b, v->scaled)->dtype == val(b, node)->dtype) {
         write_scaled(b, in, dy);
         v->left--;
         return;
