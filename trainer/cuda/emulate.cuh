@@ -18,6 +18,7 @@
 #define __host__
 #define __launch_bounds__(threads)
 #define FV_UNROLL
+#define FV_UNROLL_4
 #define FV_KERNEL(threads) static void
 #define FV_KERNEL_OF(threads, blocks) static void
 

@@ -3,7 +3,7 @@
 #include "trainer/cuda/act.cuh"
 #include "trainer/cuda/columns.cuh"
 
-enum { FINISH_COUNT = 32, FINISH_SLICES = 8 };
+enum { FINISH_COUNT = 32, FINISH_SLICES = 32 };
 
 template <typename T, int CLASS>
 FV_KERNEL(FV_COLUMN_THREADS)
@@ -86,9 +86,11 @@ column_finish(const float *__restrict__ partial, int parts, int count, size_t st
     const int slice = (int)threadIdx.x / FINISH_COUNT;
     const int at = (int)blockIdx.x * FINISH_COUNT + (int)threadIdx.x % FINISH_COUNT;
     double sum = 0;
-    if (at < count)
+    if (at < count) {
+        FV_UNROLL_4
         for (int part = slice; part < parts; part += FINISH_SLICES)
             sum += (double)partial[part * stride + at];
+    }
     shared[threadIdx.x] = sum;
     __syncthreads();
     if (slice > 0 || at >= count)

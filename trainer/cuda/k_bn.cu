@@ -9,7 +9,7 @@
 
 #include <math.h>
 
-enum { FINAL_CHANNELS = 32, FINAL_SLICES = 8 }; /* of a block that adds up partial sums */
+enum { FINAL_CHANNELS = 32, FINAL_SLICES = 32 }; /* of a block that adds up partial sums */
 
 /* --- statistics --- */
 
@@ -121,11 +121,13 @@ FV_KERNEL(FINAL_CHANNELS *FINAL_SLICES) bn_finalize(finalize f)
     const int slice = (int)threadIdx.x / FINAL_CHANNELS;
     const int channel = (int)blockIdx.x * FINAL_CHANNELS + (int)threadIdx.x % FINAL_CHANNELS;
     double sum = 0, square = 0;
-    if (channel < f.c)
+    if (channel < f.c) {
+        FV_UNROLL_4
         for (int part = slice; part < f.parts; part += FINAL_SLICES) {
             sum += (double)f.sum[part * f.stride + channel];
             square += (double)f.square[part * f.stride + channel];
         }
+    }
     sums[threadIdx.x] = sum;
     squares[threadIdx.x] = square;
     __syncthreads();

@@ -8,7 +8,7 @@
 #include "trainer/cuda/act.cuh"
 #include "trainer/cuda/columns.cuh"
 
-enum { FINAL_CHANNELS = 32, FINAL_SLICES = 8 };
+enum { FINAL_CHANNELS = 32, FINAL_SLICES = 32 };
 
 /* Rows that a thread loads before it works on them: what is on its way should be about the same for each type. */
 template <typename T, int CLASS> struct at_once {
@@ -161,10 +161,15 @@ FV_KERNEL(FINAL_CHANNELS *FINAL_SLICES) bn_gradient(struct fv_k_bn_gradient a, i
     const int slice = (int)threadIdx.x / FINAL_CHANNELS, all = FINAL_CHANNELS * FINAL_SLICES;
     const int channel = (int)blockIdx.x * FINAL_CHANNELS + (int)threadIdx.x % FINAL_CHANNELS;
     double sum[3] = {0, 0, 0};
-    if (channel < a.c)
-        for (int part = slice; part < parts; part += FINAL_SLICES)
-            for (int i = 0; i < (a.dslope ? 3 : 2); i++)
-                sum[i] += (double)a.partial[((size_t)part * 3 + i) * a.c + channel];
+    if (channel < a.c) {
+        FV_UNROLL_4
+        for (int part = slice; part < parts; part += FINAL_SLICES) {
+            const float *at = a.partial + (size_t)part * 3 * a.c + channel;
+            sum[0] += (double)at[0];
+            sum[1] += (double)at[a.c];
+            sum[2] += a.dslope ? (double)at[2 * a.c] : 0;
+        }
+    }
     for (int i = 0; i < 3; i++)
         shared[i * all + (int)threadIdx.x] = sum[i];
     __syncthreads();

@@ -20,6 +20,7 @@ extern "C" {
 
 #ifdef __CUDACC__
 #define FV_UNROLL _Pragma("unroll")
+#define FV_UNROLL_4 _Pragma("unroll 4")
 #define FV_KERNEL(threads) __global__ void __launch_bounds__(threads)
 #define FV_KERNEL_OF(threads, blocks) __global__ void __launch_bounds__(threads, blocks)
 #define FV_SHARED(type, name, count) __shared__ type name[count]
