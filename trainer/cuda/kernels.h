@@ -471,6 +471,36 @@ struct fv_k_norm_moments {
 };
 int fv_k_norm_moments(const struct fv_k_norm_moments *a, fv_stream s);
 
+/* Center loss, trainer/loss/loss_center.c: half the squared distance of an embedding from the centre of its class, mean
+ * over hyper->n items. Rows of embedding and gradient are `stride` floats apart, those of centre `centre_stride`; the
+ * gradient of padding and of rows from n on is 0. The centres do not change here. */
+struct fv_k_center {
+    const float *embedding;
+    int rows, dim, stride, centre_stride;
+    const int32_t *label, *label_mix;
+    const float *lambda;
+    const float *centre; /* (classes, dim) */
+    float weight;        /* of the term */
+    const struct fv_k_hyper *hyper;
+    const struct fv_k_control *control;
+    float *gradient, *items; /* as of fv_k_loss */
+    int add_gradient, add_items;
+};
+int fv_k_center(const struct fv_k_center *a, fv_stream s);
+
+/* Every centre of the batch's classes follows them, if control says that the step was finite. */
+struct fv_k_center_follow {
+    const float *embedding;
+    int rows, dim, stride, centre_stride;
+    const int32_t *label, *label_mix;
+    const float *lambda;
+    float *centre;
+    float alpha;
+    const struct fv_k_hyper *hyper;
+    const struct fv_k_control *control;
+};
+int fv_k_center_follow(const struct fv_k_center_follow *a, fv_stream s);
+
 /* --- memory ----------------------------------------------------------------------------------------------------- */
 
 int fv_k_zero(void *p, size_t bytes, fv_stream s);
