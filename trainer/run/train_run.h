@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A run while it is open (internal to trainer/): train_open.c builds it up, train.c goes round, train_epoch.c ends an
- * epoch, train_meter.c says how it goes. */
+/* A run while it is open (internal to trainer/): train_choose.c makes of the options what train_open.c builds it up by,
+ * train.c goes round, train_epoch.c ends an epoch, train_meter.c says how it goes. */
 #ifndef FV_TRAINER_TRAIN_RUN_H
 #define FV_TRAINER_TRAIN_RUN_H
 
@@ -61,6 +61,12 @@ int fv__run_open(struct fv_run *run, const struct fv_train_settings *s,
                  const struct fv_train_data *d, const char *folder, int resume,
                  const struct fv_report *r);
 void fv__run_close(struct fv_run *run);
+
+/* train_choose.c. The schedule; what --patience watches; with the net built, the optimiser, then the snapshot. */
+int fv__run_choose_schedule(struct fv_run *run);
+int fv__run_choose_watched(struct fv_run *run);
+int fv__run_choose_optim(struct fv_run *run);
+int fv__run_make_snapshot(struct fv_run *run);
 
 /* train.c. The rate of a step; the net's numbers and states out of the program; "last", of what was fetched. */
 extern const char fv__run_remedy[]; /* for a loss that is not finite */
