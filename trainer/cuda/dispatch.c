@@ -490,6 +490,20 @@ static int do_depthwise_wgrad(const struct call *c)
     return finish_columns(c, fv_k_depthwise_parts(&k.conv), (size_t)count, 0, count, FV_LOW_DW);
 }
 
+static int do_mask(const struct call *c)
+{
+    const struct fv_low_slot *slot = &c->d->l->slot[c->d->l->net->node[c->op->node].tensor[0]];
+    const struct fv_k_mask k = {.w = A(DW),
+                                .type = type_of(c, FV_LOW_DW),
+                                .k = slot->k,
+                                .window = slot->r * slot->s,
+                                .c = slot->c,
+                                .merged = slot->merged,
+                                .group_k = slot->group_k,
+                                .group_c = slot->real_c};
+    return fv_k_mask(&k, STREAM);
+}
+
 /* Update */
 
 static int do_bucket(const struct call *c)
@@ -534,6 +548,7 @@ static int (*const calls[FV_LOW_KINDS])(const struct call *) = {
     [FV_LOW_BIAS_GRAD] = do_bias_grad,
     [FV_LOW_CONV_DGRAD] = do_conv,
     [FV_LOW_CONV_WGRAD] = do_conv,
+    [FV_LOW_MASK] = do_mask,
     [FV_LOW_DEPTHWISE_DGRAD] = do_depthwise_dgrad,
     [FV_LOW_DEPTHWISE_WGRAD] = do_depthwise_wgrad,
     [FV_LOW_BUCKET] = do_bucket,

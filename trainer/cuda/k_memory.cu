@@ -90,6 +90,22 @@ template <typename T> static int unpack_launch(const struct fv_k_pack *a, fv_str
                      (const T *)a->from, (float *)a->to, *a);
 }
 
+template <typename T> FV_KERNEL(THREADS) mask(T *w, struct fv_k_mask a)
+{
+    const size_t count = (size_t)a.k * a.window * a.c, all = (size_t)gridDim.x * blockDim.x;
+    for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < count; i += all) {
+        const int c = (int)(i % a.c), k = (int)(i / a.c / a.window);
+        if (c / a.group_c != k / a.group_k % a.merged)
+            fv_put(w + i, 0.0f);
+    }
+}
+
+template <typename T> static int mask_launch(const struct fv_k_mask *a, fv_stream s)
+{
+    return FV_LAUNCH("mask", (mask<T>), blocks_for((size_t)a->k * a->window * a->c), THREADS, s,
+                     (T *)a->w, *a);
+}
+
 static int check_pack(const struct fv_k_pack *a)
 {
     if (a->k < 1 || a->c < 1 || a->window < 1 || a->k_pad < a->k || a->c_pad < a->c)
@@ -132,5 +148,13 @@ int fv_k_unpack(const struct fv_k_pack *a, fv_stream s)
 {
     FV_TRY(check_pack(a));
     return FV_BY_TYPE(a->type, unpack_launch, a, s);
+}
+
+int fv_k_mask(const struct fv_k_mask *a, fv_stream s)
+{
+    if (a->k < 1 || a->window < 1 || a->c < 1 || a->merged < 1 || a->group_k < 1 || a->group_c < 1)
+        return fv_err(FV_EINVAL, "kernel mask: %d filters of %d x %d in groups of %d x %d", a->k,
+                      a->window, a->c, a->group_k, a->group_c);
+    return FV_BY_TYPE(a->type, mask_launch, a, s);
 }
 }

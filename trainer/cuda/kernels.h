@@ -524,6 +524,15 @@ struct fv_k_pack {
 int fv_k_pack(const struct fv_k_pack *a, fv_stream s);   /* to krsc */
 int fv_k_unpack(const struct fv_k_pack *a, fv_stream s); /* to kcrs */
 
+/* Weights (k, window, c) of a convolution whose groups are `merged` original ones each: zero what joins two of those,
+ * that is all but channels j * group_c .. (j + 1) * group_c - 1 of filter f, where j = f / group_k % merged. */
+struct fv_k_mask {
+    void *w;
+    enum fv_k_type type;
+    int k, window, c, merged, group_k, group_c;
+};
+int fv_k_mask(const struct fv_k_mask *a, fv_stream s);
+
 #ifdef __cplusplus
 }
 #endif
