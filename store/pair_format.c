@@ -85,10 +85,11 @@ static int find_template(const struct fv_templates *t, const char *name, uint32_
     return fv_templates_find(t, number, place);
 }
 
-static int find(const struct fv_pair_reading *r, const char *name, uint32_t *id)
+static int find(const struct fv_pair_reading *r, struct fv_pair_names *names, const char *name,
+                uint32_t *id)
 {
-    const int rc = r->templates ? find_template(r->templates, name, id)
-                                : fv__pair_names_find(r->names, name, id);
+    const int rc =
+        r->templates ? find_template(r->templates, name, id) : fv__pair_names_find(names, name, id);
     char why[FV_ERR_TEXT_MAX];
 
     if (rc >= 0)
@@ -101,17 +102,21 @@ int fv__pairs_add(struct fv_pair_reading *r, const char *a, const char *b, int s
 {
     struct fv_pair pair = {.same = same != 0, .fold = (uint16_t)fold};
 
-    FV_TRY(find(r, a, &pair.a));
-    FV_TRY(find(r, b, &pair.b));
+    FV_TRY(find(r, r->names, a, &pair.a));
+    FV_TRY(find(r, r->names_b ? r->names_b : r->names, b, &pair.b));
     return fv__pairs_push(r->out, &r->room, pair);
 }
 
 /* --- a list --------------------------------------------------------------------------------------- */
 
-static int read_list(struct fv_pair_reading *r, const char *format)
+static int read_list(struct fv_pair_reading *r, const char *path, const char *text, size_t n,
+                     const char *format)
 {
     const struct fv_pair_format *f;
 
+    if (memchr(text, '\0', n))
+        return fv_err(FV_ECORRUPT, "%s: is not a text file", path);
+    fv__lines_open(&r->lines, path, text, n);
     if (format && strcmp(format, "auto") != 0)
         FV_TRY(find_by_name(&f, format));
     else
@@ -130,12 +135,27 @@ int fv__pairs_parse(struct fv_pairs *out, struct fv_store *s, const struct fv_te
     struct fv_pair_reading r = {.out = out, .names = &names, .templates = t};
 
     *out = (struct fv_pairs){0};
-    if (memchr(text, '\0', n))
-        return fv_err(FV_ECORRUPT, "%s: is not a text file", path);
-    fv__lines_open(&r.lines, path, text, n);
     fv__pair_names_open(&names, s);
-    const int rc = read_list(&r, format);
+    const int rc = read_list(&r, path, text, n, format);
     fv__pair_names_close(&names);
+    if (rc < 0)
+        fv_pairs_free(out);
+    return rc;
+}
+
+int fv__pairs_parse_names(struct fv_pairs *out, const struct fv_name_list *a,
+                          const struct fv_name_list *b, const char *path, const char *text,
+                          size_t n, const char *format)
+{
+    struct fv_pair_names first, second;
+    struct fv_pair_reading r = {.out = out, .names = &first, .names_b = &second};
+
+    *out = (struct fv_pairs){0};
+    fv__pair_names_open_list(&first, a);
+    fv__pair_names_open_list(&second, b);
+    const int rc = read_list(&r, path, text, n, format);
+    fv__pair_names_close(&first);
+    fv__pair_names_close(&second);
     if (rc < 0)
         fv_pairs_free(out);
     return rc;
@@ -157,6 +177,19 @@ static int read_file(struct fv_pairs *out, struct fv_store *s, const struct fv_t
 int fv_pairs_read(struct fv_pairs *out, struct fv_store *s, const char *path, const char *format)
 {
     return read_file(out, s, NULL, path, format);
+}
+
+int fv_pairs_read_names(struct fv_pairs *out, const struct fv_name_list *a,
+                        const struct fv_name_list *b, const char *path, const char *format)
+{
+    char *text;
+    size_t n;
+
+    *out = (struct fv_pairs){0};
+    FV_TRY(fv_file_read(path, LIST_LIMIT, &text, &n));
+    const int rc = fv__pairs_parse_names(out, a, b, path, text, n, format);
+    free(text);
+    return rc;
 }
 
 int fv_pairs_read_templates(struct fv_pairs *out, const struct fv_templates *t, const char *path)

@@ -16,6 +16,7 @@ struct fv_pair_reading {
     size_t room;
     struct fv_pair_names *names;          /* of images; or NULL: */
     const struct fv_templates *templates; /* a name is a template's number */
+    struct fv_pair_names *names_b;        /* of the second images; NULL: as the first */
 };
 
 struct fv_pair_format {
@@ -43,6 +44,10 @@ int fv__pairs_add(struct fv_pair_reading *r, const char *a, const char *b, int s
 /* fv_pairs_read on text in memory, of images or of templates (the other is NULL). */
 int fv__pairs_parse(struct fv_pairs *out, struct fv_store *s, const struct fv_templates *t,
                     const char *path, const char *text, size_t n, const char *format);
+/* The same with names. */
+int fv__pairs_parse_names(struct fv_pairs *out, const struct fv_name_list *a,
+                          const struct fv_name_list *b, const char *path, const char *text,
+                          size_t n, const char *format);
 /* fv_templates_read on text in memory. */
 int fv__templates_parse(struct fv_templates *out, struct fv_store *s, const char *path,
                         const char *text, size_t n);

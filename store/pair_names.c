@@ -9,10 +9,13 @@
 #include <strings.h>
 #include <xxhash.h>
 
+/* Whole names are asked of the data set where there is one. */
+enum { STEM, INNER, WHOLE }; /* without its suffix; without its first folder too; as it is */
+
 struct fv_name_key {
-    uint64_t hash; /* of the name without its suffix, or without its first folder too */
+    uint64_t hash; /* of the name in that form */
     uint32_t image;
-    uint8_t inner; /* without its first folder */
+    uint8_t form;
 };
 
 void fv__pair_names_open(struct fv_pair_names *n, struct fv_store *s)
@@ -20,10 +23,33 @@ void fv__pair_names_open(struct fv_pair_names *n, struct fv_store *s)
     *n = (struct fv_pair_names){.store = s};
 }
 
+void fv__pair_names_open_list(struct fv_pair_names *n, const struct fv_name_list *list)
+{
+    *n = (struct fv_pair_names){.list = list};
+}
+
 void fv__pair_names_close(struct fv_pair_names *n)
 {
     free(n->key);
     *n = (struct fv_pair_names){0};
+}
+
+static const char *origin(const struct fv_pair_names *n)
+{
+    return n->list ? n->list->origin : fv_store_path(n->store);
+}
+
+static int name_of(const struct fv_pair_names *n, uint64_t image, const char **name)
+{
+    struct fv_store_image im;
+
+    if (n->list) {
+        *name = n->list->name[image];
+        return FV_OK;
+    }
+    FV_TRY(fv_store_image(n->store, image, &im));
+    *name = im.name;
+    return FV_OK;
 }
 
 /* --- shorter names -------------------------------------------------------------------------------- */
@@ -69,26 +95,36 @@ static int by_hash(const void *a, const void *b)
     return (x->image > y->image) - (x->image < y->image);
 }
 
-static void add_key(struct fv_pair_names *n, struct fv_span name, uint32_t image, int inner)
+static void add_key(struct fv_pair_names *n, struct fv_span name, uint32_t image, int form)
 {
     if (name.n)
-        n->key[n->keys++] =
-            (struct fv_name_key){XXH3_64bits(name.p, name.n), image, (uint8_t)inner};
+        n->key[n->keys++] = (struct fv_name_key){XXH3_64bits(name.p, name.n), image, (uint8_t)form};
+}
+
+static struct fv_span whole(const char *name)
+{
+    return (struct fv_span){(const uint8_t *)name, strlen(name)};
+}
+
+static struct fv_span in_form(const char *name, int form)
+{
+    return form == WHOLE  ? whole(name)
+           : form == STEM ? without_suffix(name)
+                          : without_folder(without_suffix(name));
 }
 
 static int make_keys(struct fv_pair_names *n)
 {
-    const uint64_t images = fv_store_info(n->store)->images;
-    struct fv_store_image im;
+    const uint64_t images = n->list ? n->list->n : fv_store_info(n->store)->images;
+    const char *name;
 
-    n->key = malloc((2 * images + 1) * sizeof *n->key);
+    n->key = malloc((3 * images + 1) * sizeof *n->key);
     if (!n->key)
         return fv_err(FV_ENOMEM, "out of memory for %llu names", (unsigned long long)images);
     for (uint64_t i = 0; i < images; i++) {
-        FV_TRY(fv_store_image(n->store, i, &im));
-        const struct fv_span name = without_suffix(im.name);
-        add_key(n, name, (uint32_t)i, 0);
-        add_key(n, without_folder(name), (uint32_t)i, 1);
+        FV_TRY(name_of(n, i, &name));
+        for (int form = STEM; form <= (n->list ? WHOLE : INNER); form++)
+            add_key(n, in_form(name, form), (uint32_t)i, form);
     }
     qsort(n->key, n->keys, sizeof *n->key, by_hash);
     return FV_OK;
@@ -102,12 +138,12 @@ struct search {
     uint32_t image;
 };
 
-/* Images whose name, shortened in one way, is `name`. Two of them are an error. */
-static int match(const struct fv_pair_names *n, struct search *s, struct fv_span name, int inner)
+/* Images whose name in that form is `name`. Two of them are an error. */
+static int match(const struct fv_pair_names *n, struct search *s, struct fv_span name, int form)
 {
     const uint64_t hash = XXH3_64bits(name.p, name.n);
     size_t low = 0, high = n->keys;
-    struct fv_store_image im, other;
+    const char *one, *other;
 
     while (low < high) {
         const size_t mid = low + (high - low) / 2;
@@ -117,17 +153,16 @@ static int match(const struct fv_pair_names *n, struct search *s, struct fv_span
             high = mid;
     }
     for (; name.n && low < n->keys && n->key[low].hash == hash; low++) {
-        if (n->key[low].inner != inner)
+        if (n->key[low].form != form)
             continue;
-        FV_TRY(fv_store_image(n->store, n->key[low].image, &im));
-        const struct fv_span whole = without_suffix(im.name);
-        if (!equal(inner ? without_folder(whole) : whole, name))
+        FV_TRY(name_of(n, n->key[low].image, &one));
+        if (!equal(in_form(one, form), name))
             continue;
         if (s->found && s->image != n->key[low].image) {
-            FV_TRY(fv_store_image(n->store, s->image, &other));
+            FV_TRY(name_of(n, s->image, &other));
             return fv_err(FV_ENOTFOUND,
                           "%s: '%s' may be %s or %s: the list has to give the whole name",
-                          fv_store_path(n->store), s->name, other.name, im.name);
+                          origin(n), s->name, other, one);
         }
         s->found = 1;
         s->image = n->key[low].image;
@@ -135,26 +170,39 @@ static int match(const struct fv_pair_names *n, struct search *s, struct fv_span
     return FV_OK;
 }
 
+/* 1 when there is an image of that very name, else 0. */
+static int find_whole(struct fv_pair_names *n, struct search *s)
+{
+    uint64_t exact;
+
+    if (n->list) {
+        FV_TRY(n->key ? FV_OK : make_keys(n));
+        FV_TRY(match(n, s, whole(s->name), WHOLE));
+        return s->found;
+    }
+    const int rc = fv_store_find(n->store, s->name, &exact);
+    s->image = rc == FV_OK ? (uint32_t)exact : 0;
+    return rc == FV_OK ? 1 : rc == FV_ENOTFOUND ? 0 : rc;
+}
+
 int fv__pair_names_find(struct fv_pair_names *n, const char *name, uint32_t *image)
 {
     struct search s = {.name = name};
-    uint64_t exact;
+    const int rc = find_whole(n, &s);
 
-    const int rc = fv_store_find(n->store, name, &exact);
-    if (rc == FV_OK)
-        *image = (uint32_t)exact;
-    if (rc != FV_ENOTFOUND)
-        return rc;
+    *image = s.image;
+    if (rc != 0)
+        return rc < 0 ? rc : FV_OK;
     if (!n->key)
         FV_TRY(make_keys(n));
     const struct fv_span stem = without_suffix(name);
-    FV_TRY(match(n, &s, stem, 0));
+    FV_TRY(match(n, &s, stem, STEM));
     if (!s.found) {
-        FV_TRY(match(n, &s, stem, 1));
-        FV_TRY(match(n, &s, without_folder(stem), 0));
+        FV_TRY(match(n, &s, stem, INNER));
+        FV_TRY(match(n, &s, without_folder(stem), STEM));
     }
     if (!s.found)
-        return fv_err(FV_ENOTFOUND, "%s: has no image named %s", fv_store_path(n->store), name);
+        return fv_err(FV_ENOTFOUND, "%s: has no image named %s", origin(n), name);
     *image = s.image;
     return FV_OK;
 }

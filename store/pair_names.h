@@ -16,14 +16,17 @@
 #include <stdint.h>
 
 struct fv_store;
+struct fv_name_list;
 
 struct fv_pair_names {
-    struct fv_store *store;
+    struct fv_store *store;          /* whose names; or NULL: */
+    const struct fv_name_list *list; /* these */
     struct fv_name_key *key; /* of shortened names, by hash; made when the first one is asked for */
     size_t keys;
 };
 
 void fv__pair_names_open(struct fv_pair_names *n, struct fv_store *s);
+void fv__pair_names_open_list(struct fv_pair_names *n, const struct fv_name_list *list);
 void fv__pair_names_close(struct fv_pair_names *n);
 /* FV_ENOTFOUND names what was looked for, or the images between which it does not choose. */
 int fv__pair_names_find(struct fv_pair_names *n, const char *name, uint32_t *image);

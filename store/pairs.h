@@ -37,6 +37,15 @@ int fv_pairs_make(struct fv_pairs *out, const struct fv_store *s, int split, siz
 /* Reads a list and finds its images (store/pair_names.h says how). Names file and line of the first thing
  * wrong; a missing image is wrong. format: a name of the table below; NULL or "auto": as the list looks. */
 int fv_pairs_read(struct fv_pairs *out, struct fv_store *s, const char *path, const char *format);
+/* Names without a data set, of vectors that came from elsewhere: a pair's images are places in these. */
+struct fv_name_list {
+    const char *origin; /* for sentences */
+    const char *const *name;
+    size_t n;
+};
+/* As fv_pairs_read; first names are of a, second ones of b. */
+int fv_pairs_read_names(struct fv_pairs *out, const struct fv_name_list *a,
+                        const struct fv_name_list *b, const char *path, const char *format);
 /* A list of templates by their numbers: "number1 number2 0|1". */
 int fv_pairs_read_templates(struct fv_pairs *out, const struct fv_templates *t, const char *path);
 /* Rows of the table of formats: 1, or 0 after the last. */

@@ -36,6 +36,32 @@ int eval_images_place(struct eval_images *im)
     return FV_OK;
 }
 
+static int want_split(struct eval_images *im, const char *name, size_t n)
+{
+    for (int i = 0; i < FV_SPLITS; i++)
+        if (strlen(fv_split_names[i]) == n && memcmp(fv_split_names[i], name, n) == 0) {
+            im->splits |= 1u << i;
+            return FV_OK;
+        }
+    return fv_err(FV_EUSAGE, "--split: '%.*s' is none: valid are all, or of train, val, holdout",
+                  (int)n, name);
+}
+
+int eval_images_want_splits(struct eval_images *im, const char *list)
+{
+    const int all = strcmp(list, "all") == 0;
+
+    if (all)
+        im->splits = (1u << FV_SPLITS) - 1;
+    for (const char *p = list; !all && p; p = strchr(p, ','), p += p != NULL)
+        FV_TRY(want_split(im, p, strcspn(p, ",")));
+    FV_TRY(eval_images_place(im));
+    if (im->n == 0)
+        return fv_err(FV_ENOTFOUND, "%s: has no images in split %s", fv_store_path(im->store),
+                      list);
+    return FV_OK;
+}
+
 void eval_images_free(struct eval_images *im)
 {
     free(im->position);

@@ -20,6 +20,8 @@ struct eval_images {
 int eval_images_want(struct eval_images *im, uint32_t image);
 /* After the last wanted one: where each image of these splits stands in the order of delivery. */
 int eval_images_place(struct eval_images *im);
+/* Both at once, for "all" or a list with commas of fv_split_names. FV_ENOTFOUND when these are empty. */
+int eval_images_want_splits(struct eval_images *im, const char *list);
 void eval_images_free(struct eval_images *im);
 
 /* Unit vectors (n, embedding) in the order of delivery. */

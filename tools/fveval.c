@@ -8,6 +8,8 @@ int main(int argc, char **argv)
 {
     static const struct tool_command commands[] = {
         {&fveval_pairs_cmd, fveval_pairs},
+        {&fveval_embed_cmd, fveval_embed},
+        {&fveval_score_cmd, fveval_score},
     };
     return tool_main("fveval", "How well a trained net tells people apart.", commands,
                      sizeof commands / sizeof commands[0], argc, argv);

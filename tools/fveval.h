@@ -5,8 +5,10 @@
 
 #include "common/opt.h"
 
-extern const struct fv_command fveval_pairs_cmd;
+extern const struct fv_command fveval_pairs_cmd, fveval_embed_cmd, fveval_score_cmd;
 
 int fveval_pairs(int argc, char **argv);
+int fveval_embed(int argc, char **argv);
+int fveval_score(int argc, char **argv);
 
 #endif

@@ -21,7 +21,10 @@
 #include "common/report.h"
 #include "trainer/backend.h"
 #include "trainer/comm/comm.h"
+#include "trainer/eval/allpairs.h"
 #include "trainer/eval/metrics.h"
+#include "trainer/eval/rows.h"
+#include "trainer/eval/vectors.h"
 #include "trainer/net/net.h"
 #include "trainer/run/checkpoint.h"
 
@@ -123,7 +126,9 @@ struct fv_pool_item {
  * stand by template, then by media. A sum of norm < 1e-12 is FV_EINVAL. */
 int fv_pool_templates(const float *emb, int dim, const struct fv_pool_item *item, size_t items,
                       float *out);
-/* Cosine of unit vectors for each pair. */
+/* Cosine of two unit vectors: their inner product, summed in double. */
+double fv_score_two(const float *a, const float *b, int dim);
+/* The same for each pair. */
 void fv_score_pairs(const float *emb, int dim, const struct fv_index_pair *pair, size_t n,
                     double *score);
 

@@ -111,9 +111,9 @@ err_has 'run/settings.txt'
 run fveval pairs run/last.safetensors
 exits 2
 err_has '--db FILE is required'
-run fveval gallery
+run fveval galery
 exits 2
-err_has "unknown command 'gallery': valid is pairs"
+err_has "unknown command 'galery': "
 run fveval pairs --help
 exits 0
 out_has '--baselines'

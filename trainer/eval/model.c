@@ -150,15 +150,18 @@ int fv_model_accuracy(struct fv_model *m, const struct fv_batch_source *images, 
     return as_error(fv__eval_accuracy(&m->run, images, accuracy, loss));
 }
 
+double fv_score_two(const float *a, const float *b, int dim)
+{
+    double dot = 0;
+    for (int k = 0; k < dim; k++)
+        dot += (double)a[k] * (double)b[k];
+    return dot;
+}
+
 void fv_score_pairs(const float *emb, int dim, const struct fv_index_pair *pair, size_t n,
                     double *score)
 {
-    for (size_t i = 0; i < n; i++) {
-        const float *a = emb + (size_t)pair[i].a * (size_t)dim,
-                    *b = emb + (size_t)pair[i].b * (size_t)dim;
-        double dot = 0;
-        for (int k = 0; k < dim; k++)
-            dot += (double)a[k] * (double)b[k];
-        score[i] = dot;
-    }
+    for (size_t i = 0; i < n; i++)
+        score[i] = fv_score_two(emb + (size_t)pair[i].a * (size_t)dim,
+                                emb + (size_t)pair[i].b * (size_t)dim, dim);
 }

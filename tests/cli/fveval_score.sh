@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: MIT
+# One checkpoint has one EER, whoever computes it: the log of its training, fveval pairs, and fveval score on what
+# fveval embed wrote. All against all, lists by name and number, and faults.
+for id in 1 2 3 4 5 6; do
+    for i in 1 2 3 4 5 6 7 8 9 10; do
+        pgm photos/p$id/$i.pgm 24 $((id * 35 + i))
+    done
+done
+run fvprep pack photos -o faces.lmdb --size 16 --holdout-ids 34% --val 20%
+exits 0
+run fvtrain --db faces.lmdb --arch tiny --backend ref --batch 4 --epochs 1 --out run
+exits 0
+run fvprep pairs faces.lmdb -o pairs.txt
+exits 0
+
+eer_of() { sed -n 's/.*"eer": *\([0-9.e-]*\).*/\1/p' "$1" | tail -1; }
+run fveval pairs run/last.safetensors --db faces.lmdb --backend ref --json -q
+exits 0
+cp "$work/out" pairs.json
+run fveval embed run/last.safetensors --db faces.lmdb --backend ref --split holdout -o e.npy,e.faiss,e.csv -q
+exits 0
+out_has 'names       e.names.csv'
+there e.faiss
+run fveval score e.npy --pairs pairs.txt --json -q --scores scores.csv
+exits 0
+cp "$work/out" score.json
+last='comparing the three EERs'
+[ -n "$(eer_of pairs.json)" ] || fail 'no EER'
+[ "$(eer_of pairs.json)" = "$(eer_of score.json)" ] || fail 'fveval pairs and fveval score differ'
+awk -v a="$(eer_of pairs.json)" -v b="$(eer_of run/log.jsonl)" \
+    'BEGIN { exit !(b != "" && a - b < 1e-6 && b - a < 1e-6) }' || fail "the log says $(eer_of run/log.jsonl)"
+
+# By numbers, and beside each other: the same two rows have the same score.
+run wc -l scores.csv
+out '181 scores.csv'
+mv e.names.csv names.csv
+echo '0 1 1
+0 11 0' >numbers.txt
+run fveval score e.npy --pairs numbers.txt --scores numbers.csv -q
+exits 0
+run fveval score e.npy --pairs numbers.txt --names names.csv
+exits 1
+err_has 'numbers.txt: line 1: e.npy: has no image named 0'
+for i in 1 0 1 0 1 0 1 0 1 0; do echo $i; done >same.txt
+run fveval score e.npy --same same.txt --scores beside.csv -q
+exits 0
+last='comparing scores'
+[ "$(sed -n 2p beside.csv)" = "$(sed -n 2p numbers.csv)" ] || fail 'rows 0 and 1 have two scores'
+run fveval score e.npy e.npy --same same.txt
+exits 1
+err_has 'same.txt: has 10 lines for 20 pairs'
+
+# All against all: 20 images of 2 identities are 90 genuine and 100 impostor pairs.
+run fveval score e.npy --all --names names.csv -q
+exits 0
+out_has 'labels            identities beside the names'
+out_has 'comparisons       190'
+out_has 'genuine           90'
+run fveval score e.npy e.npy --all --names names.csv --names-b names.csv -q -j 2 --keep 5
+exits 0
+out_has 'comparisons       400'
+out_has 'impostor          200'
+out_has 'bin width'
+
+run fveval score e.npy --all
+exits 2
+err_has '--labels FILE with one identity a row'
+run fveval score e.npy --all --labels pairs.txt
+exits 1
+err_has 'pairs.txt: has 180 labels for the 20 rows of e.npy'
+run fveval score e.npy
+exits 2
+err_has 'give one of --pairs LIST, --same FILE and --all'
+head -c 300 e.npy >cut.npy
+run fveval score cut.npy --all
+exits 1
+err_has 'cut.npy: ends before'
+run fveval score e.csv --all
+exits 1
+err_has 'e.csv: is no .npy file'
+run fveval embed run/last.safetensors --db faces.lmdb -o e.txt
+exits 2
+err_has 'e.txt: embeddings are written as .npy, .csv or .faiss'
+run fveval embed run/last.safetensors --db faces.lmdb -o e.npy --split vall
+exits 2
+err_has "'vall' is none"
+run fveval score --help
+exits 0
+out_has '--all'

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: MIT */
+/* fveval embed: the embeddings of a data set's images as files that other programs read, and beside them a file of
+ * names, so that whoever takes them knows which row is which photo of whom. */
+#include "tools/fveval.h"
+
+#include "common/err.h"
+#include "common/fs.h"
+#include "common/opt.h"
+#include "common/report.h"
+#include "tools/command.h"
+#include "tools/eval_images.h"
+#include "tools/results.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct embed_settings {
+    const char *db, *output, *names, *split, *backend;
+    int64_t batch, threads;
+    int flip, json, quiet;
+};
+
+#define FIELD(f) offsetof(struct embed_settings, f)
+/* clang-format off */
+static const struct fv_opt embed_opts[] = {
+    {"db", 'd', FV_OPT_STRING, FV_OPT_REQUIRED, FIELD(db), "FILE",
+     "the data set that holds the images; a list with commas is one", 0, 0, NULL},
+    {"output", 'o', FV_OPT_STRING, FV_OPT_REQUIRED, FIELD(output), "FILE",
+     "NAME.npy, NAME.csv or NAME.faiss; several with commas", 0, 0, NULL},
+    {"names", 0, FV_OPT_STRING, 0, FIELD(names), "FILE", "CSV of names and identities; unset: NAME.names.csv",
+     0, 0, NULL},
+    {"split", 0, FV_OPT_STRING, 0, FIELD(split), "LIST", "all, or of train, val, holdout", 0, 0, NULL},
+    {"flip", 0, FV_OPT_FLAG, 0, FIELD(flip), NULL, "add the embedding of the mirror image", 0, 0, NULL},
+    {"backend", 0, FV_OPT_STRING, 0, FIELD(backend), "NAME", "what computes", 0, 0, NULL},
+    {"batch", 'b', FV_OPT_INT, 0, FIELD(batch), "N", "images in a batch", 1, 4096, NULL},
+    {"threads", 'j', FV_OPT_INT, 0, FIELD(threads), "N", "threads of the backend; 0: one per processor", 0, 4096, NULL},
+    {"json", 0, FV_OPT_FLAG, 0, FIELD(json), NULL, "print the result as JSON", 0, 0, NULL},
+    {"quiet", 'q', FV_OPT_FLAG, 0, FIELD(quiet), NULL, "only the result, warnings and errors", 0, 0, NULL},
+    {.name = NULL},
+};
+/* clang-format on */
+#undef FIELD
+
+const struct fv_command fveval_embed_cmd = {
+    .name = "fveval embed",
+    .summary = "Writes embeddings of images for NumPy, FAISS and others.",
+    .usage = "CHECKPOINT --db FILE -o NAME.npy [options]",
+    .notes =
+        "Vectors have unit length: their inner product is the cosine that 'fveval pairs' scores "
+        "by.\n\n"
+        "  fveval embed best.safetensors --db faces.lmdb --split holdout -o faces.npy,faces.faiss\n"
+        "  fveval score faces.npy --all",
+    .min_args = 1,
+    .max_args = 1,
+};
+
+/* The next path of a list with commas, to free; NULL after the last. */
+static char *next_path(const char **list)
+{
+    const size_t n = strcspn(*list, ",");
+    char *path = n ? strndup(*list, n) : NULL;
+
+    *list += n + ((*list)[n] == ',');
+    return path;
+}
+
+static int check_outputs(const char *list)
+{
+    int rc = *list ? FV_OK : fv_err(FV_EUSAGE, "--output names no file");
+
+    while (*list && rc >= 0) {
+        char *path = next_path(&list);
+        rc = path ? fv_vectors_check_path(path) : fv_err(FV_EUSAGE, "--output has an empty name");
+        free(path);
+    }
+    return rc;
+}
+
+static int write_outputs(const struct fv_vectors *v, const struct fv_rows *rows, const char *list)
+{
+    int rc = FV_OK;
+
+    while (*list && rc >= 0) {
+        char *path = next_path(&list);
+        rc = path ? fv_vectors_write(v, rows, path) : fv_err(FV_ENOMEM, "out of memory");
+        free(path);
+    }
+    return rc;
+}
+
+/* "NAME.names.csv" for the first of the files; NULL when out of memory. */
+static char *names_beside(const char *list)
+{
+    const size_t n = strcspn(list, ",");
+    size_t stem = n;
+
+    while (stem > 0 && list[stem - 1] != '.' && list[stem - 1] != '/')
+        stem--;
+    return fv_format("%.*s.names.csv", (int)(stem && list[stem - 1] == '.' ? stem - 1 : n), list);
+}
+
+static int take_names(struct fv_rows *rows, const struct eval_images *im)
+{
+    const uint64_t all = fv_store_info(im->store)->images;
+    struct fv_store_image one;
+    struct fv_store_label who;
+
+    rows->name = calloc(im->n + 1, sizeof *rows->name);
+    rows->identity = calloc(im->n + 1, sizeof *rows->identity);
+    if (!rows->name || !rows->identity)
+        return fv_err(FV_ENOMEM, "out of memory for %u names", im->n);
+    for (uint64_t i = 0; i < all; i++) {
+        FV_TRY(fv_store_image(im->store, i, &one));
+        if (!(im->splits >> one.split & 1))
+            continue;
+        FV_TRY(fv_store_label(im->store, one.label, &who));
+        rows->name[rows->n] = one.name;
+        rows->identity[rows->n++] = who.name;
+    }
+    return FV_OK;
+}
+
+static int write_all(const struct embed_settings *s, const struct fv_vectors *v,
+                     const struct fv_rows *rows, struct results *r)
+{
+    char *beside = s->names ? strdup(s->names) : names_beside(s->output);
+    int rc = beside ? fv_rows_write(rows, beside) : fv_err(FV_ENOMEM, "out of memory");
+
+    if (rc >= 0)
+        rc = write_outputs(v, rows, s->output);
+    results_int(r, "images", v->n, NULL);
+    results_int(r, "dimensions", (uint64_t)v->dim, NULL);
+    results_string(r, "output", s->output);
+    results_string(r, "names", beside ? beside : "");
+    free(beside);
+    return rc;
+}
+
+static int embed(const struct embed_settings *s, struct eval_images *im, struct fv_model *model)
+{
+    struct fv_vectors v = {.n = im->n, .dim = fv_model_net(model)->embedding};
+    struct fv_rows rows = {0};
+    struct results r = {0};
+
+    v.v = malloc(v.n * (size_t)v.dim * sizeof *v.v);
+    int rc = v.v ? eval_images_embed(im, model, s->flip, s->batch, v.v)
+                 : fv_err(FV_ENOMEM, "out of memory for %u embeddings", im->n);
+    if (rc >= 0)
+        rc = take_names(&rows, im);
+    if (rc >= 0)
+        results_string(&r, "model", fv_model_info(model));
+    if (rc >= 0)
+        rc = write_all(s, &v, &rows, &r);
+    fv_console_endline();
+    if (rc >= 0)
+        results_print(&r, s->db, s->json);
+    else
+        results_free(&r);
+    fv_rows_free(&rows);
+    fv_vectors_free(&v);
+    return rc;
+}
+
+int fveval_embed(int argc, char **argv)
+{
+    struct embed_settings s = {.split = "all", .batch = 32, .backend = "auto"};
+    struct tool_trace trace = {0};
+    const struct fv_opt_group groups[] = {{"options", embed_opts, &s},
+                                          {"tracing", tool_trace_opts, &trace}};
+    struct eval_images im = {0};
+    struct fv_store *store = NULL;
+    struct fv_model *model = NULL;
+    struct fv_args args;
+
+    FV_TRY(fv_opt_parse(&fveval_embed_cmd, groups, 2, argc, argv, &args));
+    if (args.help) {
+        fv_opt_help(&fveval_embed_cmd, groups, 2, stdout);
+        return FV_OK;
+    }
+    FV_TRY(check_outputs(s.output));
+    FV_TRY(tool_trace_start(&trace));
+    int rc = fv_store_open(&store, s.db);
+    im.store = store;
+    im.report = fv_console_report("fveval", s.quiet ? 1 : 2);
+    if (rc >= 0)
+        rc = eval_images_want_splits(&im, s.split);
+    if (rc >= 0)
+        rc = fv_model_open(&model, args.arg[0], s.backend, (int)s.threads, (int)s.batch);
+    if (rc >= 0)
+        rc = embed(&s, &im, model);
+    fv_model_close(&model);
+    eval_images_free(&im);
+    fv_store_close(&store);
+    return rc;
+}

@@ -1,0 +1,450 @@
+/* SPDX-License-Identifier: MIT */
+/* Rows are put in order of their labels, so that the genuine partners of a row are one range of columns and the kind of
+ * a score is known without looking at labels. A thread takes some rows at a time, computes tiles that stay in its
+ * cache, and counts them at once: no score is ever written to memory that others see. Counts are integers and the
+ * highest scores a set, so nothing depends on which thread took what.
+ */
+#include "trainer/eval/allpairs.h"
+
+#include "common/cpu.h"
+#include "common/err.h"
+#include "trainer/eval/dots.h"
+#include "trainer/eval/highest.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    TASK_ROWS = 16 * FV_DOTS_ROWS,
+    TILE_COLUMNS = 16 * FV_DOTS_COLUMNS,
+    HALF = FV_ALLPAIRS_BINS / 2,
+    THREADS_MAX = 256,
+};
+
+/* A range of columns. */
+struct range {
+    uint32_t from, to;
+};
+
+struct scoring {
+    int dim;
+    size_t rows, columns;
+    float *row, *panels; /* (rows, dim) in order of labels; columns packed */
+    uint32_t *row_label, *column_label;
+    int symmetric;      /* columns are the rows: those behind the row count */
+    struct range *same; /* (rows) genuine columns */
+    fv_dots_fn *dots;
+    const struct fv_report *report;
+    atomic_size_t next; /* row of the next task */
+    size_t keep;
+};
+
+struct worker {
+    struct scoring *s;
+    pthread_t thread;
+    uint64_t *count[2]; /* (bins) of impostors, genuine */
+    struct fv_highest high[2];
+    uint64_t scores[2];
+    int *bin;    /* (TILE_COLUMNS) */
+    float *tile; /* (TASK_ROWS, TILE_COLUMNS) */
+    int speaks, rc;
+};
+
+/* --- counting ------------------------------------------------------------------------------------- */
+
+/* floor(s * 2^15): exact, so that s >= edge means bin(s) >= bin(edge). */
+static void find_bins(const float *s, int n, int *bin)
+{
+    for (int i = 0; i < n; i++) {
+        const float t = s[i] * HALF;
+        int b = (int)t;
+        b -= t < (float)b;
+        b = b < -HALF ? -HALF : b;
+        bin[i] = (b > HALF - 1 ? HALF - 1 : b) + HALF;
+    }
+}
+
+static void count_scores(struct worker *w, int kind, const float *s, int n)
+{
+    uint64_t *count = w->count[kind];
+    struct fv_highest *h = &w->high[kind];
+
+    find_bins(s, n, w->bin);
+    for (int i = 0; i < n; i++)
+        count[w->bin[i]]++;
+    for (int i = 0; i < n; i++)
+        if (s[i] >= h->floor)
+            fv__highest_add(h, s[i]);
+    w->scores[kind] += (uint64_t)n;
+}
+
+/* Columns from .. to of a row's tile, which begins with column `first`. */
+static void count_range(struct worker *w, int kind, const float *tile, size_t first, size_t from,
+                        size_t to)
+{
+    if (from < to)
+        count_scores(w, kind, tile + (from - first), (int)(to - from));
+}
+
+static size_t clamp(size_t x, size_t low, size_t high)
+{
+    return x < low ? low : x > high ? high : x;
+}
+
+static void count_row(struct worker *w, size_t row, const float *tile, size_t first, size_t end)
+{
+    const struct scoring *s = w->s;
+    const size_t from = s->symmetric ? clamp(row + 1, first, end) : first;
+    const size_t same_from = clamp(s->same[row].from, from, end),
+                 same_to = clamp(s->same[row].to, from, end);
+
+    count_range(w, 0, tile, first, from, same_from);
+    count_range(w, 1, tile, first, same_from, same_to);
+    count_range(w, 0, tile, first, same_to, end);
+}
+
+/* --- tiles ---------------------------------------------------------------------------------------- */
+
+static void score_tile(struct worker *w, size_t row, size_t rows, size_t first, size_t end)
+{
+    const struct scoring *s = w->s;
+    const float *r[FV_DOTS_ROWS];
+
+    for (size_t i = 0; i < rows; i += FV_DOTS_ROWS) {
+        for (size_t k = 0; k < FV_DOTS_ROWS; k++) /* the last ones may be computed in vain */
+            r[k] = s->row + (row + (i + k < rows ? i + k : rows - 1)) * (size_t)s->dim;
+        for (size_t c = first; c < end; c += FV_DOTS_COLUMNS)
+            s->dots(r, s->panels + c * (size_t)s->dim, s->dim,
+                    w->tile + i * TILE_COLUMNS + (c - first), TILE_COLUMNS);
+    }
+    for (size_t i = 0; i < rows; i++)
+        count_row(w, row + i, w->tile + i * TILE_COLUMNS, first, end);
+}
+
+static void say_progress(const struct worker *w, size_t row)
+{
+    const struct scoring *s = w->s;
+    struct fv_progress p = {"comparing", "row", row, s->rows, NULL};
+
+    if (w->speaks)
+        fv_progress(s->report, &p);
+}
+
+static void *work(void *arg)
+{
+    struct worker *w = arg;
+    struct scoring *s = w->s;
+    size_t row;
+
+    while ((row = atomic_fetch_add(&s->next, TASK_ROWS)) < s->rows) {
+        const size_t rows = s->rows - row < TASK_ROWS ? s->rows - row : TASK_ROWS;
+        size_t first = s->symmetric ? row / TILE_COLUMNS * TILE_COLUMNS : 0;
+        for (; first < s->columns; first += TILE_COLUMNS)
+            score_tile(w, row, rows, first,
+                       first + TILE_COLUMNS < s->columns ? first + TILE_COLUMNS : s->columns);
+        say_progress(w, row + rows);
+    }
+    return NULL;
+}
+
+/* --- before and after ----------------------------------------------------------------------------- */
+
+struct place {
+    uint32_t label, row;
+};
+
+static int by_label(const void *a, const void *b)
+{
+    const struct place *x = a, *y = b;
+
+    if (x->label != y->label)
+        return x->label < y->label ? -1 : 1;
+    return (x->row > y->row) - (x->row < y->row);
+}
+
+/* The rows of one side in order of their labels. */
+static int sort_side(const struct fv_allpairs_side *a, int dim, float **v, uint32_t **label)
+{
+    const size_t bytes = (size_t)dim * sizeof **v;
+    struct place *p = malloc((a->n + 1) * sizeof *p);
+
+    *v = malloc((a->n + 1) * bytes);
+    *label = malloc((a->n + 1) * sizeof **label);
+    if (!p || !*v || !*label) {
+        free(p);
+        return fv_err(FV_ENOMEM, "out of memory for %zu embeddings", a->n);
+    }
+    for (size_t i = 0; i < a->n; i++)
+        p[i] = (struct place){a->label[i], (uint32_t)i};
+    qsort(p, a->n, sizeof *p, by_label);
+    for (size_t i = 0; i < a->n; i++) {
+        (*label)[i] = p[i].label;
+        memcpy(*v + i * (size_t)dim, a->v + (size_t)p[i].row * (size_t)dim, bytes);
+    }
+    free(p);
+    return FV_OK;
+}
+
+/* The first of sorted labels that is >= what. */
+static uint32_t lower(const uint32_t *label, size_t n, uint64_t what)
+{
+    size_t low = 0, high = n;
+
+    while (low < high) {
+        const size_t mid = low + (high - low) / 2;
+        if (label[mid] < what)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return (uint32_t)low;
+}
+
+static int find_same(struct scoring *s)
+{
+    s->same = malloc((s->rows + 1) * sizeof *s->same);
+    if (!s->same)
+        return fv_err(FV_ENOMEM, "out of memory for %zu rows", s->rows);
+    for (size_t i = 0; i < s->rows; i++)
+        s->same[i] = (struct range){lower(s->column_label, s->columns, s->row_label[i]),
+                                    lower(s->column_label, s->columns, s->row_label[i] + 1ull)};
+    return FV_OK;
+}
+
+static int pack_panels(struct scoring *s, const float *column)
+{
+    const size_t bytes = fv__dots_panel_bytes(s->columns, s->dim);
+
+    s->panels = aligned_alloc(64, (bytes + 63) / 64 * 64);
+    if (!s->panels)
+        return fv_err(FV_ENOMEM, "out of memory for %zu embeddings", s->columns);
+    fv__dots_pack(s->panels, column, s->columns, s->dim);
+    return FV_OK;
+}
+
+static int prepare(struct scoring *s, const struct fv_allpairs_side *a,
+                   const struct fv_allpairs_side *b)
+{
+    float *column = NULL;
+
+    s->symmetric = !b;
+    s->rows = a->n;
+    s->columns = b ? b->n : a->n;
+    FV_TRY(sort_side(a, s->dim, &s->row, &s->row_label));
+    int rc = b ? sort_side(b, s->dim, &column, &s->column_label) : FV_OK;
+    if (!b)
+        s->column_label = s->row_label;
+    if (rc >= 0)
+        rc = pack_panels(s, b ? column : s->row);
+    free(column);
+    return rc < 0 ? rc : find_same(s);
+}
+
+static void forget(struct scoring *s)
+{
+    if (s->column_label != s->row_label)
+        free(s->column_label);
+    free(s->row_label);
+    free(s->row);
+    free(s->panels);
+    free(s->same);
+}
+
+static int open_worker(struct worker *w, struct scoring *s)
+{
+    w->s = s;
+    w->bin = malloc(TILE_COLUMNS * sizeof *w->bin);
+    w->tile = aligned_alloc(64, (size_t)TASK_ROWS * TILE_COLUMNS * sizeof *w->tile);
+    if (!w->bin || !w->tile)
+        return fv_err(FV_ENOMEM, "out of memory for a thread that compares");
+    for (int kind = 0; kind < 2; kind++) {
+        w->count[kind] = calloc(FV_ALLPAIRS_BINS, sizeof *w->count[kind]);
+        if (!w->count[kind])
+            return fv_err(FV_ENOMEM, "out of memory for a thread that compares");
+        FV_TRY(fv__highest_open(&w->high[kind], s->keep));
+    }
+    return FV_OK;
+}
+
+static void close_worker(struct worker *w)
+{
+    for (int kind = 0; kind < 2; kind++) {
+        free(w->count[kind]);
+        fv__highest_close(&w->high[kind]);
+    }
+    free(w->bin);
+    free(w->tile);
+}
+
+/* All that the others counted is added to the first. */
+static void merge(struct worker *w, int n)
+{
+    for (int i = 1; i < n; i++)
+        for (int kind = 0; kind < 2; kind++) {
+            for (int b = 0; b < FV_ALLPAIRS_BINS; b++)
+                w->count[kind][b] += w[i].count[kind][b];
+            fv__highest_merge(&w->high[kind], &w[i].high[kind]);
+            w->scores[kind] += w[i].scores[kind];
+        }
+    for (int kind = 0; kind < 2; kind++)
+        fv__highest_finish(&w->high[kind], w->scores[kind]);
+}
+
+/* The calling thread works too. */
+static int run_workers(struct worker *w, int n)
+{
+    int started = 1;
+
+    w->speaks = 1;
+    for (; started < n; started++)
+        if (pthread_create(&w[started].thread, NULL, work, &w[started]) != 0)
+            break; /* fewer will do */
+    work(w);
+    for (int i = 1; i < started; i++)
+        pthread_join(w[i].thread, NULL);
+    merge(w, n);
+    return started;
+}
+
+/* --- the ROC -------------------------------------------------------------------------------------- */
+
+/* The lowest edge of a bin from which all scores are known as they are; above the last one: none. */
+static int exact_bin(const struct worker *w)
+{
+    const float floor = w->high[0].floor > w->high[1].floor ? w->high[0].floor : w->high[1].floor;
+
+    if (floor == -INFINITY)
+        return 0;
+    const double edge = ceil((double)floor * HALF) + HALF;
+    return edge < 0 ? 0 : edge >= FV_ALLPAIRS_BINS - 1 ? FV_ALLPAIRS_BINS : (int)edge;
+}
+
+static void add_exact(struct fv_allpairs *out, const struct worker *w, double from)
+{
+    const struct fv_highest *h = w->high;
+    struct fv_roc_point p = out->roc.point[0];
+    size_t i = 0, g = 0;
+
+    for (;;) {
+        const double si = i < h[0].n ? (double)h[0].x[i] : -INFINITY,
+                     sg = g < h[1].n ? (double)h[1].x[g] : -INFINITY;
+        p.threshold = si > sg ? si : sg;
+        if (p.threshold < from || p.threshold == -INFINITY)
+            return;
+        for (; i < h[0].n && (double)h[0].x[i] == p.threshold; i++)
+            p.fp++;
+        for (; g < h[1].n && (double)h[1].x[g] == p.threshold; g++)
+            p.tp++;
+        out->roc.point[out->roc.n++] = p;
+    }
+}
+
+/* Bins below `exact`. Returns twice the area that they leave open, in pairs of a genuine and an impostor. */
+static double add_bins(struct fv_allpairs *out, const struct worker *w, int exact)
+{
+    struct fv_roc_point p = out->roc.point[out->roc.n - 1];
+    double open = 0;
+
+    for (int b = exact - 1; b >= 0; b--) {
+        const uint64_t fp = w->count[0][b], tp = w->count[1][b];
+        if (fp + tp == 0)
+            continue;
+        p.fp += fp;
+        p.tp += tp;
+        p.threshold = b ? (double)(b - HALF) / HALF : -1 - FV_ALLPAIRS_WIDTH;
+        out->roc.point[out->roc.n++] = p;
+        open += (double)fp * (double)tp;
+    }
+    return open;
+}
+
+static void find_eer_bounds(struct fv_allpairs *out)
+{
+    const struct fv_roc *r = &out->roc;
+    const double ni = (double)r->impostor, ng = (double)r->genuine;
+    struct fv_eer eer;
+    size_t k = 1;
+
+    fv_roc_eer(r, &eer);
+    out->eer_low = out->eer_high = eer.eer;
+    while (k + 1 < r->n && (double)(r->genuine - r->point[k].tp) / ng > (double)r->point[k].fp / ni)
+        k++;
+    if (r->point[k].threshold >= out->exact_from)
+        return;
+    const struct fv_roc_point *a = &r->point[k - 1], *b = &r->point[k];
+    out->eer_low = fmax((double)a->fp / ni, (double)(r->genuine - b->tp) / ng);
+    out->eer_high = fmin((double)b->fp / ni, (double)(r->genuine - a->tp) / ng);
+}
+
+static int make_roc(struct fv_allpairs *out, const struct worker *w)
+{
+    const size_t most = w->high[0].n + w->high[1].n + FV_ALLPAIRS_BINS + 1;
+    const int exact = exact_bin(w);
+    struct fv_roc *r = &out->roc;
+
+    r->impostor = w->scores[0];
+    r->genuine = w->scores[1];
+    out->comparisons = r->impostor + r->genuine;
+    if (!r->impostor || !r->genuine)
+        return fv_err(FV_EINVAL, "no %s pairs among %llu comparisons: a ROC needs both kinds",
+                      r->genuine ? "impostor" : "genuine", (unsigned long long)out->comparisons);
+    r->point = malloc(most * sizeof *r->point);
+    if (!r->point)
+        return fv_err(FV_ENOMEM, "out of memory for a ROC of %zu points", most);
+    r->point[r->n++] = (struct fv_roc_point){.threshold = INFINITY};
+    out->exact_from = exact ? (double)(exact - HALF) / HALF : -INFINITY;
+    if (exact < FV_ALLPAIRS_BINS)
+        add_exact(out, w, out->exact_from);
+    out->exact_fmr = (double)r->point[r->n - 1].fp / (double)r->impostor;
+    const double open = add_bins(out, w, exact) / 2 / (double)r->genuine / (double)r->impostor;
+    const double auc = fv_roc_auc(r);
+    out->auc_low = auc - open;
+    out->auc_high = auc + open;
+    find_eer_bounds(out);
+    return FV_OK;
+}
+
+static int run(struct fv_allpairs *out, struct scoring *s, int threads)
+{
+    struct worker *w = calloc((size_t)threads, sizeof *w);
+    int rc = w ? FV_OK : fv_err(FV_ENOMEM, "out of memory");
+
+    for (int i = 0; i < threads && rc >= 0; i++)
+        rc = open_worker(&w[i], s);
+    if (rc >= 0) {
+        out->threads = run_workers(w, threads);
+        rc = make_roc(out, w);
+    }
+    for (int i = 0; w && i < threads; i++)
+        close_worker(&w[i]);
+    free(w);
+    return rc;
+}
+
+int fv_allpairs_run(struct fv_allpairs *out, int dim, const struct fv_allpairs_side *a,
+                    const struct fv_allpairs_side *b, const struct fv_allpairs_settings *settings)
+{
+    int threads = settings->threads > 0 ? settings->threads : fv_cpu_count();
+    struct scoring s = {.dim = dim,
+                        .dots = fv__dots_choose(),
+                        .report = settings->report,
+                        .keep = settings->keep ? settings->keep : (size_t)1 << 20};
+
+    *out = (struct fv_allpairs){0};
+    threads = threads > THREADS_MAX ? THREADS_MAX : threads;
+    int rc = prepare(&s, a, b);
+    if (rc >= 0)
+        rc = run(out, &s, threads);
+    forget(&s);
+    if (rc < 0)
+        fv_allpairs_free(out);
+    return rc;
+}
+
+void fv_allpairs_free(struct fv_allpairs *p)
+{
+    fv_roc_free(&p->roc);
+}
