@@ -28,7 +28,7 @@ struct score_settings {
 #define FIELD(f) offsetof(struct score_settings, f)
 /* clang-format off */
 static const struct fv_opt score_opts[] = {
-    {"pairs", 'p', FV_OPT_STRING, 0, FIELD(pairs), "FILE", "list of pairs by the rows' names, or by their numbers from 0",
+    {"pairs", 'p', FV_OPT_STRING, 0, FIELD(pairs), "FILE", "pairs by the rows' names, or by their numbers from 0",
      0, 0, NULL},
     {"pairs-format", 0, FV_OPT_STRING, 0, FIELD(format), "NAME", "of that list; auto: as it looks", 0, 0, NULL},
     {"same", 0, FV_OPT_STRING, 0, FIELD(same), "FILE", "0 or 1 a pair (text or .npy), of row i of A and row i of B; "
@@ -36,8 +36,8 @@ static const struct fv_opt score_opts[] = {
     {"all", 0, FV_OPT_FLAG, 0, FIELD(all), NULL, "all of A against each other, or against all of B", 0, 0, NULL},
     {"labels", 0, FV_OPT_STRING, 0, FIELD(labels), "FILE", "for --all: one identity a row (text or .npy)", 0, 0, NULL},
     {"labels-b", 0, FV_OPT_STRING, 0, FIELD(labels_b), "FILE", "the same of B", 0, 0, NULL},
-    {"names", 0, FV_OPT_STRING, 0, FIELD(names), "FILE", "names of A's rows, and identities; unset: A.names.csv, if there "
-     "is one", 0, 0, NULL},
+    {"names", 0, FV_OPT_STRING, 0, FIELD(names), "FILE", "names of A's rows, and identities; unset: A.names.csv, if "
+     "there is one", 0, 0, NULL},
     {"names-b", 0, FV_OPT_STRING, 0, FIELD(names_b), "FILE", "the same of B", 0, 0, NULL},
     {"scores", 0, FV_OPT_STRING, 0, FIELD(scores), "FILE", "write every pair with its score as CSV", 0, 0, NULL},
     {"roc", 0, FV_OPT_STRING, 0, FIELD(roc), "FILE", "draw the ROC as PNG (by gnuplot)", 0, 0, NULL},

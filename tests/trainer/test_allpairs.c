@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* All-against-all scoring. Where vectors are +-1/8 in 64 dimensions, every inner product is a multiple of 1/32: exact in
- * float32 in whatever order it is summed, and an edge of a bin. Then nothing is lost, and the ROC must be that of the
- * scores one by one. */
+/* All-against-all scoring. Where vectors are +-1/8 in 64 dimensions, every inner product is a multiple of 1/32: exact
+ * in float32 in whatever order it is summed, and an edge of a bin. Then nothing is lost, and the ROC must be that of
+ * the scores one by one. */
 #include "common/cpu.h"
 #include "common/err.h"
 #include "common/rng.h"
