@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *golden_path;
+static const char *golden_path, *docs_path;
 
 static struct fv_net *make(const char *arch, int size, int classes, const char *stem)
 {
@@ -178,6 +178,24 @@ static void dropout_is_a_function(void **state)
     fv_net_free(&n);
 }
 
+/* The table in the documentation is the one that is printed. */
+static void docs_have_the_table(void **state)
+{
+    char *table = NULL, *docs = calloc(1, 1 << 16);
+    size_t n;
+    (void)state;
+    FILE *f = open_memstream(&table, &n), *d = fopen(docs_path, "r");
+    assert_true(f && d && docs);
+    assert_int_equal(fv_arch_write_table(f, 112), 0);
+    fclose(f);
+    assert_in_range(fread(docs, 1, (1 << 16) - 1, d), 1, (1 << 16) - 2);
+    fclose(d);
+    if (!strstr(docs, table))
+        fail_msg("%s does not show what 'fvtrain --arch list' prints", docs_path);
+    free(table);
+    free(docs);
+}
+
 static void refuse(int code, const char *text, const char *arch, struct fv_arch_settings s)
 {
     struct fv_net *net = NULL;
@@ -265,11 +283,13 @@ int main(int argc, char **argv)
         cmocka_unit_test(stem_follows_the_size),
         cmocka_unit_test(initial_weights_have_their_moments),
         cmocka_unit_test(dropout_is_a_function),
+        cmocka_unit_test(docs_have_the_table),
         cmocka_unit_test(bad_settings_are_refused),
         cmocka_unit_test(bad_nodes_are_refused),
     };
-    if (argc != 2)
+    if (argc != 3)
         return 2;
     golden_path = argv[1];
+    docs_path = argv[2];
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,6 +10,7 @@
 #define FV_TRAINER_BACKEND_CPU_STRIPS_H
 
 #include <stddef.h>
+#include <string.h>
 
 enum { STRIP = 16 };
 
@@ -56,8 +57,11 @@ static inline struct strip find_strip(const struct lanes *v, size_t image, size_
 static inline void spread(const struct lanes *v, const struct strip *t, const float *by,
                           float out[STRIP])
 {
-    for (size_t l = 0; l < STRIP; l++)
-        out[l] = v->lanes == 1 ? by[t->channel] : l < t->count ? by[t->channel + l] : 0.0f;
+    if (t->count == STRIP)
+        memcpy(out, by + t->channel, STRIP * sizeof *out);
+    else
+        for (size_t l = 0; l < STRIP; l++)
+            out[l] = v->lanes == 1 ? by[t->channel] : l < t->count ? by[t->channel + l] : 0.0f;
 }
 
 /* What a column sum becomes: of a channel, or of its plane. */
