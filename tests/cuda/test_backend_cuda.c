@@ -26,11 +26,14 @@ static void must(int rc)
         fail_msg("%s", fv_err_text());
 }
 
+static const char *loss = "ce"; /* of the nets that follow */
+
 static void build(struct fv_net **net, const char *arch)
 {
     const struct fv_arch_settings s = {.size = SIZE,
                                        .classes = CLASSES,
                                        .stem = "auto",
+                                       .loss = loss,
                                        .mean = {.5f, .4f, .3f},
                                        .std = {.2f, .25f, .3f}};
     must(fv_net_build(net, arch, &s));
@@ -392,6 +395,75 @@ static void test_batches_in_flight(void **state)
     close_pair(&p);
 }
 
+/* Cosine heads with margins that grow; and what is refused. */
+static void test_losses(void **state)
+{
+    (void)state;
+    static const char *const losses[] = {"ce(smooth=0.1)", "arcface(s=16,m=0.3,warmup=2)",
+                                         "0.5*cosface(s=12,m=0.2)", "combined(s=10)"};
+    static const char *const refused[] = {"adaface", "triplet", "ce+0.1*triplet"};
+    struct pair p;
+    struct data d;
+    for (size_t i = 0; i < sizeof losses / sizeof losses[0]; i++) {
+        loss = losses[i];
+        open_pair(&p, "tiny", "fp32");
+        for (uint32_t k = 0; k < 3; k++) {
+            make_batch(&d, 300 + k, N);
+            memcpy(d.label_mix, d.label, sizeof d.label);
+            p.cuda.backend->set_epoch(p.cuda.program, 0.5 * k);
+            p.ref.backend->set_epoch(p.ref.program, 0.5 * k);
+            step_both(&p, &d, &sgd, 1e-4);
+            compare_grads(&p, 2e-3);
+        }
+        compare_params(&p, 2e-4);
+        close_pair(&p);
+    }
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
+        struct fv_net *net;
+        struct fv_device *device;
+        struct fv_program *program;
+        loss = refused[i];
+        build(&net, "tiny");
+        must(fv_backend_cuda.open(&device, &(struct fv_device_settings){0}));
+        assert_int_equal(fv_backend_cuda.compile(device, net, N, 1, &program), FV_EUNSUPPORTED);
+        assert_non_null(strstr(fv_err_text(), "use --backend cpu"));
+        fv_backend_cuda.close(&device);
+        fv_net_free(&net);
+    }
+    loss = "ce";
+}
+
+/* Depthwise convolutions, ReLU6 and dropout, which drops what ref drops. */
+static void test_mobilenet(void **state)
+{
+    (void)state;
+    struct pair p;
+    struct data d;
+    open_pair(&p, "mobilenet-v2", "fp32");
+    make_batch(&d, 400, N);
+    d.b.ticket = 7;
+    step_both(&p, &d, &sgd, 1e-4);
+    compare_grads(&p, 3e-2); /* fifty batch norms over few values */
+    close_pair(&p);
+}
+
+/* Whatever an architecture is lowered to has a kernel. */
+static void test_every_arch(void **state)
+{
+    (void)state;
+    for (int i = 0; fv_archs[i]; i++)
+        for (int train = 0; train < 2; train++) {
+            const struct fv_lower_settings s = {.batch = 2, .train = train, .dtype = FV_LOW_BF16};
+            struct fv_lowered *l;
+            struct fv_net *net;
+            build(&net, fv_archs[i]->name);
+            must(fv_lower(&l, net, &s));
+            must(fv_dispatch_check(l));
+            fv_lowered_free(&l);
+            fv_net_free(&net);
+        }
+}
+
 /* A batch that is announced, then given or not, with inference between. */
 static void test_prefetch(void **state)
 {
@@ -552,6 +624,9 @@ int main(void)
         cmocka_unit_test(test_bf16),
         cmocka_unit_test(test_fp16),
         cmocka_unit_test(test_batches_in_flight),
+        cmocka_unit_test(test_losses),
+        cmocka_unit_test(test_mobilenet),
+        cmocka_unit_test(test_every_arch),
         cmocka_unit_test(test_prefetch),
         cmocka_unit_test(test_not_finite),
         cmocka_unit_test(test_loss_scale),

@@ -2,6 +2,7 @@
 #include "trainer/cuda/backend_cuda.h"
 
 #include "common/err.h"
+#include "trainer/cuda/hyper.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -165,14 +166,19 @@ static int place_slot(struct fv_program *p, struct fv__cuda_slot *slot)
     return fv_gpu_event_new(g, &slot->done, 0);
 }
 
-/* What lowering and the kernels know of losses. */
+/* One term over class scores, without a state of its own. */
 static int check_loss(const struct fv_net *net)
 {
-    if (net->loss.terms == 1 && net->loss.reads == FV_LOSS_READS_LOGITS)
+    const struct fv_loss_spec *s = &net->loss;
+    const unsigned scores = FV_LOSS_READS_LOGITS | FV_LOSS_READS_COSINE;
+    struct fv_k_margin margin;
+    if (s->terms == 1 && !(s->reads & ~scores) && !s->term[0].loss->state[0].name &&
+        fv_k_margin_set(&margin, &s->term[0], 0) == 0)
         return 0;
     return fv_err(FV_EUNSUPPORTED,
-                  "backend cuda has the loss 'ce' alone, not '%s': use --backend cpu",
-                  net->loss.text);
+                  "backend cuda has the losses ce, arcface, cosface and combined, one at a time, "
+                  "not '%s': use --backend cpu",
+                  s->text);
 }
 
 static int prepare(struct fv_program *p)

@@ -7,6 +7,7 @@
 #include "trainer/cuda/backend_cuda.h"
 
 #include "common/err.h"
+#include "common/rng.h"
 #include "trainer/cuda/hyper.h"
 
 #include <math.h>
@@ -41,6 +42,7 @@ static const struct fv_lowered *layout(const struct fv_program *p)
 struct settings {
     struct fv_k_hyper hyper;
     struct fv_k_margin margin;
+    uint64_t ticket; /* of the batch */
 };
 
 size_t fv__cuda_settings_bytes(const struct fv_program *p)
@@ -171,6 +173,7 @@ int fv__cuda_prepare_update(struct fv_program *p, struct fv__cuda_slot *slot,
     slot->clips = optim && optim->clip_norm > 0 && fv_optim_updates(optim);
     struct settings *s = (struct settings *)(void *)slot->settings_host;
     fv_k_hyper_set(&s->hyper, optim, b->n, p->device->type == FV_LOW_F16 ? GROWTH_STEPS : 0);
+    s->ticket = b->ticket;
     FV_TRY(fv_k_margin_set(&s->margin, &p->net->loss.term[0], p->epoch));
     return fv_gpu_upload(p->device->gpu, FV_GPU_COPY, slot->settings, s, sizeof *s);
 }
@@ -187,9 +190,31 @@ struct step {
     struct fv_k_control *control;
 };
 
+static int do_dropout(const struct step *s)
+{
+    const struct fv_net *net = s->p->net;
+    const struct fv_node *node = &net->node[s->op->node];
+    const struct fv_low_shape *shape = &s->op->shape;
+    const struct fv_lowered *l = s->p->last->plan->l;
+    const struct fv_k_dropout d = {.x = s->arg[FV_LOW_X],
+                                   .y = s->arg[FV_LOW_Y],
+                                   .type = fv_dispatch_type(l->buffer[s->op->arg[FV_LOW_Y]].dtype),
+                                   .rows = (int64_t)shape->n * shape->h * shape->w,
+                                   .c = shape->c,
+                                   .channels = shape->channels,
+                                   .seed = net->seed,
+                                   .node = (uint32_t)s->op->node,
+                                   .stream = FV_RNG_DROPOUT,
+                                   .limit = fv_net_dropout_limit(node),
+                                   .kept = (float)(1 / (1 - (double)node->rate)),
+                                   .ticket = &s->settings->ticket};
+    return fv_k_dropout(&d, s->stream);
+}
+
 static int do_loss(const struct step *s)
 {
-    const struct fv_k_loss l = {.scores = s->arg[FV_LOW_Y],
+    const int cosines = s->arg[FV_LOW_COSINES] != NULL;
+    const struct fv_k_loss l = {.scores = s->arg[cosines ? FV_LOW_COSINES : FV_LOW_Y],
                                 .rows = s->op->shape.n,
                                 .classes = s->p->net->classes,
                                 .stride = s->op->shape.c,
@@ -199,7 +224,7 @@ static int do_loss(const struct step *s)
                                 .margin = &s->settings->margin,
                                 .hyper = &s->settings->hyper,
                                 .control = s->control,
-                                .gradient = s->arg[FV_LOW_DX],
+                                .gradient = s->arg[cosines ? FV_LOW_DCOSINES : FV_LOW_DX],
                                 .items = s->p->items,
                                 .hits = s->p->hits};
     return fv_k_loss(&l, s->stream);
@@ -313,6 +338,8 @@ int fv__cuda_update(struct fv_program *p, const struct fv_low_op *op, void *cons
                            .settings = (const struct settings *)(const void *)p->last->settings,
                            .control = (struct fv_k_control *)(void *)p->space[FV_LOW_CONTROL]};
     switch (op->kind) {
+    case FV_LOW_DROPOUT:
+        return do_dropout(&s);
     case FV_LOW_LOSS:
         return do_loss(&s);
     case FV_LOW_CHECK:

@@ -107,7 +107,8 @@ int fv_gpu_conv_find(struct fv_gpu *g, const struct fv_low_op *op, enum fv_low_d
     const int graph = graph_of(op->kind, op->graph);
     *out = NULL;
     if (graph == NO_GRAPH || op->shape.groups != 1)
-        return fv_err(FV_EUNSUPPORTED, "backend cuda: no graph for %s (%s, %d groups)",
+        return fv_err(FV_EUNSUPPORTED,
+                      "backend cuda: no graph for %s (%s, %d groups): use --backend cpu",
                       fv_low_kinds[op->kind].name, fv_low_graph_names[op->graph], op->shape.groups);
     const struct fv_conv_key key = key_of(graph, type, &op->shape);
     const struct fv_gpu_conv *c = find(g, &key);

@@ -333,6 +333,8 @@ static int do_normalise(const struct call *c)
     return fv_k_normalise_forward(&k, STREAM);
 }
 
+/* Backward */
+
 static int do_normalise_backward(const struct call *c)
 {
     const struct fv_k_normalise_backward k = {.dy = A(DY),
@@ -344,8 +346,6 @@ static int do_normalise_backward(const struct call *c)
                                               .eps = c->op->eps};
     return fv_k_normalise_backward(&k, STREAM);
 }
-
-/* Backward */
 
 static int finish_columns(const struct call *c, int parts, size_t stride, int offset, int count,
                           enum fv_low_role role)
@@ -531,6 +531,7 @@ static int (*const calls[FV_LOW_KINDS])(const struct call *) = {
     [FV_LOW_GAP] = do_gap,
     [FV_LOW_FC] = do_fc,
     [FV_LOW_CAST] = do_cast,
+    [FV_LOW_DROPOUT] = do_update,
     [FV_LOW_NORMALISE] = do_normalise,
     [FV_LOW_NORMALISE_BACKWARD] = do_normalise_backward,
     [FV_LOW_LOSS] = do_update,

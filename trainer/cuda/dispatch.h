@@ -22,7 +22,7 @@ struct fv_dispatch {
     int (*conv)(void *ctx, int op, void *const arg[FV_LOW_ROLES], void *scratch);
     int (*gemm)(void *ctx, const struct fv_gpu_gemm *s, const void *a, const void *b, void *c);
     int (*bucket)(void *ctx, const struct fv_low_bucket *b); /* NULL: one rank */
-    /* LOSS, CHECK, OPTIM, RUNNING_UPDATE: what depends on the settings of a step */
+    /* DROPOUT, LOSS, CHECK, OPTIM, RUNNING_UPDATE: what depends on the settings of a step */
     int (*update)(void *ctx, int op, void *const arg[FV_LOW_ROLES], void *scratch);
 };
 

@@ -501,6 +501,22 @@ struct fv_k_center_follow {
 };
 int fv_k_center_follow(const struct fv_k_center_follow *a, fv_stream s);
 
+/* --- dropout ---------------------------------------------------------------------------------------------------- */
+
+/* y = x * factor, the factors of fv_net_dropout_factors: 0 or `kept`; padding becomes 0. y may be x. */
+struct fv_k_dropout {
+    const void *x;
+    void *y;
+    enum fv_k_type type;
+    int64_t rows;
+    int c, channels;
+    uint64_t seed;
+    uint32_t node, stream, limit; /* stream: FV_RNG_DROPOUT; limit: fv_net_dropout_limit */
+    float kept;                   /* 1 / (1 - rate) */
+    const uint64_t *ticket;       /* of the batch; device memory */
+};
+int fv_k_dropout(const struct fv_k_dropout *a, fv_stream s);
+
 /* --- memory ----------------------------------------------------------------------------------------------------- */
 
 int fv_k_zero(void *p, size_t bytes, fv_stream s);
