@@ -2,73 +2,9 @@
 /* All counts are integers and every rate is one division of two of them, so nothing here depends on the
  * order of the input or on rounding along the way. */
 #include "trainer/eval/metrics.h"
-#include "common/err.h"
 
 #include <math.h>
-#include <stdlib.h>
-#include <string.h>
-
-struct scored {
-    double score;
-    uint8_t same;
-};
-
-static int descending(const void *a, const void *b)
-{
-    const double x = ((const struct scored *)a)->score, y = ((const struct scored *)b)->score;
-    return (x < y) - (x > y);
-}
-
-static int check_scores(const double *score, const uint8_t *same, size_t n, struct fv_roc *out)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (!isfinite(score[i]))
-            return fv_err(FV_EINVAL, "score %zu of %zu is not finite", i + 1, n);
-        if (same[i])
-            out->genuine++;
-        else
-            out->impostor++;
-    }
-    if (out->genuine == 0 || out->impostor == 0)
-        return fv_err(FV_EINVAL, "no %s pairs among %zu scores: a ROC needs both kinds",
-                      out->genuine == 0 ? "genuine" : "impostor", n);
-    return FV_OK;
-}
-
-int fv_roc_make(struct fv_roc *out, const double *score, const uint8_t *same, size_t n)
-{
-    *out = (struct fv_roc){0};
-    FV_TRY(check_scores(score, same, n, out));
-    struct scored *s = malloc(n * sizeof *s);
-    out->point = malloc((n + 1) * sizeof *out->point);
-    if (!s || !out->point) {
-        free(s);
-        fv_roc_free(out);
-        return fv_err(FV_ENOMEM, "out of memory for %zu scores", n);
-    }
-    for (size_t i = 0; i < n; i++)
-        s[i] = (struct scored){score[i], same[i]};
-    qsort(s, n, sizeof *s, descending);
-    struct fv_roc_point p = {.threshold = INFINITY};
-    out->point[out->n++] = p;
-    for (size_t i = 0; i < n; i++) {
-        p.threshold = s[i].score;
-        if (s[i].same)
-            p.tp++;
-        else
-            p.fp++;
-        if (i + 1 == n || s[i + 1].score != s[i].score)
-            out->point[out->n++] = p;
-    }
-    free(s);
-    return FV_OK;
-}
-
-void fv_roc_free(struct fv_roc *r)
-{
-    free(r->point);
-    *r = (struct fv_roc){0};
-}
+#include <stddef.h>
 
 double fv_roc_auc(const struct fv_roc *r)
 {
@@ -82,15 +18,46 @@ double fv_roc_auc(const struct fv_roc *r)
     return (double)twice / (2.0 * (double)r->genuine * (double)r->impostor);
 }
 
+/* Of each genuine pair the share of impostors that it beats, and of each impostor the share of genuine that beat it:
+ * the variance of the AUC is that of either mean. */
+double fv_roc_auc_error(const struct fv_roc *r)
+{
+    const double ng = (double)r->genuine, ni = (double)r->impostor, auc = fv_roc_auc(r);
+    double of_genuine = 0, of_impostor = 0;
+
+    if (r->genuine < 2 || r->impostor < 2)
+        return NAN;
+    for (size_t k = 1; k < r->n; k++) {
+        const struct fv_roc_point *a = &r->point[k - 1], *b = &r->point[k];
+        const double g = (double)(b->tp - a->tp), i = (double)(b->fp - a->fp);
+        const double beats = ((double)(r->impostor - b->fp) + i / 2) / ni - auc;
+        const double beaten = ((double)a->tp + g / 2) / ng - auc;
+        of_genuine += g * beats * beats;
+        of_impostor += i * beaten * beaten;
+    }
+    return sqrt(of_genuine / (ng - 1) / ng + of_impostor / (ni - 1) / ni);
+}
+
+/* FMR - FNMR and FMR + FNMR in units of 1 / (genuine * impostor): exact. */
+static __int128 error_difference(const struct fv_roc *r, const struct fv_roc_point *p)
+{
+    return (__int128)p->fp * (__int128)r->genuine -
+           (__int128)(r->genuine - p->tp) * (__int128)r->impostor;
+}
+
+static __int128 sum_of_errors(const struct fv_roc *r, const struct fv_roc_point *p)
+{
+    return (__int128)p->fp * (__int128)r->genuine +
+           (__int128)(r->genuine - p->tp) * (__int128)r->impostor;
+}
+
 void fv_roc_eer(const struct fv_roc *r, struct fv_eer *out)
 {
     const double ni = (double)r->impostor, ng = (double)r->genuine;
     size_t k = 1;
 
-    /* The first vertex with FNMR <= FMR, compared exactly: (G - tp) / G <= fp / I. The last vertex always
-     * is one (FNMR 0, FMR 1) and the first never is. */
-    while ((unsigned __int128)(r->genuine - r->point[k].tp) * r->impostor >
-           (unsigned __int128)r->point[k].fp * r->genuine)
+    /* The first vertex with FNMR <= FMR. The last vertex always is one (FNMR 0, FMR 1) and the first never is. */
+    while (error_difference(r, &r->point[k]) < 0)
         k++;
     const struct fv_roc_point *a = &r->point[k - 1], *b = &r->point[k];
     const double fmr0 = (double)a->fp / ni, fnmr0 = (double)(r->genuine - a->tp) / ng;
@@ -101,33 +68,95 @@ void fv_roc_eer(const struct fv_roc *r, struct fv_eer *out)
     out->eer = fmr0 + t * (fmr1 - fmr0);
     out->threshold =
         isfinite(a->threshold) ? a->threshold + t * (b->threshold - a->threshold) : b->threshold;
-    /* Before the crossing FNMR is the larger of the two rates, after it FMR is. */
-    const double low0 = fmr0, high0 = fnmr0, low1 = fnmr1, high1 = fmr1;
-    const int first = low0 + high0 <= low1 + high1;
-    out->low = first ? low0 : low1;
-    out->high = first ? high0 : high1;
+    /* Before the crossing FNMR is the larger of the two rates, after it FMR is. Of two equal sums the lower
+     * threshold's, as FVC has it. */
+    const int exact = error_difference(r, b) == 0,
+              after = exact || sum_of_errors(r, b) <= sum_of_errors(r, a);
+    out->low = after ? fnmr1 : fmr0;
+    out->high = after ? fmr1 : fnmr0;
+    out->midpoint = (out->low + out->high) / 2;
+}
+
+/* --- TPR at a fixed FMR ------------------------------------------------------------------------------- */
+
+static void fill_tpr(const struct fv_roc *r, size_t k, double asked, struct fv_tpr *out)
+{
+    const struct fv_roc_point *p = &r->point[k];
+    *out = (struct fv_tpr){
+        .asked = asked,
+        .tpr = (double)p->tp / (double)r->genuine,
+        .fmr = (double)p->fp / (double)r->impostor,
+        .false_matches = p->fp,
+        .true_matches = p->tp,
+        .threshold = p->threshold,
+        .below_resolution = asked < 1 / (double)r->impostor,
+        .unreliable = p->fp < 30,
+    };
+}
+
+/* The last vertex whose FMR does not exceed it. By division, so that 29 of 100 is the 0.29 asked for: 0.29 * 100 is
+ * less than 29. */
+static size_t last_within(const struct fv_roc *r, double fmr)
+{
+    size_t low = 0, high = r->n; /* low is within, high is not */
+
+    while (high - low > 1) {
+        const size_t middle = low + (high - low) / 2;
+        if ((double)r->point[middle].fp / (double)r->impostor <= fmr)
+            low = middle;
+        else
+            high = middle;
+    }
+    return low;
 }
 
 void fv_roc_tpr(const struct fv_roc *r, double fmr, struct fv_tpr *out)
 {
-    const double ni = (double)r->impostor;
-    size_t k = 0;
-
-    /* By division, so that 29 of 100 is the 0.29 asked for: 0.29 * 100 is less than 29. */
-    while (k + 1 < r->n && (double)r->point[k + 1].fp / ni <= fmr)
-        k++;
-    const struct fv_roc_point *p = &r->point[k];
-    *out = (struct fv_tpr){
-        .asked = fmr,
-        .tpr = (double)p->tp / (double)r->genuine,
-        .fmr = (double)p->fp / ni,
-        .false_matches = p->fp,
-        .true_matches = p->tp,
-        .threshold = p->threshold,
-        .below_resolution = fmr < 1 / ni,
-        .unreliable = p->fp < 30,
-    };
+    fill_tpr(r, last_within(r, fmr), fmr, out);
 }
+
+static void tpr_interpolated(const struct fv_roc *r, double fmr, struct fv_tpr *out)
+{
+    const size_t k = last_within(r, fmr);
+
+    fill_tpr(r, k, fmr, out);
+    if (k + 1 == r->n || out->fmr == fmr)
+        return;
+    const struct fv_roc_point *a = &r->point[k], *b = &r->point[k + 1];
+    const double fmr1 = (double)b->fp / (double)r->impostor,
+                 tpr1 = (double)b->tp / (double)r->genuine;
+    const double t = (fmr - out->fmr) / (fmr1 - out->fmr);
+    out->tpr += t * (tpr1 - out->tpr);
+    out->fmr = fmr;
+    out->threshold =
+        isfinite(a->threshold) ? a->threshold + t * (b->threshold - a->threshold) : b->threshold;
+}
+
+static void tpr_nearest(const struct fv_roc *r, double fmr, struct fv_tpr *out)
+{
+    size_t k = last_within(r, fmr);
+
+    if (k + 1 < r->n) { /* the other candidate: the highest vertex of the next FMR */
+        const size_t above = last_within(r, (double)r->point[k + 1].fp / (double)r->impostor);
+        const double under = fmr - (double)r->point[k].fp / (double)r->impostor;
+        const double over = (double)r->point[above].fp / (double)r->impostor - fmr;
+        k = over <= under ? above : k;
+    }
+    fill_tpr(r, k, fmr, out);
+}
+
+const struct fv_tpr_rule fv_tpr_rules[] = {
+    {"step", "the largest TPR whose FMR does not exceed it (conservative)", fv_roc_tpr},
+    {"interp",
+     "on the straight line between the vertices around it (numpy.interp, SciPy's interp1d)",
+     tpr_interpolated},
+    {"nearest",
+     "of the vertex whose FMR is nearest, of two the larger (InsightFace's IJB); FMR may exceed it",
+     tpr_nearest},
+    {NULL, NULL, NULL},
+};
+
+/* --- accuracy ----------------------------------------------------------------------------------------- */
 
 /* Above `low` even where no number lies between them. */
 static double half_way(double high, double low)

@@ -29,10 +29,16 @@ void fv_roc_free(struct fv_roc *r);
 /* P(genuine > impostor) + P(equal) / 2: the trapezoid over tie groups, summed in integers. */
 double fv_roc_auc(const struct fv_roc *r);
 
+/* Standard error of the AUC over samples of independent pairs (DeLong et al., Biometrics 44(3), 1988). NAN with fewer
+ * than two pairs of a kind. */
+double fv_roc_auc_error(const struct fv_roc *r);
+
 struct fv_eer {
     double eer;       /* crossing of the piecewise-linear ROC with TPR = 1 - FPR */
     double threshold; /* finite */
-    double low, high; /* the discrete interval around the crossing */
+    /* The discrete interval around the crossing and its middle (Maio et al., FVC2000, PAMI 24(3), 2002; pyeer): the
+     * rates, smaller first, of the vertex before or after it, whichever has the smaller sum. */
+    double low, high, midpoint;
 };
 void fv_roc_eer(const struct fv_roc *r, struct fv_eer *out);
 
@@ -46,6 +52,14 @@ struct fv_tpr {
     int unreliable;       /* fewer than 30 false matches: the rule of 30 */
 };
 void fv_roc_tpr(const struct fv_roc *r, double fmr, struct fv_tpr *out);
+
+/* Other readings of "TPR at FMR f", by name; the first is fv_roc_tpr. Of "interp" fmr is f and threshold lies between
+ * those of the vertices, while counts and flags are of the vertex before it: no threshold need give that TPR. */
+struct fv_tpr_rule {
+    const char *name, *help;
+    void (*at)(const struct fv_roc *r, double fmr, struct fv_tpr *out);
+};
+extern const struct fv_tpr_rule fv_tpr_rules[]; /* ends with name == NULL */
 
 struct fv_best {
     double accuracy, threshold; /* chosen on the same scores: optimistic, and named so in reports */
