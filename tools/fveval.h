@@ -5,10 +5,12 @@
 
 #include "common/opt.h"
 
-extern const struct fv_command fveval_pairs_cmd, fveval_embed_cmd, fveval_score_cmd;
+extern const struct fv_command fveval_pairs_cmd, fveval_embed_cmd, fveval_score_cmd,
+    fveval_gallery_cmd;
 
 int fveval_pairs(int argc, char **argv);
 int fveval_embed(int argc, char **argv);
 int fveval_score(int argc, char **argv);
+int fveval_gallery(int argc, char **argv);
 
 #endif

@@ -88,8 +88,9 @@ static int is_one_of(const char *text, const char *const *names)
 /* Whether the line is a header, which then says where the columns are. */
 static void find_columns(struct table *t, const char *line)
 {
-    static const char *const names[] = {"name", "image", "path", "file", NULL};
-    static const char *const identities[] = {"identity", "label", "class", "subject", NULL};
+    static const char *const names[] = {"name", "image", "path", "file", "template_id", NULL};
+    static const char *const identities[] = {"identity", "label",      "class",
+                                             "subject",  "subject_id", NULL};
     char copy[512], *rest = copy;
 
     t->name = t->identity = -1;
@@ -103,7 +104,9 @@ static void find_columns(struct table *t, const char *line)
         else if (t->identity < 0 && is_one_of(field, identities))
             t->identity = i;
     }
-    t->csv = t->name >= 0;
+    t->csv = t->name >= 0 || t->identity >= 0;
+    if (t->name < 0)
+        t->name = t->identity;
 }
 
 static int read_csv_row(struct fv_rows *r, const struct table *t, char *line)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* What the rows of an array of embeddings are: a name each, and who it shows.
  *
- * Two forms of file, told apart by the first line: CSV with a header that has a column "name" (or image, path, file)
- * and perhaps "identity" (or label, class, subject); else one name a line, after a tab perhaps the identity.
+ * Two forms of file, told apart by the first line: CSV with a header that has a column "name" (or image, path, file,
+ * template_id) or "identity" (or label, class, subject, subject_id), which then stands for the name too; else one name
+ * a line, after a tab perhaps the identity.
  */
 #ifndef FV_TRAINER_ROWS_H
 #define FV_TRAINER_ROWS_H
