@@ -6,6 +6,8 @@
  *
  *   settings.txt            every setting, as "name = value"
  *   log.jsonl               one JSON object a line: steps, epochs
+ *   epochs.csv              the epochs of it as a table
+ *   events.out.tfevents.fv  all of it for TensorBoard
  *   last.safetensors        everything that resuming needs
  *   best_cls.safetensors    the net at the best validation accuracy; with --ema, its average
  *   best_ver.safetensors    the same at the best verification EER

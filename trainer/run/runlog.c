@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "trainer/run/runlog.h"
 
+#include "trainer/track/track.h"
+
 #include "common/err.h"
 #include "common/fs.h"
 
@@ -15,6 +17,7 @@
 struct fv_runlog {
     int fd;
     char *path;
+    struct fv_track *track;
 };
 
 /* Whether a complete line belongs to the run up to this point. */
@@ -30,11 +33,14 @@ static int keep_line(const char *line, size_t n, uint64_t step, uint64_t epochs)
     return keep;
 }
 
-/* Rewrites the file without what the checkpoint does not know of, and without a line torn by a crash. */
-static int trim(const char *path, uint64_t step, uint64_t epochs)
+/* Rewrites the file without what the checkpoint does not know of, and without a line torn by a crash. The rest of it
+ * is *out, to free. */
+static int trim(const char *path, uint64_t step, uint64_t epochs, char **out, size_t *size)
 {
     char *text;
     size_t n, kept = 0;
+    *size = 0;
+    *out = NULL;
     int rc = fv_file_read(path, (size_t)1 << 30, &text, &n);
     if (rc == FV_ENOTFOUND)
         return 0;
@@ -48,27 +54,37 @@ static int trim(const char *path, uint64_t step, uint64_t epochs)
         }
     }
     rc = kept == n ? 0 : fv_file_write(path, text, kept);
+    *out = text;
+    *size = kept;
+    return rc;
+}
+
+static int open_all(struct fv_runlog *log, const char *folder, uint64_t step, uint64_t epochs)
+{
+    char *text;
+    size_t n;
+    if (!(log->path = fv_format("%s/log.jsonl", folder)))
+        return fv_err(FV_ENOMEM, "out of memory");
+    int rc = trim(log->path, step, epochs, &text, &n);
+    if (rc == 0) {
+        log->fd = open(log->path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
+        rc = log->fd < 0 ? fv_err_errno(FV_EIO, "%s: cannot open", log->path)
+                         : fv_track_open(&log->track, folder, text, n);
+    }
     free(text);
     return rc;
 }
 
-int fv_runlog_open(struct fv_runlog **out, const char *path, uint64_t step, uint64_t epochs)
+int fv_runlog_open(struct fv_runlog **out, const char *folder, uint64_t step, uint64_t epochs)
 {
-    *out = NULL;
-    FV_TRY(trim(path, step, epochs));
-    struct fv_runlog *log = calloc(1, sizeof *log);
-    if (!log || !(log->path = strdup(path))) {
-        free(log);
+    struct fv_runlog *log = *out = calloc(1, sizeof *log);
+    if (!log)
         return fv_err(FV_ENOMEM, "out of memory");
-    }
-    log->fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
-    if (log->fd < 0) {
-        int rc = fv_err_errno(FV_EIO, "%s: cannot open", path);
-        fv_runlog_close(&log);
-        return rc;
-    }
-    *out = log;
-    return 0;
+    log->fd = -1;
+    const int rc = open_all(log, folder, step, epochs);
+    if (rc < 0)
+        fv_runlog_close(out);
+    return rc;
 }
 
 enum { LINE_MAX_BYTES = 1024 };
@@ -98,6 +114,8 @@ static int append(struct fv_runlog *log, const char *type, const struct fv_runlo
     char line[LINE_MAX_BYTES];
     int n = snprintf(line, sizeof line, "{\"type\":\"%s\",\"step\":%llu,\"epoch\":%llu", type,
                      (unsigned long long)l->step, (unsigned long long)l->epoch);
+    if (l->time_s > 0)
+        n += snprintf(line + n, sizeof line - (size_t)n, ",\"time\":%.3f", l->time_s);
     add(line, &n, "loss", 7, l->loss);
     add(line, &n, "acc", 7, l->acc);
     add_terms(line, &n, l);
@@ -113,7 +131,7 @@ static int append(struct fv_runlog *log, const char *type, const struct fv_runlo
     n += snprintf(line + n, sizeof line - (size_t)n, "}\n");
     if (write(log->fd, line, (size_t)n) != n)
         return fv_err_errno(FV_EIO, "%s: cannot write", log->path);
-    return 0;
+    return fv_track_add(log->track, line, (size_t)n);
 }
 
 int fv_runlog_step(struct fv_runlog *log, const struct fv_runlog_line *l)
@@ -137,6 +155,7 @@ void fv_runlog_close(struct fv_runlog **log)
         return;
     if ((*log)->fd >= 0)
         close((*log)->fd);
+    fv_track_close(&(*log)->track);
     free((*log)->path);
     free(*log);
     *log = NULL;

@@ -6,6 +6,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <time.h>
 
 enum { ESTIMATE_STEPS = 10, ESTIMATE_SECONDS = 5 };
 
@@ -43,12 +44,20 @@ static double meter_wait(const struct fv_run *run, const struct fv_meter *m)
     return fmin((double)waited * 1e-9 / fv__meter_seconds(m), 1);
 }
 
+static double wall_time_s(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
 struct fv_runlog_line fv__meter_line(const struct fv_run *run, const struct fv_meter *m,
                                      double loss_sum, double correct_sum, uint64_t images)
 {
     const double n = images ? (double)images : NAN; /* no step had a finite loss: not measured */
     return (struct fv_runlog_line){.step = run->snap.at.step,
                                    .epoch = run->snap.at.epoch + 1,
+                                   .time_s = wall_time_s(),
                                    .loss = loss_sum / n,
                                    .acc = run->net->logits_node < 0 ? NAN : correct_sum / n,
                                    .lr = run->lr,

@@ -291,15 +291,6 @@ static int fill_program(struct fv_run *run)
     return 0;
 }
 
-static int open_log(struct fv_run *run)
-{
-    char *path = fv_format("%s/log.jsonl", run->folder);
-    int rc = path ? fv_runlog_open(&run->log, path, run->snap.at.step, run->snap.at.epoch)
-                  : fv_err(FV_ENOMEM, "out of memory");
-    free(path);
-    return rc;
-}
-
 static int open_all(struct fv_run *run, int resume)
 {
     FV_TRY(check_request(run->s, run->d));
@@ -318,7 +309,7 @@ static int open_all(struct fv_run *run, int resume)
     FV_TRY(fill_program(run));
     fv__stuck_start(&run->stuck);
     if (fv_comm_rank(run->d->comm) == 0)
-        FV_TRY(open_log(run));
+        FV_TRY(fv_runlog_open(&run->log, run->folder, run->snap.at.step, run->snap.at.epoch));
     run->saved_ns = fv_now_ns();
     return run->d->train->seek(run->d->train->ctx, run->snap.at.step);
 }
