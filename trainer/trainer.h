@@ -26,6 +26,7 @@
 #include "trainer/eval/allpairs.h"
 #include "trainer/eval/folds.h"
 #include "trainer/eval/gallery.h"
+#include "trainer/eval/intervals.h"
 #include "trainer/eval/metrics.h"
 #include "trainer/eval/rates.h"
 #include "trainer/eval/rows.h"
