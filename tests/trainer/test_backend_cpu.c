@@ -497,6 +497,63 @@ static void round_trips_are_exact(void **state)
     fv_net_free(&net);
 }
 
+/* The convolutions of a plan that are not by oneDNN's reference implementation, which is a hundred times slower than
+ * any other; a matrix product there is for every shape. */
+static int count_convs(const struct fv__cpu_plan *plan)
+{
+    int convs = 0;
+    for (int i = 0; i < plan->ops; i++) {
+        dnnl_primitive_kind_t kind;
+        assert_int_equal(
+            dnnl_primitive_desc_query(plan->op[i].desc, dnnl_query_primitive_kind, 0, &kind),
+            dnnl_success);
+        if (kind != dnnl_convolution)
+            continue;
+        const char *name = fv__dnn_op_name(&plan->op[i]);
+        if (strncmp(name, "ref", 3) == 0)
+            fail_msg("%s at %d px: a convolution by %s", plan->program->net->arch,
+                     plan->program->net->size, name);
+        convs++;
+    }
+    return convs;
+}
+
+/* Three of each convolution, but for the first, whose input wants no gradient. A plan that is not committed has no
+ * memory for weights and activations, which for these nets would take the most time. */
+static void no_convolution_is_slow_at(struct fv_device *device, const char *arch, int size,
+                                      int training)
+{
+    struct fv_program *p = calloc(1, sizeof *p);
+    struct fv_net *net;
+    int convs = 0;
+    build_named(&net, arch, "auto", size);
+    for (int i = 0; i < net->nodes; i++)
+        convs += net->node[i].kind == FV_NODE_CONV;
+    assert_non_null(p);
+    *p = (struct fv_program){.device = device, .net = net, .batch = 2, .train = training};
+    must(fv__cpu_slots_new(p));
+    must(fv__cpu_plan_new(&p->plan[0], p, 2, training));
+    fv__cpu_lower_forward(p->plan[0]);
+    if (training)
+        fv__cpu_lower_backward(p->plan[0]);
+    must(p->plan[0]->error);
+    assert_int_equal(count_convs(p->plan[0]), training ? 3 * convs - 1 : convs);
+    fv_backend_cpu.release(&p);
+    fv_net_free(&net);
+}
+
+static void no_convolution_is_slow(void **state)
+{
+    (void)state;
+    struct fv_device *device;
+    must(fv_backend_cpu.open(&device, &(struct fv_device_settings){.threads = 2}));
+    for (int i = 0; fv_archs[i]; i++)
+        for (int k = 0; k < 6; k++)
+            no_convolution_is_slow_at(device, fv_archs[i]->name, (int[]){32, 64, 112}[k / 2],
+                                      k % 2);
+    fv_backend_cpu.close(&device);
+}
+
 static void threads_of_the_caller_are_left_alone(void **state)
 {
     (void)state;
@@ -533,6 +590,7 @@ int main(void)
         cmocka_unit_test(inference_program_is_the_same),
         cmocka_unit_test(same_bytes_every_time),
         cmocka_unit_test(round_trips_are_exact),
+        cmocka_unit_test(no_convolution_is_slow),
         cmocka_unit_test(threads_of_the_caller_are_left_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,6 +10,7 @@
  * backend_cpu_update.c   what follows backward: statistics, accumulation, clipping, the update, states
  * backend_cpu_plan.c     buffers, steps, memory, running
  * backend_cpu_forward.c  net -> steps, backend_cpu_backward.c the same for gradients
+ * backend_cpu_conv.c     which layouts a convolution computes in
  * backend_cpu_bn.c       batch norms in training, with the ReLU behind them
  * backend_cpu_acts.c     both of them for activations, scaling, dropout
  * backend_cpu_heads.c    both of them for cosine heads and the loss, with their loops
@@ -200,6 +201,16 @@ void fv__cpu_have_read(struct fv__cpu_plan *plan, int node);
 int fv__cpu_collect(struct fv__cpu_plan *plan, int node, int mask);
 void fv__cpu_give(struct fv__cpu_plan *plan, int from, int node, int buffer,
                   const struct fv__dnn_md *md);
+
+/* backend_cpu_conv.c. A convolution by itself; its weights in any layout; its forward pass, in the layouts by which it
+ * and the gradients are fastest, `sum` being that of what it is added to (NULL: nothing); 0 if an implementation is
+ * none of the slow ones. */
+struct fv__dnn_conv fv__cpu_conv_of(const struct fv__cpu_plan *plan, int node);
+struct fv__dnn_md *fv__cpu_conv_weights(struct fv__cpu_plan *plan, int node);
+int fv__cpu_conv_make(struct fv__cpu_plan *plan, int node, const struct fv__dnn_conv *conv,
+                      const struct fv__dnn_md *bias, const struct fv__dnn_md *sum,
+                      struct fv__dnn_op *op);
+int fv__cpu_conv_cost(const struct fv__dnn_op *op);
 
 /* backend_cpu_bn.c: training, by the batch's statistics, which go into the value's mean and var; behind it a ReLU up to
  * `limit`, 0: none. For inputs of which fv__dnn_md_lanes is known. */

@@ -166,18 +166,10 @@ static void conv_backward(struct fv__cpu_plan *plan, int node)
     const struct fv_node *o = desc(plan, node);
     const struct fv__cpu_value *v = &plan->value[node];
     dnnl_engine_t engine = plan->program->device->engine;
-    const int *d = plan->program->net->tensor[o->tensor[0]].dim;
-    struct fv__dnn_conv conv = {.stride = o->stride,
-                                .pad = o->pad,
-                                .winograd = plan->program->device->winograd,
-                                .training = 1};
+    struct fv__dnn_conv conv = fv__cpu_conv_of(plan, node);
     struct fv__dnn_op op = {0};
     int g = fv__cpu_collect(plan, node, -1), rc;
-    struct fv__dnn_md *any =
-        o->groups == 1
-            ? fv__cpu_md(plan, 4, d, FV_DNN_ANY)
-            : fv__cpu_md(plan, 5, (int[5]){o->groups, d[0] / o->groups, d[1], d[2], d[3]},
-                         FV_DNN_ANY);
+    struct fv__dnn_md *any = fv__cpu_conv_weights(plan, node);
     if (plan->error || g < 0)
         return;
     rc = fv__dnn_conv_backward_weights(&op, engine, &conv, v->src_md, any, bias_md(plan, o), v->md,

@@ -37,6 +37,14 @@ size_t fv__dnn_lanes(const struct fv__dnn_blocking *b)
     return (size_t)lanes;
 }
 
+dnnl_format_tag_t fv__dnn_tag(int ndim, enum fv__dnn_layout layout)
+{
+    static const dnnl_format_tag_t plain[] = {0, dnnl_a, dnnl_ab, dnnl_abc, dnnl_abcd, dnnl_abcde};
+    if (layout == FV_DNN_CHANNELS_LAST)
+        return dnnl_acdb;
+    return layout == FV_DNN_ANY ? dnnl_format_tag_any : plain[ndim];
+}
+
 int fv__dnn_attr_new(dnnl_primitive_attr_t *out)
 {
     *out = NULL;

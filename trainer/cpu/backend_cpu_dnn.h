@@ -16,6 +16,7 @@
 enum fv__dnn_layout {
     FV_DNN_ANY,   /* the library chooses */
     FV_DNN_PLAIN, /* row-major in the order of the dimensions: (N,C,H,W), (O,I,H,W), (G,O,I,H,W) */
+    FV_DNN_CHANNELS_LAST, /* (N,H,W,C): four dimensions */
 };
 
 /* A shape and how it lies in memory. */
@@ -109,9 +110,10 @@ struct fv__dnn_blocking {
 };
 size_t fv__dnn_lanes(const struct fv__dnn_blocking *b);
 
-/* Whatever the version: the sentence for a status; the attribute every primitive has; the end of every
+/* Whatever the version: the sentence for a status; a layout's tag; the attribute every primitive has; the end of every
  * creation, which takes over `attr` and turns a descriptor into a primitive; oneDNN's words for the requests above. */
 int fv__dnn_fail(dnnl_status_t status, const char *what);
+dnnl_format_tag_t fv__dnn_tag(int ndim, enum fv__dnn_layout layout);
 int fv__dnn_attr_new(dnnl_primitive_attr_t *out);
 int fv__dnn_op_finish(struct fv__dnn_op *op, dnnl_status_t desc_status, dnnl_primitive_attr_t attr,
                       const char *what);

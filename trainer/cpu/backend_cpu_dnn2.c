@@ -20,7 +20,6 @@ static const dnnl_memory_desc_t *get(const struct fv__dnn_md *md)
 
 int fv__dnn_md_new(struct fv__dnn_md **out, int ndim, const int *dim, enum fv__dnn_layout layout)
 {
-    static const dnnl_format_tag_t plain[] = {0, dnnl_a, dnnl_ab, dnnl_abc, dnnl_abcd, dnnl_abcde};
     dnnl_dims_t dims = {0};
     for (int i = 0; i < ndim; i++)
         dims[i] = dim[i];
@@ -28,8 +27,7 @@ int fv__dnn_md_new(struct fv__dnn_md **out, int ndim, const int *dim, enum fv__d
     if (!*out)
         return fv_err(FV_ENOMEM, "out of memory");
     int rc = fv__dnn_fail(
-        dnnl_memory_desc_init_by_tag(&(*out)->md, ndim, dims, dnnl_f32,
-                                     layout == FV_DNN_ANY ? dnnl_format_tag_any : plain[ndim]),
+        dnnl_memory_desc_init_by_tag(&(*out)->md, ndim, dims, dnnl_f32, fv__dnn_tag(ndim, layout)),
         "memory descriptor");
     if (rc < 0)
         fv__dnn_md_free(out);

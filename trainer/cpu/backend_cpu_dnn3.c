@@ -29,16 +29,14 @@ static int finish_md(struct fv__dnn_md **out, dnnl_status_t status)
 
 int fv__dnn_md_new(struct fv__dnn_md **out, int ndim, const int *dim, enum fv__dnn_layout layout)
 {
-    static const dnnl_format_tag_t plain[] = {0, dnnl_a, dnnl_ab, dnnl_abc, dnnl_abcd, dnnl_abcde};
     dnnl_dims_t dims = {0};
     for (int i = 0; i < ndim; i++)
         dims[i] = dim[i];
     *out = calloc(1, sizeof **out);
     if (!*out)
         return fv_err(FV_ENOMEM, "out of memory");
-    return finish_md(out, dnnl_memory_desc_create_with_tag(
-                              &(*out)->md, ndim, dims, dnnl_f32,
-                              layout == FV_DNN_ANY ? dnnl_format_tag_any : plain[ndim]));
+    return finish_md(out, dnnl_memory_desc_create_with_tag(&(*out)->md, ndim, dims, dnnl_f32,
+                                                           fv__dnn_tag(ndim, layout)));
 }
 
 void fv__dnn_md_free(struct fv__dnn_md **md)

@@ -162,48 +162,17 @@ static int other_of_add(const struct fv__cpu_plan *plan, const struct chain *c)
     return add->in[plan->value[add->in[0]].buffer < 0];
 }
 
-static struct fv__dnn_md *weights_md_any(struct fv__cpu_plan *plan, const struct fv_node *o)
-{
-    const int *d = plan->program->net->tensor[o->tensor[0]].dim;
-    if (o->groups == 1)
-        return fv__cpu_md(plan, 4, d, FV_DNN_ANY);
-    return fv__cpu_md(plan, 5, (int[5]){o->groups, d[0] / o->groups, d[1], d[2], d[3]}, FV_DNN_ANY);
-}
-
-/* The reference implementation, and the one by im2col and a matrix product, which is what plain layouts get. */
-static int is_slow(const struct fv__dnn_op *op)
-{
-    const char *name = fv__dnn_op_name(op);
-    return strncmp(name, "ref", 3) == 0 || strncmp(name, "x64:gemm", 8) == 0 ||
-           strncmp(name, "gemm", 4) == 0;
-}
-
-/* Tried first with the layouts that input and weights have; if that has only a slow implementation, the library may
- * choose both, and both are converted. */
 static int make_conv(struct fv__cpu_plan *plan, int node, const struct chain *c,
                      struct fv__dnn_op *op)
 {
     const struct fv_node *o = desc(plan, node);
-    const struct fv__cpu_slot *slot = &plan->program->slot[o->tensor[0]];
-    dnnl_engine_t engine = plan->program->device->engine;
-    struct fv__dnn_conv conv = {.stride = o->stride,
-                                .pad = o->pad,
-                                .winograd = plan->program->device->winograd,
-                                .training = plan->training,
-                                .sum = c->add >= 0,
-                                .limit = c->limit};
-    struct fv__dnn_md *any = weights_md_any(plan, o);
+    struct fv__dnn_conv conv = fv__cpu_conv_of(plan, node);
+    conv.sum = c->add >= 0;
+    conv.limit = c->limit;
     struct fv__dnn_md *bias = o->tensor[1] >= 0 || c->bn >= 0 ? vector_md(plan, o->c) : NULL;
-    struct fv__dnn_md *dst = c->add >= 0 ? plan->value[other_of_add(plan, c)].md
-                                         : fv__cpu_value_md(plan, node, FV_DNN_ANY);
-    struct fv__dnn_md *any_src = fv__cpu_value_md(plan, o->in[0], FV_DNN_ANY);
     FV_TRY(plan->error);
-    int rc = fv__dnn_conv_forward(op, engine, &conv, plan->value[o->in[0]].md,
-                                  slot->packed ? slot->packed : any, bias, dst);
-    if (rc == 0 && !is_slow(op))
-        return 0;
-    fv__dnn_op_free(op);
-    return fv__dnn_conv_forward(op, engine, &conv, any_src, any, bias, dst);
+    return fv__cpu_conv_make(plan, node, &conv, bias,
+                             c->add >= 0 ? plan->value[other_of_add(plan, c)].md : NULL, op);
 }
 
 /* The first plan settles how a weight is packed; later ones convert if they must. */
@@ -230,7 +199,7 @@ static void lower_conv(struct fv__cpu_plan *plan, int node)
     struct fv__dnn_md *weights;
     struct chain c = find_chain(plan, node, 1);
     int rc = make_conv(plan, node, &c, &op);
-    if (c.add >= 0 && (rc < 0 || is_slow(&op))) {
+    if (c.add >= 0 && (rc < 0 || fv__cpu_conv_cost(&op) > 0)) {
         fv__dnn_op_free(&op);
         c = find_chain(plan, node, 0);
         rc = make_conv(plan, node, &c, &op);
