@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: MIT */
+/* fveval identify: who of a data set is on a photograph? The nearest identities, each by its nearest image. */
+#include "tools/fveval.h"
+
+#include "common/err.h"
+#include "common/opt.h"
+#include "common/report.h"
+#include "tools/calibration.h"
+#include "tools/command.h"
+#include "tools/eval_images.h"
+#include "tools/photo_set.h"
+#include "tools/results.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { TOP_MAX = 32 };
+
+struct identify_settings {
+    const char *model, *gallery, *split, *backend;
+    int64_t top, batch, threads;
+    int aligned, flip, json, quiet;
+};
+
+#define FIELD(f) offsetof(struct identify_settings, f)
+/* clang-format off */
+static const struct fv_opt identify_opts[] = {
+    {"model", 'm', FV_OPT_STRING, FV_OPT_REQUIRED, FIELD(model), "FILE", "the checkpoint", 0, 0, NULL},
+    {"gallery", 'g', FV_OPT_STRING, FV_OPT_REQUIRED, FIELD(gallery), "FILE",
+     "the data set of those who are known; the photo is framed as its images were", 0, 0, NULL},
+    {"split", 0, FV_OPT_STRING, 0, FIELD(split), "LIST", "of the gallery: all, or of train, val, holdout", 0, 0, NULL},
+    {"top", 'k', FV_OPT_INT, 0, FIELD(top), "N", "how many identities to name", 1, TOP_MAX, NULL},
+    {"aligned", 0, FV_OPT_FLAG, 0, FIELD(aligned), NULL, "the photo is cut to the face as the data set's are",
+     0, 0, NULL},
+    {"flip", 0, FV_OPT_FLAG, 0, FIELD(flip), NULL, "add the embedding of the mirror image", 0, 0, NULL},
+    {"backend", 0, FV_OPT_STRING, 0, FIELD(backend), "NAME", "what computes", 0, 0, NULL},
+    {"batch", 'b', FV_OPT_INT, 0, FIELD(batch), "N", "images in a batch", 1, 4096, NULL},
+    {"threads", 'j', FV_OPT_INT, 0, FIELD(threads), "N", "threads of the backend; 0: one per processor", 0, 4096, NULL},
+    {"json", 0, FV_OPT_FLAG, 0, FIELD(json), NULL, "print the result as JSON", 0, 0, NULL},
+    {"quiet", 'q', FV_OPT_FLAG, 0, FIELD(quiet), NULL, "only the result, warnings and errors", 0, 0, NULL},
+    {.name = NULL},
+};
+/* clang-format on */
+#undef FIELD
+
+const struct fv_command fveval_identify_cmd = {
+    .name = "fveval identify",
+    .summary = "Names the people of a data set who look most like a photograph.",
+    .usage = "PHOTO --gallery FILE --model CHECKPOINT [options]",
+    .notes = "The score of a person is that of the nearest image. The threshold is of two images; "
+             "among many people "
+             "a\nchance match is as much more likely: 'fveval gallery' measures that.\n\n"
+             "  fveval identify photo.jpg --gallery faces.lmdb --model best_ver.safetensors",
+    .min_args = 1,
+    .max_args = 1,
+};
+
+/* An identity by its nearest image. */
+struct near {
+    double score;
+    uint64_t label, image;
+};
+
+static int nearest_first(const void *a, const void *b)
+{
+    const struct near *x = a, *y = b;
+
+    if (x->score != y->score)
+        return x->score > y->score ? -1 : 1;
+    return (x->label > y->label) - (x->label < y->label);
+}
+
+/* Of all labels; those without an image in the splits come last, with -inf. */
+static int rank_all(struct near *near, const struct eval_images *im, const float *emb,
+                    const float *photo, int dim)
+{
+    const struct fv_store_info *info = fv_store_info(im->store);
+    struct fv_store_image one;
+
+    for (uint64_t l = 0; l < info->labels; l++)
+        near[l] = (struct near){-INFINITY, l, 0};
+    for (uint64_t i = 0; i < info->images; i++) {
+        FV_TRY(fv_store_image(im->store, i, &one));
+        if (!(im->splits >> one.split & 1))
+            continue;
+        const double score = fv_score_two(emb + (size_t)im->position[i] * (size_t)dim, photo, dim);
+        if (score > near[one.label].score)
+            near[one.label] = (struct near){score, one.label, i};
+    }
+    qsort(near, info->labels, sizeof *near, nearest_first);
+    return FV_OK;
+}
+
+static int add_nearest(struct results *r, const struct identify_settings *s, struct fv_store *store,
+                       const struct near *near)
+{
+    const uint64_t labels = fv_store_info(store)->labels;
+    json_t *list = json_array();
+    struct fv_store_label who;
+    struct fv_store_image image;
+    static char rank[TOP_MAX][12]; /* keys outlive the results */
+    char text[640];
+
+    for (uint64_t i = 0; i < labels && i < (uint64_t)s->top && near[i].score > -INFINITY; i++) {
+        FV_TRY(fv_store_label(store, near[i].label, &who));
+        FV_TRY(fv_store_image(store, near[i].image, &image));
+        snprintf(rank[i], sizeof rank[i], "%d", (int)i + 1);
+        snprintf(text, sizeof text, "%.4f  %.200s  (%.400s)", near[i].score, who.name, image.name);
+        results_heading(r, rank[i], text);
+        json_array_append_new(list, json_pack("{s:o, s:f, s:o}", "identity",
+                                              results_json_text(who.name), "score", near[i].score,
+                                              "image", results_json_text(image.name)));
+    }
+    results_json(r, "nearest", list);
+    return FV_OK;
+}
+
+static int embed_set(struct eval_images *im, struct fv_model *model,
+                     const struct identify_settings *s, const char *splits, float **emb)
+{
+    FV_TRY(eval_images_want_splits(im, splits));
+    *emb = malloc((size_t)im->n * (size_t)fv_model_net(model)->embedding * sizeof **emb);
+    if (!*emb)
+        return fv_err(FV_ENOMEM, "out of memory for %u embeddings", im->n);
+    return eval_images_embed(im, model, s->flip, s->batch, *emb);
+}
+
+static int identify(const struct identify_settings *s, struct fv_store *store,
+                    const struct photo_set *photos, struct fv_model *model,
+                    const struct calibration *c, const struct fv_report *report)
+{
+    struct eval_images known = {.store = store, .report = report}, asked = {.store = photos->store};
+    struct near *near = malloc((fv_store_info(store)->labels + 1) * sizeof *near);
+    float *emb = NULL, *photo = NULL;
+    struct results r = {0};
+
+    int rc = near ? embed_set(&asked, model, s, "all", &photo) : fv_err(FV_ENOMEM, "out of memory");
+    if (rc >= 0)
+        rc = embed_set(&known, model, s, s->split, &emb);
+    if (rc >= 0)
+        rc = rank_all(near, &known, emb, photo, fv_model_net(model)->embedding);
+    if (rc >= 0) {
+        results_string(&r, "model", fv_model_info(model));
+        results_string(&r, "framing", photos->framing);
+        rc = add_nearest(&r, s, store, near);
+        calibration_judge(&r, c, near[0].score);
+        fv_console_endline();
+        results_print(&r, s->gallery, s->json);
+    }
+    free(near);
+    free(emb);
+    free(photo);
+    eval_images_free(&known);
+    eval_images_free(&asked);
+    return rc;
+}
+
+int fveval_identify(int argc, char **argv)
+{
+    struct identify_settings s = {.split = "all", .top = 5, .batch = 32, .backend = "auto"};
+    struct calibration_settings cs;
+    struct tool_trace trace = {0};
+    const struct fv_opt_group groups[] = {{"options", identify_opts, &s},
+                                          {"threshold", calibration_opts, &cs},
+                                          {"tracing", tool_trace_opts, &trace}};
+    struct calibration c = {.threshold = NAN};
+    struct photo_set photos = {0};
+    struct fv_store *store = NULL;
+    struct fv_model *model = NULL;
+    struct fv_args args;
+
+    calibration_defaults(&cs);
+    FV_TRY(fv_opt_parse(&fveval_identify_cmd, groups, 3, argc, argv, &args));
+    if (args.help) {
+        fv_opt_help(&fveval_identify_cmd, groups, 3, stdout);
+        return FV_OK;
+    }
+    FV_TRY(tool_trace_start(&trace));
+    const struct fv_report *report = fv_console_report("fveval", s.quiet ? 1 : 2);
+    int rc = fv_store_open(&store, s.gallery);
+    if (rc >= 0)
+        rc = fv_model_open(&model, s.model, s.backend, (int)s.threads, (int)s.batch);
+    if (rc >= 0)
+        rc = photo_set_open(&photos, args.arg, 1, store, fv_model_net(model)->size, s.aligned);
+    if (rc >= 0)
+        rc = calibration_open(&c, &cs, store, model, s.flip, s.batch, report);
+    if (rc >= 0)
+        rc = identify(&s, store, &photos, model, &c, report);
+    calibration_close(&c);
+    photo_set_close(&photos);
+    fv_model_close(&model);
+    fv_store_close(&store);
+    return rc;
+}

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT */
+/* fveval verify: do two photographs show one person? The answer says what it rests on. */
+#include "tools/fveval.h"
+
+#include "common/err.h"
+#include "common/opt.h"
+#include "common/report.h"
+#include "tools/calibration.h"
+#include "tools/command.h"
+#include "tools/eval_images.h"
+#include "tools/photo_set.h"
+#include "tools/results.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct verify_settings {
+    const char *model, *db, *backend;
+    int64_t batch, threads;
+    int aligned, flip, json, quiet;
+};
+
+#define FIELD(f) offsetof(struct verify_settings, f)
+/* clang-format off */
+static const struct fv_opt verify_opts[] = {
+    {"model", 'm', FV_OPT_STRING, FV_OPT_REQUIRED, FIELD(model), "FILE", "the checkpoint", 0, 0, NULL},
+    {"db", 'd', FV_OPT_STRING, 0, FIELD(db), "FILE",
+     "the data set as whose images the photos are framed, and on whose pairs the threshold rests", 0, 0, NULL},
+    {"aligned", 0, FV_OPT_FLAG, 0, FIELD(aligned), NULL, "the photos are cut to the face as the data set's are",
+     0, 0, NULL},
+    {"flip", 0, FV_OPT_FLAG, 0, FIELD(flip), NULL, "add the embedding of the mirror image", 0, 0, NULL},
+    {"backend", 0, FV_OPT_STRING, 0, FIELD(backend), "NAME", "what computes", 0, 0, NULL},
+    {"batch", 'b', FV_OPT_INT, 0, FIELD(batch), "N", "images in a batch", 1, 4096, NULL},
+    {"threads", 'j', FV_OPT_INT, 0, FIELD(threads), "N", "threads of the backend; 0: one per processor", 0, 4096, NULL},
+    {"json", 0, FV_OPT_FLAG, 0, FIELD(json), NULL, "print the result as JSON", 0, 0, NULL},
+    {"quiet", 'q', FV_OPT_FLAG, 0, FIELD(quiet), NULL, "only the result, warnings and errors", 0, 0, NULL},
+    {.name = NULL},
+};
+/* clang-format on */
+#undef FIELD
+
+const struct fv_command fveval_verify_cmd = {
+    .name = "fveval verify",
+    .summary = "Says whether two photographs show one person, and what that rests on.",
+    .usage = "A.jpg B.jpg --model CHECKPOINT [--db FILE] [options]",
+    .notes = "The photos are decoded and framed as 'fvprep pack' does it, with the settings that "
+             "the data set "
+             "records.\nWithout --db: the largest square around the centre, and no threshold.\n\n"
+             "  fveval verify a.jpg b.jpg --model best_ver.safetensors --db faces.lmdb",
+    .min_args = 2,
+    .max_args = 2,
+};
+
+static int compare(const struct verify_settings *s, const struct photo_set *photos,
+                   struct fv_model *model, const struct calibration *c,
+                   const struct fv_report *report)
+{
+    const int dim = fv_model_net(model)->embedding;
+    struct eval_images im = {.store = photos->store, .report = report};
+    float *emb = malloc(2 * (size_t)dim * sizeof *emb);
+    struct results r = {0};
+
+    int rc = emb ? eval_images_want_splits(&im, "all") : fv_err(FV_ENOMEM, "out of memory");
+    if (rc >= 0)
+        rc = eval_images_embed(&im, model, s->flip, s->batch, emb);
+    if (rc >= 0) {
+        results_string(&r, "model", fv_model_info(model));
+        results_string(&r, "framing", photos->framing);
+        calibration_judge(&r, c, fv_score_two(emb, emb + dim, dim));
+        fv_console_endline();
+        results_print(&r, s->model, s->json);
+    }
+    free(emb);
+    eval_images_free(&im);
+    return rc;
+}
+
+int fveval_verify(int argc, char **argv)
+{
+    struct verify_settings s = {.batch = 32, .backend = "auto"};
+    struct calibration_settings cs;
+    struct tool_trace trace = {0};
+    const struct fv_opt_group groups[] = {{"options", verify_opts, &s},
+                                          {"threshold", calibration_opts, &cs},
+                                          {"tracing", tool_trace_opts, &trace}};
+    struct calibration c = {.threshold = NAN};
+    struct photo_set photos = {0};
+    struct fv_store *store = NULL;
+    struct fv_model *model = NULL;
+    struct fv_args args;
+
+    calibration_defaults(&cs);
+    FV_TRY(fv_opt_parse(&fveval_verify_cmd, groups, 3, argc, argv, &args));
+    if (args.help) {
+        fv_opt_help(&fveval_verify_cmd, groups, 3, stdout);
+        return FV_OK;
+    }
+    FV_TRY(tool_trace_start(&trace));
+    const struct fv_report *report = fv_console_report("fveval", s.quiet ? 1 : 2);
+    int rc = s.db ? fv_store_open(&store, s.db) : FV_OK;
+    if (rc >= 0)
+        rc = fv_model_open(&model, s.model, s.backend, (int)s.threads, (int)s.batch);
+    if (rc >= 0)
+        rc = photo_set_open(&photos, args.arg, 2, store, fv_model_net(model)->size, s.aligned);
+    if (rc >= 0)
+        rc = calibration_open(&c, &cs, store, model, s.flip, s.batch, report);
+    if (rc >= 0)
+        rc = compare(&s, &photos, model, &c, report);
+    calibration_close(&c);
+    photo_set_close(&photos);
+    fv_model_close(&model);
+    fv_store_close(&store);
+    return rc;
+}
