@@ -5,7 +5,7 @@
 #include "prep/import/bin_pairs.h"
 
 #include "common/err.h"
-#include "prep/import/pickle.h"
+#include "prep/import/pickle_numpy.h"
 
 #include <stdlib.h>
 
@@ -14,7 +14,7 @@ static int take_images(struct fv_bin_pairs *out, const struct fv_pickle *p,
 {
     int known = 0; /* whether latin1 is */
     for (uint32_t i = 0; i < 2 * out->pairs; i++) {
-        const struct fv_pickle_value *v = fv__pickle_item(p, images, i);
+        const struct fv_pickle_value *v = fv_pickle_item(p, images, i);
         if (v->kind != FV_PICKLE_BYTES && !(v->kind == FV_PICKLE_ARRAY && v->type == FV_PICKLE_U1))
             return fv_err(FV_ECORRUPT, "%s: image %u is neither bytes nor an array of uint8", name,
                           i);
@@ -38,7 +38,7 @@ static int take_answers(struct fv_bin_pairs *out, const struct fv_pickle *p,
         if (same->kind == FV_PICKLE_ARRAY) {
             answer = bytes[same->at + i];
         } else {
-            const struct fv_pickle_value *v = fv__pickle_item(p, same, i);
+            const struct fv_pickle_value *v = fv_pickle_item(p, same, i);
             if (v->kind == FV_PICKLE_BOOL || v->kind == FV_PICKLE_INT)
                 answer = v->number;
         }
@@ -53,13 +53,13 @@ static int take_answers(struct fv_bin_pairs *out, const struct fv_pickle *p,
 static int take_pairs(struct fv_bin_pairs *out, const struct fv_pickle *p, const uint8_t *bytes,
                       const char *name)
 {
-    const struct fv_pickle_value *top = fv__pickle_top(p);
-    if (fv__pickle_count(p, top) != 2)
+    const struct fv_pickle_value *top = fv_pickle_top(p);
+    if (fv_pickle_count(p, top) != 2)
         return fv_err(FV_ECORRUPT, "%s: is a pickle, but not of two things, images and answers",
                       name);
-    const struct fv_pickle_value *images = fv__pickle_item(p, top, 0);
-    const struct fv_pickle_value *same = fv__pickle_item(p, top, 1);
-    uint64_t n = fv__pickle_count(p, images), answers = fv__pickle_count(p, same);
+    const struct fv_pickle_value *images = fv_pickle_item(p, top, 0);
+    const struct fv_pickle_value *same = fv_pickle_item(p, top, 1);
+    uint64_t n = fv_pickle_count(p, images), answers = fv_pickle_count(p, same);
     if (same->kind == FV_PICKLE_ARRAY && same->type == FV_PICKLE_B1)
         answers = same->n; /* truth values are the same as Latin-1 */
     if (answers == 0 || n != 2 * answers)
@@ -78,9 +78,9 @@ int fv__bin_parse(struct fv_bin_pairs *out, const uint8_t *bytes, size_t n, cons
 {
     struct fv_pickle p;
     *out = (struct fv_bin_pairs){0};
-    FV_TRY(fv__pickle_read(&p, bytes, n, name));
+    FV_TRY(fv_pickle_read(&p, &fv__pickle_numpy, bytes, n, name));
     int rc = take_pairs(out, &p, bytes, name);
-    fv__pickle_free(&p);
+    fv_pickle_free(&p);
     if (rc < 0)
         fv__bin_free(out);
     return rc;

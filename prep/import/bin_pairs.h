@@ -16,7 +16,7 @@ struct fv_bin_pairs {
     struct fv_bin_image *image; /* (2 * pairs) */
     uint8_t *same;              /* (pairs) */
     size_t pairs;
-    int latin1; /* the images are Latin-1 text written as UTF-8 (prep/import/pickle.h) */
+    int latin1; /* the images are Latin-1 text written as UTF-8 (common/pickle.h) */
 };
 
 /* From the bytes of a whole file. FV_ECORRUPT names the file and what is wrong; FV_ENOMEM. */

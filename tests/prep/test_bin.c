@@ -9,7 +9,7 @@
 #include "common/err.h"
 #include "common/fs.h"
 #include "prep/import/importer.h"
-#include "prep/import/pickle.h"
+#include "common/pickle.h"
 #include "tests/cmocka_all.h"
 #include "tests/prep/scratch.h"
 
