@@ -197,7 +197,7 @@ struct owned {
     struct fv_comm *comm;
     char *kept;          /* the text that settings of a resumed run point to */
     char *db, *original; /* where the data set is, and where it was when the run began */
-    char *pairs, *policy;
+    char *pairs, *policy, *init;
 };
 
 /* Command line and, when resuming, the settings of the run below it. Meets the other processes, if there are any. */
@@ -445,6 +445,8 @@ static int work(struct settings *s, struct owned *own)
     FV_TRY(make_db_absolute(&s->run.db, &own->db,
                             s->run.resume ? ": if it has moved, say where to with --db" : ""));
     FV_TRY(make_absolute(&s->run.pairs, &own->pairs));
+    if (!s->run.resume) /* what goes on has its weights already */
+        FV_TRY(make_absolute(&s->train.init, &own->init));
     if (level >= FV_LEVEL_INFO)
         print_banner(s);
     if (first)
@@ -467,6 +469,7 @@ static int finish(struct owned *own, int rc)
     free(own->original);
     free(own->pairs);
     free(own->policy);
+    free(own->init);
     if (rc < 0 && rc != FV_EINTR)
         fv_comm_abort(&own->comm, why);
     else

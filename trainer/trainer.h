@@ -39,10 +39,13 @@
 
 struct fv_train_settings {
     /* net */
-    const char *arch;  /* "resnet18" */
-    const char *stem;  /* "auto" */
-    int64_t embedding; /* 0: the architecture's own */
-    const char *loss;  /* "ce"; trainer/loss/loss.h */
+    const char *arch;       /* "resnet18" */
+    const char *stem;       /* "auto" */
+    int64_t embedding;      /* 0: the architecture's own */
+    const char *loss;       /* "ce"; trainer/loss/loss.h */
+    const char *mean, *std; /* of the colours, 0 .. 1: "0.5", "0.485,0.456,0.406", "imagenet" */
+    const char *init;       /* file of weights to begin with (trainer/files/init.h); NULL: none */
+    int init_bgr;           /* its net sees blue first */
     /* length */
     int64_t epochs; /* (default 30) */
     /* optimiser (trainer/backend.h) */

@@ -12,6 +12,7 @@
 #include "common/clock.h"
 #include "common/err.h"
 #include "common/fs.h"
+#include "trainer/files/init.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -23,8 +24,26 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-/* The colours go in as (x / 255 - 0.5) / 0.5, as face nets have it. */
-static const float colour_mean = 0.5f, colour_std = 0.5f;
+/* --mean or --std: a number for each colour. */
+static int read_colours(const char *option, const char *text, const float imagenet[3], float out[3])
+{
+    char rest;
+    const int n = sscanf(text, "%f,%f,%f%c", &out[0], &out[1], &out[2], &rest);
+    if (strcmp(text, "imagenet") == 0) {
+        memcpy(out, imagenet, 3 * sizeof *out);
+        return 0;
+    }
+    if (n == 1 && !strchr(text, ','))
+        out[1] = out[2] = out[0];
+    else if (n != 3)
+        return fv_err(FV_EUSAGE, "--%s %s: one number, three with commas between them, or imagenet",
+                      option, text);
+    for (int c = 0; c < 3; c++)
+        if (!isfinite(out[c]) || (*option == 's' && !(out[c] > 0)))
+            return fv_err(FV_EUSAGE, "--%s %s: %s", option, text,
+                          *option == 's' ? "numbers above 0" : "finite numbers");
+    return 0;
+}
 
 static int check_pairs(const struct fv_train_data *d)
 {
@@ -191,9 +210,12 @@ static int start_or_resume(struct fv_run *run, int resume)
     else if (rc == 0 && !there) {
         if (resume)
             rc = compare_settings_file(run, settings);
+        fv_net_init(run->net, (uint64_t)run->s->seed, run->snap.arena);
+        if (rc == 0 && run->s->init)
+            rc = fv_init_load(run->s->init, run->net, run->s->init_bgr, run->snap.arena,
+                              run->report, NULL);
         if (rc == 0)
             rc = fv_file_write(settings, run->d->settings_text, strlen(run->d->settings_text));
-        fv_net_init(run->net, (uint64_t)run->s->seed, run->snap.arena);
         if (run->snap.state[FV_STATE_EMA])
             memcpy(run->snap.state[FV_STATE_EMA], run->snap.arena,
                    (run->net->params + run->net->buffers) * sizeof(float));
@@ -232,10 +254,8 @@ static int build(struct fv_run *run)
                                  .stem = s->stem,
                                  .embedding = (int)s->embedding,
                                  .loss = s->loss};
-    for (int c = 0; c < 3; c++) {
-        a.mean[c] = colour_mean;
-        a.std[c] = colour_std;
-    }
+    FV_TRY(read_colours("mean", s->mean, (const float[]){0.485f, 0.456f, 0.406f}, a.mean));
+    FV_TRY(read_colours("std", s->std, (const float[]){0.229f, 0.224f, 0.225f}, a.std));
     FV_TRY(fv_net_build(&run->net, s->arch, &a));
     run->net->seed = (uint64_t)s->seed;
     FV_TRY(fv_backend_open(s->backend, &ds, &run->backend, &run->device));

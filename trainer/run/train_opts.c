@@ -38,6 +38,29 @@ const struct fv_opt fv_train_opts[] = {
      .metavar = "SUM",
      .help = "what is made small, such as ce(smooth=0.1)+0.2*triplet or arcface(s=30,m=0.4); "
              "`list` shows all"},
+    {.name = "mean",
+     .type = FV_OPT_STRING,
+     .offset = FIELD(mean),
+     .metavar = "M",
+     .help =
+         "what is taken from colours between 0 and 1: one number, three with commas (red, green, "
+         "blue), or imagenet"},
+    {.name = "std",
+     .type = FV_OPT_STRING,
+     .offset = FIELD(std),
+     .metavar = "S",
+     .help = "what they are then divided by, likewise"},
+    {.name = "init",
+     .type = FV_OPT_STRING,
+     .offset = FIELD(init),
+     .metavar = "FILE",
+     .help =
+         "begin with the weights of a .pth of torch.save, a .safetensors or a checkpoint, as far "
+         "as names and shapes fit"},
+    {.name = "init-bgr",
+     .type = FV_OPT_FLAG,
+     .offset = FIELD(init_bgr),
+     .help = "the net of --init sees blue first: its first convolution's channels change places"},
     {.name = "epochs",
      .letter = 'e',
      .type = FV_OPT_INT,
@@ -280,6 +303,8 @@ void fv_train_defaults(struct fv_train_settings *s)
         .arch = "resnet18",
         .stem = "auto",
         .loss = "ce",
+        .mean = "0.5",
+        .std = "0.5",
         .epochs = 30,
         .optim = "sgd",
         .lr = 0.02,
