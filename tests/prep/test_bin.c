@@ -8,8 +8,8 @@
 
 #include "common/err.h"
 #include "common/fs.h"
-#include "prep/import/importer.h"
 #include "common/pickle.h"
+#include "prep/import/importer.h"
 #include "tests/cmocka_all.h"
 #include "tests/prep/scratch.h"
 
