@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* fveval pairs: scores a list of image pairs with a checkpoint and reports what the scores say, beside two
- * baselines on request: pixels alone, and the same net untrained.
+/* fveval pairs: scores a list of image pairs with one or several checkpoints and reports what the scores say, beside
+ * two baselines on request: pixels alone, and the same net untrained.
+ *
+ * Of several checkpoints the score is the mean of their cosines, which is also the cosine of their unit embeddings
+ * joined end to end.
  */
 #include "tools/fveval.h"
 
@@ -11,17 +14,18 @@
 #include "store/store.h"
 #include "tools/command.h"
 #include "tools/eval_figures.h"
-#include "tools/eval_images.h"
+#include "tools/pair_set.h"
 #include "tools/results.h"
 #include "tools/roc_plot.h"
 #include "trainer/trainer.h"
 
-#include <inttypes.h>
+#include <jansson.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct eval_settings {
-    const char *db, *pairs, *format, *templates, *backend, *scores, *roc;
+    const char *db, *pairs, *format, *templates, *dev_pairs, *dev_by, *backend, *scores, *roc;
     int64_t n, seed, batch, threads;
     int flip, baselines, json, quiet;
 };
@@ -35,8 +39,12 @@ static const struct fv_opt pairs_opts[] = {
     {"pairs-format", 0, FV_OPT_STRING, 0, FIELD(format), "NAME", "of that list; auto: as it looks", 0, 0, NULL},
     {"templates", 0, FV_OPT_STRING, 0, FIELD(templates), "FILE", "'image template media' (IJB): the list pairs "
      "templates", 0, 0, NULL},
+    {"dev-pairs", 0, FV_OPT_STRING, 0, FIELD(dev_pairs), "FILE", "a list on which a threshold is chosen, which is then "
+     "applied to the pairs", 0, 0, NULL},
+    {"dev-by", 0, FV_OPT_STRING, 0, FIELD(dev_by), "RULE", "eer, accuracy or fmr=RATE, of that list", 0, 0, NULL},
     {"count", 'n', FV_OPT_INT, 0, FIELD(n), "N", "pairs to make when no list is given", 2, 1e8, NULL},
-    {"seed", 0, FV_OPT_INT, 0, FIELD(seed), "N", "chooses those pairs and the untrained weights", 0, 0, NULL},
+    {"seed", 0, FV_OPT_INT, 0, FIELD(seed), "N", "chooses those pairs, the untrained weights and what the bootstrap "
+     "draws", 0, 0, NULL},
     {"flip", 0, FV_OPT_FLAG, 0, FIELD(flip), NULL, "add the embedding of the mirror image", 0, 0, NULL},
     {"baselines", 0, FV_OPT_FLAG, 0, FIELD(baselines), NULL, "also by pixels and by the untrained net", 0, 0, NULL},
     {"scores", 0, FV_OPT_STRING, 0, FIELD(scores), "FILE", "write every pair with its score as CSV", 0, 0, NULL},
@@ -53,143 +61,149 @@ static const struct fv_opt pairs_opts[] = {
 
 const struct fv_command fveval_pairs_cmd = {
     .name = "fveval pairs",
-    .summary =
-        "Scores pairs of images with a trained net: EER, AUC, TPR at fixed FMR, best threshold.",
-    .usage = "CHECKPOINT --db FILE [options]",
+    .summary = "Scores pairs of images with trained nets: EER, AUC, TPR at fixed FMR, accuracy, "
+               "with confidence intervals.",
+    .usage = "CHECKPOINT... --db FILE [options]",
     .min_args = 1,
-    .max_args = 1,
+    .max_args = FV_OPT_MAX_ARGS,
 };
 
 struct eval {
     const struct eval_settings *s;
-    struct fv_store *store;
-    struct fv_pairs pairs;
-    struct fv_templates templates; /* that are compared; none: images are */
-    struct fv_pool_item *item;     /* (templates.images) */
-    struct eval_images images;     /* that the pairs or templates use */
-    struct fv_index_pair *pair;    /* (pairs.n) */
-    double *score;                 /* (pairs.n) */
-    uint8_t *same;                 /* (pairs.n) */
+    struct eval_figures *figures;
+    const struct fv_args *checkpoints;
+    struct pair_set set;
+    double threshold; /* of the development list */
 };
 
-/* --- what is compared ----------------------------------------------------------------------------- */
+/* --- a threshold from the development list -------------------------------------------------------- */
 
-static int find_splits(struct eval *e)
+/* The rate of "fmr=RATE"; -1: by EER or accuracy. */
+static int read_rule(const char *text, double *rate)
 {
-    for (size_t i = 0; i < e->templates.images; i++)
-        FV_TRY(eval_images_want(&e->images, e->templates.image[i].image));
-    for (size_t i = 0; i < e->pairs.n && !e->templates.n; i++) {
-        FV_TRY(eval_images_want(&e->images, e->pairs.pair[i].a));
-        FV_TRY(eval_images_want(&e->images, e->pairs.pair[i].b));
+    char *end;
+
+    *rate = -1;
+    if (strcmp(text, "eer") == 0 || strcmp(text, "accuracy") == 0)
+        return FV_OK;
+    if (strncmp(text, "fmr=", 4) == 0) {
+        *rate = strtod(text + 4, &end);
+        if (end != text + 4 && !*end && *rate > 0 && *rate < 1)
+            return FV_OK;
     }
+    return fv_err(FV_EUSAGE,
+                  "--dev-by: '%s' is none of eer, accuracy, fmr=0.001 (any rate between 0 and 1)",
+                  text);
+}
+
+static int choose_threshold(struct eval *e, struct results *r)
+{
+    const struct pair_list *dev = &e->set.dev;
+    struct fv_roc roc;
+    struct fv_eer eer;
+    struct fv_best best;
+    struct fv_tpr tpr;
+    double rate;
+
+    FV_TRY(read_rule(e->s->dev_by, &rate));
+    const int rc = fv_roc_make(&roc, dev->score, dev->same, dev->pairs.n);
+    if (rc < 0)
+        return fv_err(rc, "%s: %s", e->s->dev_pairs, fv_err_text());
+    fv_roc_eer(&roc, &eer);
+    fv_roc_best(&roc, &best);
+    fv_roc_tpr(&roc, rate, &tpr);
+    e->threshold = rate > 0                           ? tpr.threshold
+                   : strcmp(e->s->dev_by, "eer") == 0 ? eer.threshold
+                                                      : best.threshold;
+    if (rate > 0 && tpr.false_matches == 0 &&
+        tpr.true_matches == 0) /* above all: no score, but a number */
+        e->threshold = nextafter(roc.point[1].threshold, INFINITY);
+    results_string(r, "dev_by", e->s->dev_by);
+    results_int(r, "dev_genuine", roc.genuine, NULL);
+    results_int(r, "dev_impostor", roc.impostor, NULL);
+    results_real(r, "dev_eer", eer.eer, "%.4f", eer.eer);
+    fv_roc_free(&roc);
     return FV_OK;
 }
 
-static int index_pairs(struct eval *e)
+/* --- what the scores say -------------------------------------------------------------------------- */
+
+static void add_pairs(struct results *r, const struct pair_set *s)
 {
-    e->pair = malloc(e->pairs.n * sizeof *e->pair);
-    e->score = malloc(e->pairs.n * sizeof *e->score);
-    e->same = malloc(e->pairs.n);
-    e->item = malloc((e->templates.images + 1) * sizeof *e->item);
-    if (!e->pair || !e->score || !e->same || !e->item)
-        return fv_err(FV_ENOMEM, "out of memory for %zu pairs", e->pairs.n);
-    FV_TRY(find_splits(e));
-    FV_TRY(eval_images_place(&e->images));
-    for (size_t i = 0; i < e->pairs.n; i++) {
-        const struct fv_pair *p = &e->pairs.pair[i];
-        e->pair[i] = e->templates.n ? (struct fv_index_pair){p->a, p->b, p->same}
-                                    : (struct fv_index_pair){e->images.position[p->a],
-                                                             e->images.position[p->b], p->same};
-        e->same[i] = p->same;
+    if (s->test.pairs.format)
+        results_string(r, "pairs_format", s->test.pairs.format);
+    if (s->test.pairs.folds)
+        results_int(r, "folds", s->test.pairs.folds, NULL);
+    if (s->templates.n)
+        results_int(r, "templates", s->templates.n, "%zu of %zu images", s->templates.n,
+                    s->templates.images);
+}
+
+static int make_roc(const struct eval *e, struct roc_curve *curve, const char *name)
+{
+    curve->name = name;
+    return fv_roc_make(&curve->roc, e->set.test.score, e->set.test.same, e->set.test.pairs.n);
+}
+
+/* One checkpoint adds its share to the scores, and its own EER to the table of several. */
+static int add_checkpoint(struct eval *e, struct fv_model *model, int number, struct results *r,
+                          json_t *all)
+{
+    static char label[FV_OPT_MAX_ARGS][16];
+    const int n = e->checkpoints->n;
+    const struct pair_list *l = &e->set.test;
+    struct fv_roc roc;
+    struct fv_eer eer;
+
+    if (n == 1) {
+        results_string(r, "model", fv_model_info(model));
+        return pair_set_score_model(&e->set, model, e->s->flip, e->s->batch);
     }
-    for (size_t i = 0; i < e->templates.images; i++) {
-        const struct fv_template_image *t = &e->templates.image[i];
-        e->item[i] = (struct fv_pool_item){e->images.position[t->image], t->template, t->media};
-    }
+    FV_TRY(pair_set_score_model(&e->set, model, e->s->flip, e->s->batch));
+    pair_set_sum(&e->set, 1.0 / n);
+    FV_TRY(fv_roc_make(&roc, l->score, l->same, l->pairs.n));
+    fv_roc_eer(&roc, &eer);
+    snprintf(label[number], sizeof label[number], "model_%d", number + 1);
+    char *text = fv_format("%s; alone: EER %.4f", fv_model_info(model), eer.eer);
+    results_heading(r, label[number], text ? text : "");
+    free(text);
+    json_array_append_new(all, json_pack("{s:o s:o s:f s:f}", "file",
+                                         results_json_text(e->checkpoints->arg[number]), "model",
+                                         results_json_text(fv_model_info(model)), "eer", eer.eer,
+                                         "auc", fv_roc_auc(&roc)));
+    fv_roc_free(&roc);
     return FV_OK;
 }
 
-static int read_pairs(struct eval *e)
+/* The first model stays open: the untrained net is made like it. */
+static int score_all(struct eval *e, struct fv_model **first, struct results *r)
 {
-    const struct eval_settings *s = e->s;
+    json_t *all = json_array();
+    int rc = all ? FV_OK : fv_err(FV_ENOMEM, "out of memory");
 
-    if (s->templates && (!s->pairs || strcmp(s->format, "auto") != 0))
-        return fv_err(FV_EUSAGE, s->pairs ? "--templates and --pairs-format exclude each other"
-                                          : "--templates needs --pairs, a list of their numbers");
-    if (s->templates) {
-        FV_TRY(fv_templates_read(&e->templates, e->store, s->templates));
-        return fv_pairs_read_templates(&e->pairs, &e->templates, s->pairs);
+    for (int i = 0; i < e->checkpoints->n && rc >= 0; i++) {
+        struct fv_model *model = NULL;
+        rc = fv_model_open(&model, e->checkpoints->arg[i], e->s->backend, (int)e->s->threads,
+                           (int)e->s->batch);
+        if (rc >= 0)
+            rc = add_checkpoint(e, model, i, r, all);
+        if (i == 0)
+            *first = model;
+        else
+            fv_model_close(&model);
     }
-    if (s->pairs)
-        return fv_pairs_read(&e->pairs, e->store, s->pairs, s->format);
-    return fv_pairs_make(&e->pairs, e->store, FV_SPLIT_HOLDOUT, (size_t)s->n, (uint64_t)s->seed);
-}
-
-static int open_pairs(struct eval *e)
-{
-    FV_TRY(fv_store_open(&e->store, e->s->db));
-    e->images.store = e->store;
-    FV_TRY(read_pairs(e));
-    return index_pairs(e);
-}
-
-static void close_eval(struct eval *e)
-{
-    fv_pairs_free(&e->pairs);
-    fv_templates_free(&e->templates);
-    fv_store_close(&e->store);
-    free(e->item);
-    eval_images_free(&e->images);
-    free(e->pair);
-    free(e->score);
-    free(e->same);
-}
-
-/* --- scores --------------------------------------------------------------------------------------- */
-
-/* Scores the pairs by one unit vector an image. */
-static int score_vectors(struct eval *e, const float *v, int dim)
-{
-    float *pooled = NULL;
-    int rc = FV_OK;
-
-    if (e->templates.n) {
-        pooled = malloc(e->templates.n * (size_t)dim * sizeof *pooled);
-        rc = pooled ? fv_pool_templates(v, dim, e->item, e->templates.images, pooled)
-                    : fv_err(FV_ENOMEM, "out of memory for %zu templates", e->templates.n);
+    if (rc < 0 || e->checkpoints->n == 1) {
+        json_decref(all);
+        return rc;
     }
-    if (rc >= 0)
-        fv_score_pairs(pooled ? pooled : v, dim, e->pair, e->pairs.n, e->score);
-    free(pooled);
-    return rc;
+    pair_set_take_sum(&e->set);
+    results_int(r, "ensemble", (uint64_t)e->checkpoints->n, "%d nets, the mean of their scores",
+                e->checkpoints->n);
+    results_json(r, "models", all);
+    return FV_OK;
 }
 
-static int score_with(struct eval *e, struct fv_model *model)
-{
-    const int dim = fv_model_net(model)->embedding;
-    float *emb = malloc((size_t)e->images.n * (size_t)dim * sizeof *emb);
-
-    int rc = emb ? eval_images_embed(&e->images, model, e->s->flip, e->s->batch, emb)
-                 : fv_err(FV_ENOMEM, "out of memory for %u embeddings", e->images.n);
-    if (rc >= 0)
-        rc = score_vectors(e, emb, dim);
-    free(emb);
-    return rc;
-}
-
-static int score_by_pixels(struct eval *e)
-{
-    float *v = malloc((size_t)e->images.n * EVAL_PIXEL_DIM * sizeof *v);
-
-    int rc = v ? eval_images_pixels(&e->images, v)
-               : fv_err(FV_ENOMEM, "out of memory for %u images", e->images.n);
-    if (rc >= 0)
-        rc = score_vectors(e, v, EVAL_PIXEL_DIM);
-    free(v);
-    return rc;
-}
-
-static int score_untrained(struct eval *e, const struct fv_net *net, struct fv_roc *roc)
+static int score_untrained(struct eval *e, const struct fv_net *net)
 {
     struct fv_arch_settings a = {.size = net->size,
                                  .classes = net->classes,
@@ -202,96 +216,68 @@ static int score_untrained(struct eval *e, const struct fv_net *net, struct fv_r
     int rc = fv_model_open_untrained(&model, net->arch, &a, (uint64_t)e->s->seed, e->s->backend,
                                      (int)e->s->threads, (int)e->s->batch);
     if (rc >= 0)
-        rc = score_with(e, model);
+        rc = pair_set_score_model(&e->set, model, e->s->flip, e->s->batch);
     fv_model_close(&model);
-    return rc < 0 ? rc : fv_roc_make(roc, e->score, e->same, e->pairs.n);
-}
-
-/* --- what they say -------------------------------------------------------------------------------- */
-
-static void write_name(FILE *f, const char *name)
-{
-    fputc('"', f);
-    for (; *name; name++)
-        fprintf(f, *name == '"' ? "\"\"" : "%c", *name);
-    fputc('"', f);
-}
-
-/* What was compared: a template by its number, an image by its name. */
-static void write_compared(FILE *f, const struct eval *e, uint32_t id)
-{
-    struct fv_store_image im;
-
-    if (e->templates.n)
-        fprintf(f, "%" PRIu64, e->templates.template[id].number);
-    else if (fv_store_image(e->store, id, &im) == FV_OK)
-        write_name(f, im.name);
-}
-
-static int write_scores(const struct eval *e)
-{
-    struct fv_file f;
-
-    FV_TRY(fv_file_create(&f, e->s->scores));
-    fprintf(f.f,
-            e->templates.n ? "template1,template2,same,score\n" : "image1,image2,same,score\n");
-    for (size_t i = 0; i < e->pairs.n; i++) {
-        write_compared(f.f, e, e->pairs.pair[i].a);
-        fputc(',', f.f);
-        write_compared(f.f, e, e->pairs.pair[i].b);
-        fprintf(f.f, ",%d,%.9g\n", e->same[i], e->score[i]);
-    }
-    return fv_file_commit(&f);
-}
-
-static void add_pairs(struct results *r, const struct eval *e)
-{
-    if (e->pairs.format)
-        results_string(r, "pairs_format", e->pairs.format);
-    if (e->pairs.folds)
-        results_int(r, "folds", e->pairs.folds, NULL);
-    if (e->templates.n)
-        results_int(r, "templates", e->templates.n, "%zu of %zu images", e->templates.n,
-                    e->templates.images);
+    return rc;
 }
 
 static int baselines(struct eval *e, const struct fv_net *net, struct results *r,
                      struct roc_curve *curve, int *n)
 {
-    FV_TRY(score_by_pixels(e));
-    FV_TRY(fv_roc_make(&curve[*n].roc, e->score, e->same, e->pairs.n));
-    curve[*n].name = "pixels alone";
+    FV_TRY(pair_set_score_pixels(&e->set));
+    FV_TRY(make_roc(e, &curve[*n], "pixels alone"));
     eval_figures_add_baseline(r, "pixels_auc", "pixels_eer", &curve[*n].roc);
     ++*n;
-    FV_TRY(score_untrained(e, net, &curve[*n].roc));
-    curve[*n].name = "untrained net";
+    FV_TRY(score_untrained(e, net));
+    FV_TRY(make_roc(e, &curve[*n], "untrained net"));
     eval_figures_add_baseline(r, "untrained_auc", "untrained_eer", &curve[*n].roc);
     ++*n;
     return FV_OK;
 }
 
-static int collect(struct eval *e, struct fv_model *model, struct results *r,
+static int add_figures(struct eval *e, const struct fv_roc *roc, struct results *r)
+{
+    const struct pair_list *l = &e->set.test;
+    struct eval_scores scores = {.score = l->score,
+                                 .same = l->same,
+                                 .n = l->pairs.n,
+                                 .a = l->a,
+                                 .b = l->b,
+                                 .identities = e->set.identities,
+                                 .fold = l->fold,
+                                 .folds = l->pairs.folds,
+                                 .threads = (int)e->s->threads};
+
+    if (e->s->dev_pairs) {
+        FV_TRY(choose_threshold(e, r));
+        scores.threshold = &e->threshold;
+    }
+    return eval_figures_add_all(r, e->figures, roc, &scores);
+}
+
+static int collect(struct eval *e, struct fv_model **first, struct results *r,
                    struct roc_curve *curve, int *n)
 {
-    FV_TRY(score_with(e, model));
-    FV_TRY(fv_roc_make(&curve[0].roc, e->score, e->same, e->pairs.n));
-    curve[0].name = "trained net";
+    FV_TRY(score_all(e, first, r));
+    FV_TRY(make_roc(e, &curve[0], e->checkpoints->n > 1 ? "trained nets" : "trained net"));
     *n = 1;
-    results_string(r, "model", fv_model_info(model));
-    add_pairs(r, e);
-    eval_figures_add(r, &curve[0].roc);
+    add_pairs(r, &e->set);
+    FV_TRY(add_figures(e, &curve[0].roc, r));
     if (e->s->scores)
-        FV_TRY(write_scores(e)); /* now: the baselines take the place of the scores */
-    return e->s->baselines ? baselines(e, fv_model_net(model), r, curve, n) : FV_OK;
+        FV_TRY(pair_set_write(&e->set,
+                              e->s->scores)); /* now: the baselines take the place of the scores */
+    return e->s->baselines ? baselines(e, fv_model_net(*first), r, curve, n) : FV_OK;
 }
 
 /* The figures are printed before the picture is drawn: they took longer, and need no gnuplot. */
-static int evaluate(struct eval *e, struct fv_model *model, struct roc_curve *curve)
+static int evaluate(struct eval *e, struct roc_curve *curve)
 {
+    struct fv_model *first = NULL;
     struct results r = {0};
     int n = 0;
-    const int rc = collect(e, model, &r, curve, &n);
+    const int rc = collect(e, &first, &r, curve, &n);
 
+    fv_model_close(&first);
     if (rc < 0) {
         results_free(&r);
         return rc;
@@ -323,12 +309,14 @@ static char *make_notes(void)
         "media of the mean embedding of each.\n\n"
         "  fveval pairs runs/faces-1/best_ver.safetensors --db faces.lmdb --baselines --roc "
         "roc.png\n"
-        "  fveval pairs best.safetensors --db lfw.lmdb --pairs pairs.txt --flip",
+        "  fveval pairs best.safetensors --db lfw.lmdb --pairs pairs.txt --flip\n"
+        "  fveval pairs a.safetensors b.safetensors --db faces.lmdb --fpr 1e-3,0.01 --dev-pairs "
+        "dev.txt",
         f);
     return fclose(f) == 0 ? notes : NULL;
 }
 
-static int print_help(const struct fv_opt_group groups[2])
+static int print_help(const struct fv_opt_group *groups, int n)
 {
     struct fv_command cmd = fveval_pairs_cmd;
     char *notes = make_notes();
@@ -336,34 +324,50 @@ static int print_help(const struct fv_opt_group groups[2])
     if (!notes)
         return fv_err(FV_ENOMEM, "out of memory");
     cmd.notes = notes;
-    fv_opt_help(&cmd, groups, 2, stdout);
+    fv_opt_help(&cmd, groups, n, stdout);
     free(notes);
     return FV_OK;
 }
 
+/* What a command line says wrong is said before an image is read. */
+static int check_usage(const struct eval_settings *s, struct eval_figures *f)
+{
+    double rate;
+
+    f->seed = s->seed;
+    FV_TRY(eval_figures_check(f));
+    return read_rule(s->dev_by, &rate);
+}
+
 int fveval_pairs(int argc, char **argv)
 {
+    enum { GROUPS = 3 };
     struct eval_settings s = {
-        .format = "auto", .n = 6000, .seed = 1, .batch = 32, .backend = "auto"};
+        .format = "auto", .dev_by = "eer", .n = 6000, .seed = 1, .batch = 32, .backend = "auto"};
+    struct eval_figures figures;
     struct tool_trace trace = {0};
-    const struct fv_opt_group groups[] = {{"options", pairs_opts, &s},
-                                          {"tracing", tool_trace_opts, &trace}};
+    const struct fv_opt_group groups[GROUPS] = {{"options", pairs_opts, &s},
+                                                {"figures", eval_figures_opts, &figures},
+                                                {"tracing", tool_trace_opts, &trace}};
     struct roc_curve curve[3] = {{0}};
-    struct fv_model *model = NULL;
     struct fv_args args;
 
-    FV_TRY(fv_opt_parse(&fveval_pairs_cmd, groups, 2, argc, argv, &args));
+    eval_figures_defaults(&figures);
+    FV_TRY(fv_opt_parse(&fveval_pairs_cmd, groups, GROUPS, argc, argv, &args));
     if (args.help)
-        return print_help(groups);
+        return print_help(groups, GROUPS);
+    FV_TRY(check_usage(&s, &figures));
     FV_TRY(tool_trace_start(&trace));
-    struct eval e = {.s = &s, .images.report = fv_console_report("fveval", s.quiet ? 1 : 2)};
-    int rc = open_pairs(&e);
+    struct eval e = {.s = &s,
+                     .figures = &figures,
+                     .checkpoints = &args,
+                     .set.images.report = fv_console_report("fveval", s.quiet ? 1 : 2)};
+    const struct pair_source from = {s.db,        s.pairs, s.format, s.templates,
+                                     s.dev_pairs, s.n,     s.seed};
+    int rc = pair_set_open(&e.set, &from);
     if (rc >= 0)
-        rc = fv_model_open(&model, args.arg[0], s.backend, (int)s.threads, (int)s.batch);
-    if (rc >= 0)
-        rc = evaluate(&e, model, curve);
-    fv_model_close(&model);
-    close_eval(&e);
+        rc = evaluate(&e, curve);
+    pair_set_close(&e.set);
     for (int i = 0; i < 3; i++)
         fv_roc_free(&curve[i].roc);
     return rc;

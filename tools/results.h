@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-enum { RESULTS_MAX = 64 };
+enum { RESULTS_MAX = 128 };
 
 struct result_count {
     const char *name;

@@ -117,3 +117,97 @@ err_has "unknown command 'galery': "
 run fveval pairs --help
 exits 0
 out_has '--baselines'
+
+# Rates, rules and intervals.
+eval="fveval pairs run/last.safetensors --db faces.lmdb --backend ref -q --pairs all.txt"
+for a in 1 2 3 4 5 6; do
+    for i in 1 2 3 4 5 6; do
+        echo "p$a/$i.pgm p$a/$((i + 1)).pgm 1"
+        echo "p$a/$i.pgm p$((a % 6 + 1))/$i.pgm 0"
+    done
+done >all.txt
+run $eval --json
+exits 0
+cp "$work/out" first.json
+run $eval --json -j 3
+exits 0
+last='comparing one thread with three'
+grep -v '"model"' first.json >one.json
+grep -v '"model"' "$work/out" | cmp -s - one.json || fail 'threads change the result'
+number() { tr -d '\n' <"$2" | sed -n "s/.*\"$1\": *\\([-0-9.e]*\\).*/\\1/p"; }
+run $eval --json --bootstrap 500 --seed 7 --level 0.9 --interval percentile
+exits 0
+out_has '"level": 0.9'
+out_has '"replicates": 500'
+run $eval --bootstrap 0
+exits 0
+out_has 'tpr at fmr 0.001'
+last='looking for intervals'
+grep -q 'over 6 identities' "$work/out" && fail 'an interval without replicates'
+run $eval
+exits 0
+out_has '(95 % over 6 identities; pairs one by one:'
+run $eval --fpr 0.05,0.5 --tpr nearest --eer midpoint --folds 6 -q
+exits 0
+out_has 'tpr at fmr 0.5 '
+out_has '(nearest: realised FMR'
+out_has '(middle of '
+out_has '6 folds of consecutive pairs; threshold from the others'
+run $eval --tpr val
+exits 2
+err_has 'this list has none: give --folds 10'
+run $eval --tpr val --folds 6
+exits 0
+out_has '(VAL over 6 folds; mean FAR'
+run $eval --folds 37
+exits 2
+err_has '--folds: 36 genuine and 36 impostor pairs cannot be divided into 37 folds'
+run $eval --fpr 0.1,none
+exits 2
+err_has "--fpr: 'none' is no rate between 0 and 1"
+run $eval --fpr 0.1,0.10
+exits 2
+err_has '--fpr: 0.1 stands there twice'
+
+# A threshold from the list itself gives the very rates of that list: FMR at most what was asked, both near the EER.
+run $eval --dev-pairs all.txt --dev-by fmr=0.25 --json
+exits 0
+cp "$work/out" dev.json
+last='comparing rates'
+awk -v f="$(number fmr dev.json)" 'BEGIN { exit !(f > 0.2 && f <= 0.25) }' || fail 'not the FMR asked for'
+run $eval --dev-pairs all.txt --dev-by accuracy --json
+exits 0
+cp "$work/out" dev.json
+last='comparing accuracies'
+[ "$(number accuracy dev.json)" = "$(number best_accuracy dev.json)" ] || fail 'not the best accuracy'
+run $eval --dev-pairs all.txt --dev-by fnmr=3
+exits 2
+err_has "--dev-by: 'fnmr=3' is none of eer, accuracy, fmr=0.001"
+run $eval --dev-pairs nowhere.txt
+exits 1
+err_has 'nowhere.txt'
+
+# Several nets: the mean of their scores. A net with itself is that net.
+run fvtrain --db faces.lmdb --arch tiny --backend ref --batch 4 --epochs 1 --seed 9 --out other
+exits 0
+eval="fveval pairs --db faces.lmdb --backend ref -q --pairs all.txt --bootstrap 0"
+run $eval run/last.safetensors --scores a.csv
+exits 0
+run $eval other/last.safetensors --scores b.csv
+exits 0
+run $eval run/last.safetensors other/last.safetensors --scores both.csv --baselines
+exits 0
+out_has '2 nets, the mean of their scores'
+out_has '; alone: EER'
+out_has 'untrained auc'
+last='comparing the scores of two nets with those of each'
+paste -d, a.csv b.csv both.csv |
+    awk -F, 'NR > 1 { d = $12 - ($4 + $8) / 2; bad += d > 1e-8 || d < -1e-8; alike += $4 == $8 }
+        END { exit NR != 73 || bad > 0 || alike > 2 }' || fail 'not the mean'
+run $eval run/last.safetensors run/last.safetensors --scores twice.csv
+exits 0
+last='comparing a net with itself'
+cmp -s a.csv twice.csv || fail 'a net twice is another one'
+run $eval run/last.safetensors nowhere.safetensors
+exits 1
+err_has 'nowhere.safetensors'
