@@ -176,20 +176,26 @@ const char *fv_opt_nearest(const char *name, const char *const *valid)
     return best;
 }
 
-static int unknown_option(const struct fv_command *cmd, const struct fv_opt_group *g, int ng,
-                          const char *arg)
+static const char *nearest_option(const struct fv_opt_group *g, int ng, const char *name)
 {
     enum { MAX = 255 };
     const char *names[MAX + 1];
-    char name[48];
     int n = 0;
 
     for (int i = 0; i < ng; i++)
         for (const struct fv_opt *o = g[i].opts; o->name && n < MAX; o++)
             names[n++] = o->name;
     names[n] = NULL;
+    return fv_opt_nearest(name, names);
+}
+
+static int unknown_option(const struct fv_command *cmd, const struct fv_opt_group *g, int ng,
+                          const char *arg)
+{
+    char name[48];
+
     snprintf(name, sizeof name, "%.*s", (int)strcspn(arg, "="), arg);
-    const char *near = fv_opt_nearest(name, names);
+    const char *near = nearest_option(g, ng, name);
     if (near)
         return fv_err(FV_EUSAGE, "unknown option --%s: did you mean --%s?", name, near);
     return fv_err(FV_EUSAGE, "unknown option --%s: see '%s --help'", name, cmd->name);
@@ -200,9 +206,12 @@ int fv_opt_set(const struct fv_opt_group *groups, int ngroups, const char *name,
     void *settings;
     const struct fv_opt *o = find(groups, ngroups, name, strlen(name), &settings);
 
-    if (!o)
-        return fv_err(FV_ENOTFOUND, "unknown setting '%s'", name);
-    return set_value(o, settings, value);
+    if (o)
+        return set_value(o, settings, value);
+    const char *near = nearest_option(groups, ngroups, name);
+    if (near)
+        return fv_err(FV_ENOTFOUND, "unknown setting '%s': did you mean '%s'?", name, near);
+    return fv_err(FV_ENOTFOUND, "unknown setting '%s'", name);
 }
 
 /* --- the command line ----------------------------------------------------------------------------- */
@@ -335,6 +344,8 @@ int fv_opt_read_text(const struct fv_opt_group *groups, int ngroups, char *text,
         if (!eq)
             return fv_err(FV_ECORRUPT, "%s: line %d is not 'name = value'", origin, line);
         *eq = '\0';
+        for (char *end = eq; end > s && end[-1] == ' ';) /* values may stand in a column */
+            *--end = '\0';
         const int rc = fv_opt_set(groups, ngroups, s, eq + 3);
         if (rc < 0)
             return fv_err(rc, "%s: line %d: %s", origin, line, fv_err_text());

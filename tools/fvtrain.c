@@ -6,6 +6,7 @@
  */
 #include "tools/command.h"
 #include "tools/train_ranks.h"
+#include "tools/train_recipe.h"
 #include "tools/train_sources.h"
 
 #include "augment/augment.h"
@@ -27,7 +28,7 @@
 static const char default_policy[] = "rrc(0.8),flip,rotate(10),jitter(0.2,0.2,0.2),erase(0.1)";
 
 struct options {
-    const char *db, *pairs, *out, *resume;
+    const char *db, *pairs, *out, *resume, *recipe;
     int64_t max_pairs;
     int quiet;
 };
@@ -53,6 +54,12 @@ static const struct fv_opt run_opts[] = {
      .offset = FIELD(resume),
      .metavar = "RUN",
      .help = "go on with this run, with its data set and settings"},
+    {.name = "recipe",
+     .type = FV_OPT_STRING,
+     .flags = FV_OPT_TRANSIENT,
+     .offset = FIELD(recipe),
+     .metavar = "NAME",
+     .help = "take options from this recipe or file; those given here go before. `list` shows all"},
     {.name = "pairs",
      .type = FV_OPT_STRING,
      .offset = FIELD(pairs),
@@ -83,6 +90,8 @@ static const struct fv_command command = {
         "  fvtrain --db faces.lmdb\n"
         "  fvtrain --db faces.lmdb --out runs/long --epochs 100 --aug 'flip,cutmix(1,p=.5)'\n"
         "  fvtrain --resume runs/long\n"
+        "  fvtrain --db faces.lmdb --recipe resnet18-cutmix --epochs 60\n"
+        "  fvtrain --recipe list\n"
         "  fvtrain --aug list\n"
         "  fvtrain --arch list\n"
         "  fvtrain --loss list\n"
@@ -144,14 +153,22 @@ static int wants_losses(const struct settings *s)
     return strcmp(s->train.loss, "list") == 0;
 }
 
+/* --recipe list */
+static int wants_recipes(const struct settings *s)
+{
+    return s->run.recipe && strcmp(s->run.recipe, "list") == 0;
+}
+
 static int wants_list(const struct settings *s)
 {
-    return wants_policies(s) || wants_archs(s) || wants_losses(s);
+    return wants_policies(s) || wants_archs(s) || wants_losses(s) || wants_recipes(s);
 }
 
 static int print_list(const struct settings *s)
 {
     enum { FACE_PX = 112 };
+    if (wants_recipes(s))
+        return train_recipe_list(stdout);
     if (wants_policies(s)) {
         fv_policy_help(stdout);
         return 0;
@@ -195,12 +212,29 @@ static int read_run(const struct settings *s, struct fv_comm *comm, char **text)
 /* Everything that the settings and the run own. */
 struct owned {
     struct fv_comm *comm;
-    char *kept;          /* the text that settings of a resumed run point to */
+    char *kept;          /* the text that settings of a resumed run or of a recipe point to */
     char *db, *original; /* where the data set is, and where it was when the run began */
     char *pairs, *policy, *init;
 };
 
-/* Command line and, when resuming, the settings of the run below it. Meets the other processes, if there are any. */
+/* The command line once more, above its recipe. */
+static int read_recipe(struct settings *s, int argc, char **argv, struct fv_args *args,
+                       struct owned *own)
+{
+    struct fv_opt_group groups[GROUPS];
+    const char *name = s->run.recipe;
+    if (s->run.resume)
+        return fv_err(FV_EUSAGE, "--resume goes on with a run's own settings: leave --recipe out");
+    set_defaults(s);
+    list_groups(s, groups);
+    FV_TRY(train_recipe_read(name, groups, GROUPS, &own->kept));
+    if (s->run.resume || s->run.recipe)
+        return fv_err(FV_EUSAGE, "%s: a recipe cannot name a run to resume or another recipe",
+                      name);
+    return fv_opt_parse(&command, groups, GROUPS, argc, argv, args);
+}
+
+/* Command line and, below it, its recipe or the settings of the run to resume. Meets the other processes, if there are any. */
 static int read_settings(struct settings *s, int argc, char **argv, struct fv_args *args,
                          struct owned *own)
 {
@@ -208,6 +242,8 @@ static int read_settings(struct settings *s, int argc, char **argv, struct fv_ar
     set_defaults(s);
     list_groups(s, groups);
     FV_TRY(fv_opt_parse(&command, groups, GROUPS, argc, argv, args));
+    if (s->run.recipe && !wants_list(s))
+        FV_TRY(read_recipe(s, argc, argv, args, own));
     if (args->help || wants_list(s))
         return 0;
     if (!s->run.resume && !s->run.db)
@@ -489,10 +525,14 @@ int main(int argc, char **argv)
         struct fv_opt_group groups[GROUPS];
         list_groups(&s, groups);
         fv_opt_help(&command, groups, GROUPS, stdout);
+        free(own.kept);
         return tool_exit("fvtrain", 0);
     }
-    if (rc == 0 && wants_list(&s))
-        return tool_exit("fvtrain", print_list(&s));
+    if (rc == 0 && wants_list(&s)) {
+        rc = print_list(&s);
+        free(own.kept);
+        return tool_exit("fvtrain", rc);
+    }
     if (rc == 0)
         rc = work(&s, &own);
     return finish(&own, rc);

@@ -103,6 +103,13 @@ static void saved_text_reads_back_exactly(void **state)
     char bad[] = "batch = 3\nnonsense = 4\n";
     assert_int_equal(fv_opt_read_text(&gt, 1, bad, "settings.txt"), FV_ENOTFOUND);
     assert_string_equal(fv_err_text(), "settings.txt: line 2: unknown setting 'nonsense'");
+    char close[] = "bach = 4\n";
+    assert_int_equal(fv_opt_read_text(&gt, 1, close, "settings.txt"), FV_ENOTFOUND);
+    assert_string_equal(fv_err_text(),
+                        "settings.txt: line 1: unknown setting 'bach': did you mean 'batch'?");
+    char column[] = "# in a column\nbatch    = 7\nlr       = 2\n";
+    assert_int_equal(fv_opt_read_text(&gt, 1, column, "settings.txt"), FV_OK);
+    assert_true(t.batch == 7 && t.lr == 2);
     char worse[] = "batch: 3\n";
     assert_int_equal(fv_opt_read_text(&gt, 1, worse, "settings.txt"), FV_ECORRUPT);
 }
