@@ -56,10 +56,21 @@ int tool_main(const char *program, const char *summary, const struct tool_comman
         print_help(program, summary, command, commands, stdout);
         return tool_exit(program, 0);
     }
-    for (int i = 0; i < commands; i++)
-        if (!strcmp(name, name_of(program, &command[i])))
-            return tool_exit(command[i].cmd->name, command[i].run(argc - 1, argv + 1));
+    int status;
+    if (tool_command_runs(program, command, commands, argc, argv, &status))
+        return status;
     return unknown_command(program, command, commands, name);
+}
+
+int tool_command_runs(const char *program, const struct tool_command *command, int commands,
+                      int argc, char **argv, int *status)
+{
+    for (int i = 0; i < commands && argc > 1; i++)
+        if (!strcmp(argv[1], name_of(program, &command[i]))) {
+            *status = tool_exit(command[i].cmd->name, command[i].run(argc - 1, argv + 1));
+            return 1;
+        }
+    return 0;
 }
 
 int tool_version(const char *program, int argc, char **argv)

@@ -14,6 +14,11 @@ struct tool_command {
 int tool_main(const char *program, const char *summary, const struct tool_command *command,
               int commands, int argc, char **argv);
 
+/* For a program that also does something without a subcommand: runs the one that argv[1] names, if it names one, and
+ * says so. */
+int tool_command_runs(const char *program, const struct tool_command *command, int commands,
+                      int argc, char **argv, int *status);
+
 /* Prints "<program> <version>" and returns 1 if argv[1] asks for it. */
 int tool_version(const char *program, int argc, char **argv);
 

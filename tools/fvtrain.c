@@ -4,7 +4,9 @@
  * The settings that describe the result are kept in the run folder; --resume takes them from there, so that going
  * on is one word. Transient ones (threads, verbosity, paths of output) may be given anew.
  */
+#include "tools/fvtrain.h"
 #include "tools/command.h"
+#include "tools/train_curves.h"
 #include "tools/train_ranks.h"
 #include "tools/train_recipe.h"
 #include "tools/train_sources.h"
@@ -84,8 +86,12 @@ static const struct fv_opt run_opts[] = {
 static const struct fv_command command = {
     .name = "fvtrain",
     .summary = "Trains a net to recognise faces, and keeps what comes of it in a run folder.",
-    .usage = "--db FILE [options] | --resume RUN [options]",
+    .usage = "--db FILE [options] | --resume RUN [options] | COMMAND ...",
     .notes =
+        "commands, each with its own --help:\n"
+        "  fvtrain ls RUNS...          what became of runs\n"
+        "  fvtrain compare RUN RUN...  runs side by side, and the settings that differ\n"
+        "\n"
         "examples:\n"
         "  fvtrain --db faces.lmdb\n"
         "  fvtrain --db faces.lmdb --out runs/long --epochs 100 --aug 'flip,cutmix(1,p=.5)'\n"
@@ -450,9 +456,14 @@ static int train(struct settings *s, struct fv_comm *comm, const char *original_
     if ((folder = run_folder(&s->run, comm))) {
         src.data.settings_text = text;
         src.data.comm = comm;
+        struct train_curves curves = {.folder = folder, .report = report};
+        src.data.epoch_done = train_curves_update;
+        src.data.epoch_ctx = &curves;
         fv_say(report, FV_LEVEL_INFO, "run folder %s", folder);
         catch_signals();
         rc = fv_train_run(&s->train, &src.data, folder, s->run.resume != NULL, report);
+        if (first)
+            train_curves_finish(&curves);
         if (rc == FV_EINTR && s->train.threads)
             fv_say(report, FV_LEVEL_WARN, "%s; go on with: fvtrain --resume %s --threads %lld",
                    fv_err_text(), folder, (long long)s->train.threads);
@@ -515,9 +526,17 @@ static int finish(struct owned *own, int rc)
 
 int main(int argc, char **argv)
 {
+    static const struct tool_command commands[] = {
+        {&fvtrain_ls_cmd, fvtrain_ls},
+        {&fvtrain_compare_cmd, fvtrain_compare},
+    };
     struct settings s;
     struct fv_args args;
     struct owned own = {0};
+    int status;
+    if (tool_command_runs("fvtrain", commands, sizeof commands / sizeof commands[0], argc, argv,
+                          &status))
+        return status;
     if (tool_version("fvtrain", argc, argv))
         return tool_exit("fvtrain", 0);
     int rc = read_settings(&s, argc, argv, &args, &own);

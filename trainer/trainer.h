@@ -8,6 +8,7 @@
  *   log.jsonl               one JSON object a line: steps, epochs
  *   epochs.csv              the epochs of it as a table
  *   events.out.tfevents.fv  all of it for TensorBoard
+ *   end.json                how it ended; not there while it goes on
  *   last.safetensors        everything that resuming needs
  *   best_cls.safetensors    the net at the best validation accuracy; with --ema, its average
  *   best_ver.safetensors    the same at the best verification EER
@@ -97,6 +98,9 @@ struct fv_train_data {
     const char *settings_text;
     const char *data_id;  /* path and digest of the data set: resuming on other data is refused */
     struct fv_comm *comm; /* NULL: a process by itself */
+    /* Called after each epoch, its log and checkpoint written, on rank 0. May be NULL. */
+    void (*epoch_done)(void *ctx);
+    void *epoch_ctx;
 };
 
 /* Set by a signal handler or another thread: finish the step, write the checkpoint, return FV_EINTR. */

@@ -8,6 +8,7 @@
  */
 #include "trainer/run/train_run.h"
 
+#include "trainer/run/end_note.h"
 #include "trainer/run/ranks.h"
 
 #include "common/clock.h"
@@ -274,7 +275,9 @@ int fv_train_run(const struct fv_train_settings *s, const struct fv_train_data *
 {
     struct fv_run run;
     FV_TRY(fv__run_open(&run, s, d, folder, resume, r));
-    int rc = go_round(&run);
+    int rc = run.log ? fv__end_note_remove(folder) : 0;
+    if (rc == 0)
+        rc = go_round(&run);
     if (rc == FV_EINTR) {
         int kept = collect(&run);
         if (kept == 0)
@@ -285,6 +288,8 @@ int fv_train_run(const struct fv_train_settings *s, const struct fv_train_data *
                       : fv_err(FV_EINTR, "interrupted after step %llu",
                                (unsigned long long)run.snap.at.step);
     }
+    if (run.log)
+        fv__end_note_write(folder, rc);
     fv__run_close(&run);
     return rc;
 }

@@ -163,5 +163,8 @@ int fv__run_finish_epoch(struct fv_run *run)
             FV_TRY(keep_best(run, "best_ver"));
     }
     say_epoch(run, &l, best_cls, best_ver);
-    return fv__run_save(run);
+    FV_TRY(fv__run_save(run));
+    if (run->log && run->d->epoch_done)
+        run->d->epoch_done(run->d->epoch_ctx);
+    return 0;
 }
