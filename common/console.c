@@ -38,6 +38,20 @@ void fv_progress(const struct fv_report *r, const struct fv_progress *p)
         r->progress(r->ctx, p);
 }
 
+void fv_progress_clear(const struct fv_report *r)
+{
+    const struct fv_progress nothing = {"", "", 0, 0, NULL};
+    fv_progress(r, &nothing);
+}
+
+static void clear_line(void)
+{
+    if (con.live)
+        fputs("\r\033[K", stderr);
+    con.live = 0;
+    con.what[0] = '\0';
+}
+
 static void end_line(void)
 {
     if (con.live)
@@ -109,6 +123,11 @@ static void progress(void *ctx, const struct fv_progress *p)
     if (con.verbosity < FV_LEVEL_INFO)
         return;
     pthread_mutex_lock(&lock);
+    if (p->done == 0 && p->total == 0) {
+        clear_line();
+        pthread_mutex_unlock(&lock);
+        return;
+    }
     if (strncmp(con.what, p->what, sizeof con.what - 1) != 0 || p->done < con.first_done) {
         snprintf(con.what, sizeof con.what, "%s", p->what);
         con.first_ns = con.drawn_ns = now;

@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 /* The shortest decimal that reads back as the same double. */
 static const char *format_real(double v, char *buf, size_t n)
@@ -139,13 +140,24 @@ void fv_opt_help(const struct fv_command *cmd, const struct fv_opt_group *groups
         fprintf(to, "\n%s\n", cmd->notes);
 }
 
+/* Of the terminal, but no more than are easily read; of a file as many. */
+static int line_columns(FILE *to)
+{
+    enum { MOST = 100, LEAST = 40 };
+    struct winsize size;
+    if (ioctl(fileno(to), TIOCGWINSZ, &size) == 0 && size.ws_col >= LEAST && size.ws_col < MOST)
+        return size.ws_col;
+    return MOST;
+}
+
 void fv_opt_banner(const struct fv_opt_group *groups, int ngroups, void *const *defaults, FILE *to)
 {
-    enum { WIDTH = 100, NAME = 15, CELL = 33 };
+    enum { NAME = 16, CELL = 33 };
+    const int columns = line_columns(to);
     char value[512], standard[512];
 
     for (int i = 0; i < ngroups; i++) {
-        int at = 0;
+        int at = 0, owed = 0; /* blanks before the next cell */
         fprintf(to, "%s\n", groups[i].title);
         for (const struct fv_opt *o = groups[i].opts; o->name; o++) {
             if (is_unset(o, groups[i].settings))
@@ -156,14 +168,14 @@ void fv_opt_banner(const struct fv_opt_group *groups, int ngroups, void *const *
                 changed =
                     strcmp(value, fv_opt_format(o, defaults[i], standard, sizeof standard)) != 0;
             const int width = 2 + NAME + 1 + (int)strlen(value) + 1;
-            if (at && at + (width > CELL ? width : CELL) > WIDTH) {
+            if (at && at + width > columns) {
                 fputc('\n', to);
-                at = 0;
+                at = owed = 0;
             }
+            fprintf(to, "%*s", owed, "");
             const int n = fprintf(to, "  %-*s %s%s", NAME, o->name, value, changed ? "*" : "");
-            const int pad = (n + CELL - 1) / CELL * CELL - n;
-            fprintf(to, "%*s", pad, "");
-            at += n + pad;
+            owed = (n + CELL - 1) / CELL * CELL - n;
+            at += n + owed;
         }
         fputc('\n', to);
     }

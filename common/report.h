@@ -15,7 +15,7 @@ struct fv_progress {
     const char *what; /* "pack", "epoch 3" */
     const char *unit; /* "img", "step" */
     uint64_t done;
-    uint64_t total; /* 0: unknown */
+    uint64_t total; /* 0: unknown; done = total = 0: take back the line */
     /* appended to the line as it is, e.g. "loss 2.31, data wait 1 %"; may be NULL */
     const char *extra;
 };
@@ -29,6 +29,8 @@ struct fv_report {
 void fv_say(const struct fv_report *r, enum fv_level level, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 void fv_progress(const struct fv_report *r, const struct fv_progress *p);
+/* Takes back the live line of a progress whose end is said by what follows. */
+void fv_progress_clear(const struct fv_report *r);
 
 /* The console: results go to stdout elsewhere; everything here goes to stderr. On a terminal the
  * progress is one live line (done/total, rate, ETA), redrawn at most ten times a second; into a

@@ -50,18 +50,20 @@ struct runs {
     int n;
 };
 
+static const char *last_part(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash && slash[1] ? slash + 1 : path;
+}
+
 /* The last part of its path, if no other run has the same. */
 static const char *short_name(const struct runs *r, int i)
 {
-    const char *name[FV_OPT_MAX_ARGS];
-    for (int k = 0; k < r->n; k++) {
-        const char *slash = strrchr(r->run[k].folder, '/');
-        name[k] = slash && slash[1] ? slash + 1 : r->run[k].folder;
-    }
+    const char *name = last_part(r->run[i].folder);
     for (int k = 0; k < r->n; k++)
-        if (k != i && strcmp(name[k], name[i]) == 0)
+        if (k != i && strcmp(last_part(r->run[k].folder), name) == 0)
             return r->run[i].folder;
-    return name[i];
+    return name;
 }
 
 /* Names of all settings, each once, in order of appearance: fn is called with each. */

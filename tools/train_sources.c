@@ -130,6 +130,33 @@ static uint64_t pairs_digest(const struct fv_index_pair *pair, size_t n)
     return h;
 }
 
+static int ascending(const void *a, const void *b)
+{
+    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* "4 to 31 images each, half of them at most 12": how unequal the identities are that training sees. */
+static int describe_balance(const struct fv_store *store, char *text, size_t n)
+{
+    const uint64_t labels = fv_store_info(store)->train_labels;
+    uint64_t *count = malloc((labels + 1) * sizeof *count);
+    struct fv_store_label label;
+    if (!count)
+        return fv_err(FV_ENOMEM, "out of memory for %llu identities", (unsigned long long)labels);
+    for (uint64_t i = 0; i < labels; i++)
+        count[i] = fv_store_label(store, i, &label) == 0 ? label.count : 0;
+    qsort(count, labels, sizeof *count, ascending);
+    if (labels == 0 || count[0] == count[labels - 1])
+        snprintf(text, n, "%llu images each", labels ? (unsigned long long)count[0] : 0ULL);
+    else
+        snprintf(text, n, "%llu to %llu images each, half of them at most %llu",
+                 (unsigned long long)count[0], (unsigned long long)count[labels - 1],
+                 (unsigned long long)count[(labels - 1) / 2]);
+    free(count);
+    return 0;
+}
+
 static int describe(struct train_sources *s, const struct fv_report *r)
 {
     const struct fv_store_info *info = fv_store_info(s->store);
@@ -140,12 +167,15 @@ static int describe(struct train_sources *s, const struct fv_report *r)
     if (!s->data_id)
         return fv_err(FV_ENOMEM, "out of memory");
     s->data.data_id = s->data_id;
+    char balance[96];
+    FV_TRY(describe_balance(s->store, balance, sizeof balance));
     fv_loader_say_threads(s->train);
-    fv_say(r, FV_LEVEL_INFO,
-           "data %s: %llu images of %llu identities, %d px; %llu of %llu identities to train on",
-           fv_store_path(s->store), (unsigned long long)info->images,
-           (unsigned long long)info->labels, info->width, (unsigned long long)n[FV_SPLIT_TRAIN],
-           (unsigned long long)info->train_labels);
+    fv_say(
+        r, FV_LEVEL_INFO,
+        "data %s: %llu images of %llu identities, %d px; %llu of %llu identities to train on (%s)",
+        fv_store_path(s->store), (unsigned long long)info->images, (unsigned long long)info->labels,
+        info->width, (unsigned long long)n[FV_SPLIT_TRAIN], (unsigned long long)info->train_labels,
+        balance);
     fv_say(r, FV_LEVEL_INFO,
            "validation: %llu images of the same identities; verification: %zu pairs over %llu "
            "images%s",

@@ -13,7 +13,14 @@ run $train --out whole
 exits 0
 out_has 'whole/best_ver.safetensors'
 err_has '60 images of 6 identities'
+err_has 'identities to train on (10 images each)'
 err_has 'epoch 6/6'
+# of each epoch one line stays
+cp "$work/err" said.txt
+run grep -c '^fvtrain: epoch ' said.txt
+out 6
+run grep -e '^validation' -e '^embeddings' said.txt
+exits 1
 for f in settings.txt log.jsonl last.safetensors best_cls.safetensors best_ver.safetensors; do
     there whole/$f
 done

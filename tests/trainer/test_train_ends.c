@@ -289,14 +289,25 @@ static void test_labels(void **state)
 }
 
 /* Steps until something is said of a loss that is `from` and falls to `to` in a line over so many steps. */
+static int steps_of(const char *loss, double named, double from, double to, int steps,
+                    char text[320])
+{
+    struct fv_loss_spec spec;
+    struct fv_stuck s;
+    assert_int_equal(fv_loss_parse(&spec, loss), 0);
+    fv__stuck_start(&s);
+    for (int i = 0; i < steps; i++) {
+        const struct fv_step_result r = {
+            .loss = from + (to - from) * i / steps, .n = 50, .correct = named * 50, .finite = 1};
+        if (fv__stuck_add(&s, &spec, &r, 100, text, 320))
+            return i + 1;
+    }
+    return 0;
+}
+
 static int steps_to_words(double from, double to, int steps, char text[320])
 {
-    struct fv_stuck s;
-    fv__stuck_start(&s);
-    for (int i = 0; i < steps; i++)
-        if (fv__stuck_add(&s, from + (to - from) * i / steps, 100, text, 320))
-            return i + 1;
-    return 0;
+    return steps_of("ce", 0.01, from, to, steps, text);
 }
 
 static void test_stuck_loss(void **state)
@@ -311,6 +322,18 @@ static void test_stuck_loss(void **state)
     assert_non_null(strstr(text, "has not decreased for 1000 steps"));
     assert_int_equal(steps_to_words(4.6, 1, 20000, text), 0);     /* 0.8 % a window to begin with */
     assert_int_equal(steps_to_words(0.01, 0.01, 20000, text), 0); /* has learnt all there is */
+
+    /* a margin adds to the loss, a weight scales it: ln(classes) says nothing, what is named rightly does */
+    assert_int_equal(steps_of("arcface", 0.01, log(100), log(100), 5000, text), 1200);
+    assert_null(strstr(text, "ln(100)"));
+    assert_non_null(
+        strstr(text, "1.00 % of the images named rightly without a margin (guessing: 1.00 %)"));
+    assert_int_equal(steps_of("arcface", 0.01, 1, 1, 5000, text), 1200);
+    assert_int_equal(steps_of("arcface", 0.9, 12, 12, 20000, text), 0);
+    assert_int_equal(steps_of("0.5*ce", 0.01, log(100) / 2, log(100) / 2, 5000, text), 1200);
+    assert_null(strstr(text, "ln(100)"));
+    assert_int_equal(steps_of("ce(smooth=0.1)", 0.01, log(100), log(100), 5000, text), 1200);
+    assert_non_null(strstr(text, "ln(100)"));
 }
 
 int main(void)

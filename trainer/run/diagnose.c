@@ -81,25 +81,51 @@ static void put_into_words(double mean, int classes, char *text, size_t n)
                  steps, mean, classes, guess);
 }
 
-/* A loss that is low has a right to stay where it is. */
-int fv__stuck_add(struct fv_stuck *s, double loss, int classes, char *text, size_t n)
+static void put_margin_into_words(double mean, double share, int classes, char *text, size_t n)
 {
-    if (s->said || !isfinite(loss))
+    snprintf(text, n,
+             "the loss has not decreased for %d steps and stands at %.4f, with %.2f %% of the "
+             "images named "
+             "rightly without a margin (guessing: %.2f %%): lower --lr, let it rise slowly with "
+             "--warmup, or let "
+             "the margin grow, as in arcface(warmup=2)",
+             FV_STUCK_STEPS * FV_STUCK_WINDOWS, mean, share * 100, 100.0 / classes);
+}
+
+/* What guessing gives is ln(classes) only of cross entropy by itself. */
+static int is_cross_entropy(const struct fv_loss_spec *spec)
+{
+    return spec->terms == 1 && spec->term[0].weight == 1 &&
+           fv_loss_scores(&spec->term[0]) == FV_LOSS_LOGITS;
+}
+
+/* A loss that is low, or most of whose images are named rightly, has a right to stay where it is. */
+int fv__stuck_add(struct fv_stuck *s, const struct fv_loss_spec *spec,
+                  const struct fv_step_result *r, int classes, char *text, size_t n)
+{
+    if (s->said || !isfinite(r->loss))
         return 0;
-    s->sum += loss;
+    s->sum += r->loss;
+    s->correct += r->correct;
+    s->images += r->n;
     if (++s->steps < FV_STUCK_STEPS)
         return 0;
-    const double mean = s->sum / s->steps;
-    s->sum = 0;
+    const double mean = s->sum / s->steps, share = s->correct / fmax(s->images, 1);
+    s->sum = s->correct = s->images = 0;
     s->steps = 0;
     if (s->windows < 0 || mean < 0.995 * s->best) {
         s->best = mean;
         s->windows = 0;
         return 0;
     }
-    if (++s->windows < FV_STUCK_WINDOWS || mean < 0.5 * log((double)classes))
+    const int known = is_cross_entropy(spec);
+    if (++s->windows < FV_STUCK_WINDOWS ||
+        (known ? mean < 0.5 * log((double)classes) : share > 0.5))
         return 0;
-    put_into_words(mean, classes, text, n);
+    if (known)
+        put_into_words(mean, classes, text, n);
+    else
+        put_margin_into_words(mean, share, classes, text, n);
     s->said = 1;
     return 1;
 }

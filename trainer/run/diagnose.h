@@ -20,13 +20,17 @@ int fv__diagnose_labels(const struct fv_batch *b, int classes);
 /* A loss that no longer decreases, judged by the means of windows of steps. */
 enum { FV_STUCK_STEPS = 200, FV_STUCK_WINDOWS = 5 };
 struct fv_stuck {
-    double best, sum; /* lowest mean so far; of the window under way */
-    int windows;      /* since the best; -1: no window yet */
-    int steps;        /* in the window under way */
+    double best, sum;       /* lowest mean so far; of the window under way */
+    double correct, images; /* of the window */
+    int windows;            /* since the best; -1: no window yet */
+    int steps;              /* in the window under way */
     int said;
 };
 void fv__stuck_start(struct fv_stuck *s);
-/* Takes the loss of one step; 1, with a sentence, when it is time to say one: at most once. */
-int fv__stuck_add(struct fv_stuck *s, double loss, int classes, char *text, size_t n);
+/* Takes the loss of one step, and how many of its images were named rightly; 1, with a sentence, when it is time to
+ * say one: at most once. What guessing gives is known of cross entropy alone. Of a loss with a margin, or of several,
+ * it is the named images that say whether anything was learnt. */
+int fv__stuck_add(struct fv_stuck *s, const struct fv_loss_spec *spec,
+                  const struct fv_step_result *r, int classes, char *text, size_t n);
 
 #endif

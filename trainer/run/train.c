@@ -144,7 +144,7 @@ static int write_window(struct fv_run *run)
     return 0;
 }
 
-/* What is compared with guessing needs class scores, and a margin that stands still. */
+/* Standing still needs class scores to be told by, and a margin that stands still itself. */
 static void watch_loss(struct fv_run *run, const struct fv_step_result *r)
 {
     const struct fv_loss_spec *spec = &run->net->loss;
@@ -152,7 +152,7 @@ static void watch_loss(struct fv_run *run, const struct fv_step_result *r)
     char words[320];
     if (spec->scored < 0 || fv__loss_is_warming(spec, epochs_done(run)))
         fv__stuck_start(&run->stuck);
-    else if (fv__stuck_add(&run->stuck, r->loss, run->net->classes, words, sizeof words))
+    else if (fv__stuck_add(&run->stuck, spec, r, run->net->classes, words, sizeof words))
         fv_say(run->report, FV_LEVEL_WARN, "step %llu: %s", step, words);
     if (fv__loss_watch_add(&run->watch, spec, r, words, sizeof words))
         fv_say(run->report, FV_LEVEL_WARN, "step %llu: %s", step, words);

@@ -52,7 +52,7 @@ static int measure(struct fv_run *run, struct fv_runlog_line *l)
                                    .program = run->program,
                                    .net = run->net,
                                    .capacity = run->d->train->batch,
-                                   .report = run->report};
+                                   .report = &run->fleeting};
     int rc = 0;
     if (run->d->val && run->net->logits_node >= 0)
         rc = without_measure(run, fv__eval_accuracy(&e, run->d->val, &l->val_acc, &l->val_loss));

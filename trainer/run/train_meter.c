@@ -116,6 +116,25 @@ static void say_estimate(struct fv_run *run)
     run->estimated = 1;
 }
 
+static void say_fleetingly(void *ctx, enum fv_level level, const char *text)
+{
+    fv_say(ctx, level, "%s", text);
+}
+
+static void show_fleetingly(void *ctx, const struct fv_progress *p)
+{
+    if (p->total > 0 && p->done >= p->total)
+        fv_progress_clear(ctx);
+    else
+        fv_progress(ctx, p);
+}
+
+/* Training, validation and embeddings of an epoch end in one line, which says all of them. */
+struct fv_report fv__meter_fleeting(const struct fv_report *r)
+{
+    return (struct fv_report){(void *)r, say_fleetingly, show_fleetingly};
+}
+
 static void show_progress(struct fv_run *run)
 {
     const struct fv_progress_state *at = &run->snap.at;
@@ -130,7 +149,7 @@ static void show_progress(struct fv_run *run)
              l.lr, l.img_per_s, l.data_wait * 100);
     const struct fv_progress p = {what, "step", at->step - at->epoch * run->snap.steps_per_epoch,
                                   run->snap.steps_per_epoch, extra};
-    fv_progress(run->report, &p);
+    fv_progress(&run->fleeting, &p);
 }
 
 void fv__meter_say(struct fv_run *run)

@@ -339,6 +339,7 @@ int fv__run_open(struct fv_run *run, const struct fv_train_settings *s,
                  const struct fv_report *r)
 {
     *run = (struct fv_run){.s = s, .d = d, .folder = folder, .report = r, .lock = -1};
+    run->fleeting = fv__meter_fleeting(r);
     int rc = open_all(run, resume);
     if (rc < 0)
         fv__run_close(run);

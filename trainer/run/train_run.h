@@ -25,7 +25,8 @@ struct fv_run {
     const struct fv_train_data *d;
     const char *folder;
     const struct fv_report *report;
-    int lock; /* descriptor of the folder, locked: one process trains in it */
+    struct fv_report fleeting; /* the same, for what an epoch's line is the end of */
+    int lock;                  /* descriptor of the folder, locked: one process trains in it */
 
     const struct fv_schedule *schedule;
     struct fv_schedule_settings course;
@@ -86,6 +87,7 @@ double fv__meter_seconds(const struct fv_meter *m);
 struct fv_runlog_line fv__meter_line(const struct fv_run *run, const struct fv_meter *m,
                                      double loss_sum, double correct_sum, uint64_t images);
 struct fv_runlog_line fv__meter_window(const struct fv_run *run); /* with the loss's terms */
+struct fv_report fv__meter_fleeting(const struct fv_report *r);
 void fv__meter_say(struct fv_run *run); /* progress, and once how long it will take */
 
 #endif
