@@ -27,6 +27,7 @@
 #include "store/dataset.h"
 #include "store/pairs.h"
 #include "store/templates.h"
+#include "store/trials.h"
 
 #include <stddef.h>
 #include <stdint.h>

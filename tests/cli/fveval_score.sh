@@ -68,6 +68,28 @@ err_has '--labels FILE with one identity a row'
 run fveval score e.npy --all --labels pairs.txt
 exits 1
 err_has 'pairs.txt: has 180 labels for the 20 rows of e.npy'
+# What is handed in is the scores of fveval pairs, under the keys that the list gives them.
+sed 's/ [01]$//' pairs.txt >trials.txt
+submit="fveval submit run/last.safetensors --db faces.lmdb --backend ref -q"
+run $submit --pairs trials.txt -o submission.csv
+exits 0
+last='comparing submission.csv'
+[ "$(sed -n 1p submission.csv)" = ID,Label ] || fail 'not the header'
+sed 1d submission.csv | cut -d , -f 2 >handed.txt
+sed 1d scores.csv | sed 's/.*,//' | cmp - handed.txt || fail 'not the scores of the pairs'
+sed 1d submission.csv | cut -d , -f 1 | cmp - "$(seq 0 179 >seq.txt; echo seq.txt)" || fail 'not numbered from 0'
+{ echo image1,number,image2; sed 's/ /,7,/' trials.txt; } >trials.csv
+run $submit --pairs trials.csv --submission hw2p2-s19 -o submission.csv
+exits 0
+last='reading submission.csv'
+sed 1d submission.csv | cut -d , -f 1 | cmp - trials.txt || fail 'keys are not the lines of the list'
+run $submit --pairs pairs.txt -o x.csv
+exits 1
+err_has "pairs.txt: line 1: is not 'path1 path2'; a list with answers is for fveval pairs"
+run $submit --pairs trials.txt --submission hw2p2-f22 -o x.csv
+exits 2
+err_has 'valid are hw2p2-f24, hw2p2-s22, hw2p2-f20, hw2p2-s19'
+
 run fveval score e.npy
 exits 2
 err_has 'give one of --pairs LIST, --same FILE and --all'

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* .npy files, the names beside embeddings, and pair lists over such names, damaged: refused, or within their bytes. The
- * first byte of an input says which of the three it is. */
+/* .npy files, the names beside embeddings, pair lists and trials over such names, damaged: refused, or within their
+ * bytes. The first byte of an input says which of these it is. */
 #include "common/rng.h"
 #include "store/pair_format.h"
+#include "store/pair_names.h"
+#include "store/trials.h"
 #include "tests/fuzz/mutate.h"
 #include "tests/fuzz/seeds.h"
 #include "trainer/eval/npy.h"
@@ -70,15 +72,34 @@ static void try_pairs(const uint8_t *data, size_t n)
     fv_pairs_free(&p);
 }
 
+static void try_trials(const uint8_t *data, size_t n)
+{
+    static const char *const name[] = {"a/1.jpg", "a/2.jpg", "b/1.png", "3", "b/1 2"};
+    const struct fv_name_list list = {"names", name, 5};
+    struct fv_pair_names names;
+    struct fv_trials t;
+
+    fv__pair_names_open_list(&names, &list);
+    if (fv__trials_parse(&t, &names, "fuzz", (const char *)data, n) < 0)
+        refused++;
+    else
+        accepted++;
+    for (size_t i = 0; i < t.n; i++)
+        demand(t.a[i] < list.n && t.b[i] < list.n && *t.first[i] && *t.second[i]);
+    fv_trials_free(&t);
+    fv__pair_names_close(&names);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-    static void (*const one[])(const uint8_t *, size_t) = {try_npy, try_rows, try_pairs};
+    static void (*const one[])(const uint8_t *, size_t) = {try_npy, try_rows, try_pairs,
+                                                           try_trials};
     uint8_t *copy = malloc(n ? n : 1); /* as long as the input, so that a sanitizer sees its end */
 
     fuzz_keep_seed(data, n);
     if (n) {
         memcpy(copy, data + 1, n - 1);
-        one[data[0] % 3](copy, n - 1);
+        one[data[0] % 4](copy, n - 1);
     }
     free(copy);
     return 0;
@@ -106,6 +127,8 @@ static const struct seed seeds[] = {
     SEED("\2a/1.jpg b/1 1\na/2 a/1 0\n"),
     SEED("\2img1,img2,match\na/1.jpg,a/2.jpg,1\n3,b/1.png,0\n"),
     SEED("\0022\t1\na\t1\t2\n"),
+    SEED("\3a/1.jpg b/1\na/2\t3\n"),
+    SEED("\3img1,x,img2\na/1.jpg,,a/2.jpg\n\"3\",7,b/1.png\n"),
 };
 static const char *const tokens[] = {"\1,",   "\1\n", "\1\"", "\1\t",  "\1/",    "\2(1",
                                      "\1)",   "\2'<", "\2f8", "\3a/1", "\4name", "\1\0",
