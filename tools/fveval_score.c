@@ -297,7 +297,7 @@ static void close_score(struct score *e)
 
 int fveval_score(int argc, char **argv)
 {
-    struct score_settings s = {.format = "auto", .keep = 1 << 20};
+    struct score_settings s = {.format = "auto", .keep = 1 << 18};
     struct tool_trace trace = {0};
     const struct fv_opt_group groups[] = {{"options", score_opts, &s},
                                           {"tracing", tool_trace_opts, &trace}};

@@ -431,7 +431,7 @@ int fv_allpairs_run(struct fv_allpairs *out, int dim, const struct fv_allpairs_s
     struct scoring s = {.dim = dim,
                         .dots = fv__dots_choose(),
                         .report = settings->report,
-                        .keep = settings->keep ? settings->keep : (size_t)1 << 20};
+                        .keep = settings->keep ? settings->keep : (size_t)1 << 18};
 
     *out = (struct fv_allpairs){0};
     threads = threads > THREADS_MAX ? THREADS_MAX : threads;

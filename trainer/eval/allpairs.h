@@ -27,7 +27,7 @@ struct fv_allpairs_side {
 
 struct fv_allpairs_settings {
     int threads; /* 0: all processors that may be used */
-    size_t keep; /* scores of each kind that are kept; 0: 2^20 */
+    size_t keep; /* scores of each kind that are kept; 0: 2^18 */
     const struct fv_report *report;
 };
 
