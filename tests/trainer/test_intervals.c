@@ -67,7 +67,7 @@ static int near(double a, double b, double tolerance)
 }
 
 /* One genuine pair an identity is a sample of independent numbers. The last digits are chance's: end points move by
- * about a twentieth of the standard error. */
+ * about a twenty-fifth of the standard error. */
 static void check_against_scipy(FILE *f, int n)
 {
     double x[5], v;
@@ -83,16 +83,16 @@ static void check_against_scipy(FILE *f, int n)
     for (int i = 0; i < n; i++)
         add(0, (uint32_t)i, (uint32_t)((i + 1) % n));
     for (int bca = 0; bca < 2; bca++) {
-        const struct fv_bootstrap_settings s = settings_of(20000, bca);
+        const struct fv_bootstrap_settings s = settings_of(5000, bca);
         assert_int_equal(fv_bootstrap_pairs(&set.sample, &s, mean_scores, NULL, 2, out), FV_OK);
-        assert_true(near(out[0].std_error, x[4], 0.03 * x[4]));
-        assert_true(near(out[0].over.low, x[2 * bca], 0.08 * x[4]));
-        assert_true(near(out[0].over.high, x[2 * bca + 1], 0.08 * x[4]));
+        assert_true(near(out[0].std_error, x[4], 0.05 * x[4]));
+        assert_true(near(out[0].over.low, x[2 * bca], 0.12 * x[4]));
+        assert_true(near(out[0].over.high, x[2 * bca + 1], 0.12 * x[4]));
         assert_true(near(out[0].naive.low, x[0], 0.4 * x[4]));
         assert_true(out[1].over.low == 0 && out[1].over.high == 0 && out[1].std_error == 0);
     }
     /* The tolerance tells the two methods apart. */
-    assert_true(fabs(x[3] - x[1]) > 0.16 * x[4]);
+    assert_true(fabs(x[3] - x[1]) > 0.3 * x[4]);
 }
 
 static void equal_to_scipy(void **state)
@@ -159,9 +159,9 @@ static void errors_are_robust_to_sharing(void **state)
     for (int k = 0; k < 4; k++) {
         struct fv_bootstrap_interval out[2];
         double error[2];
-        make_shared(k < 2 ? 100 : 1000, k < 2 ? 12 : 1, k % 2 ? 1 : 0.2);
+        make_shared(k < 2 ? 100 : 600, k < 2 ? 6 : 1, k % 2 ? 1 : 0.2);
         robust_errors(error);
-        const struct fv_bootstrap_settings s = settings_of(4000, 0);
+        const struct fv_bootstrap_settings s = settings_of(2000, 0);
         assert_int_equal(fv_bootstrap_pairs(&set.sample, &s, mean_scores, NULL, 2, out), FV_OK);
         for (int kind = 0; kind < 2; kind++)
             assert_true(near(out[kind].std_error, error[kind], 0.08 * error[kind]));
@@ -212,10 +212,11 @@ static void what_says_nothing_is_refused(void **state)
  * independent pairs about 60 do. */
 static void intervals_hold_the_truth(void **state)
 {
+    static const struct coverage_case quick = {"quick", 60, 4, 8, 2.0, 0.5, 0.8, 0.5};
     struct coverage_count n;
 
     (void)state;
-    assert_int_equal(coverage_count(&coverage_cases[0], 100, 200, 1, 0, &n), 0);
+    assert_int_equal(coverage_count(&quick, 100, 200, 1, 0, &n), 0);
     for (int k = 0; k < COVERAGE_FIGURES; k++) {
         assert_in_range(n.of[k].over, 88, 99);
         assert_in_range(n.of[k].naive, 0, 80);
@@ -228,7 +229,7 @@ static void intervals_are_no_wider_than_need_be(void **state)
     struct coverage_count n;
 
     (void)state;
-    assert_int_equal(coverage_count(&coverage_cases[2], 30, 200, 0, 0, &n), 0);
+    assert_int_equal(coverage_count(&coverage_cases[2], 10, 200, 0, 0, &n), 0);
     for (int k = 0; k < COVERAGE_FIGURES; k++)
         assert_true(n.of[k].width_over < 1.2 * n.of[k].width_naive);
 }
