@@ -25,6 +25,7 @@
 
 #include "common/report.h"
 #include "store/dataset.h"
+#include "store/jpeg_file.h"
 #include "store/pairs.h"
 #include "store/templates.h"
 #include "store/trials.h"

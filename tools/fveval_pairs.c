@@ -14,6 +14,7 @@
 #include "store/store.h"
 #include "tools/command.h"
 #include "tools/eval_figures.h"
+#include "tools/eval_report.h"
 #include "tools/pair_set.h"
 #include "tools/results.h"
 #include "tools/roc_plot.h"
@@ -25,7 +26,8 @@
 #include <string.h>
 
 struct eval_settings {
-    const char *db, *pairs, *format, *templates, *dev_pairs, *dev_by, *backend, *scores, *roc;
+    const char *db, *pairs, *format, *templates, *dev_pairs, *dev_by, *backend, *scores, *roc,
+        *report;
     int64_t n, seed, batch, threads;
     int flip, baselines, json, quiet;
 };
@@ -49,6 +51,8 @@ static const struct fv_opt pairs_opts[] = {
     {"baselines", 0, FV_OPT_FLAG, 0, FIELD(baselines), NULL, "also by pixels and by the untrained net", 0, 0, NULL},
     {"scores", 0, FV_OPT_STRING, 0, FIELD(scores), "FILE", "write every pair with its score as CSV", 0, 0, NULL},
     {"roc", 0, FV_OPT_STRING, 0, FIELD(roc), "FILE", "draw the ROC as PNG (by gnuplot)", 0, 0, NULL},
+    {"report", 0, FV_OPT_STRING, FV_OPT_TRANSIENT, FIELD(report), "FILE",
+     "write an HTML page: figures, curves, hardest pairs with pictures", 0, 0, NULL},
     {"backend", 0, FV_OPT_STRING, 0, FIELD(backend), "NAME", "what computes", 0, 0, NULL},
     {"batch", 'b', FV_OPT_INT, 0, FIELD(batch), "N", "images in a batch", 1, 4096, NULL},
     {"threads", 'j', FV_OPT_INT, 0, FIELD(threads), "N", "threads of the backend; 0: one per processor", 0, 4096, NULL},
@@ -74,6 +78,7 @@ struct eval {
     const struct fv_args *checkpoints;
     struct pair_set set;
     double threshold; /* of the development list */
+    struct eval_report report;
 };
 
 /* --- a threshold from the development list -------------------------------------------------------- */
@@ -266,10 +271,28 @@ static int collect(struct eval *e, struct fv_model **first, struct results *r,
     if (e->s->scores)
         FV_TRY(pair_set_write(&e->set,
                               e->s->scores)); /* now: the baselines take the place of the scores */
+    if (e->s->report)
+        FV_TRY(eval_report_keep(&e->report, &e->set, *first));
     return e->s->baselines ? baselines(e, fv_model_net(*first), r, curve, n) : FV_OK;
 }
 
-/* The figures are printed before the picture is drawn: they took longer, and need no gnuplot. */
+static int write_report(struct eval *e, const struct roc_curve *curve, int n)
+{
+    const struct fv_opt_group groups[] = {{"options", pairs_opts, (void *)e->s},
+                                          {"figures", eval_figures_opts, e->figures}};
+    char *settings = fv_opt_write_text(groups, 2);
+    struct report_verification v = {.checkpoint = e->checkpoints->arg[0],
+                                    .others = e->checkpoints->n - 1,
+                                    .curve = curve,
+                                    .curves = n,
+                                    .settings = settings};
+    const int rc = eval_report_write(&e->report, e->s->report, &v, &e->set);
+
+    free(settings);
+    return rc;
+}
+
+/* The figures are printed before anything is drawn: they took longer, and need no gnuplot. */
 static int evaluate(struct eval *e, struct roc_curve *curve)
 {
     struct fv_model *first = NULL;
@@ -282,9 +305,13 @@ static int evaluate(struct eval *e, struct roc_curve *curve)
         results_free(&r);
         return rc;
     }
+    if (e->s->report)
+        eval_report_take_rows(&e->report, &r);
     fv_console_endline();
     results_print(&r, e->s->db, e->s->json);
-    return e->s->roc ? roc_plot(e->s->roc, curve, n) : FV_OK;
+    if (e->s->roc)
+        FV_TRY(roc_plot(e->s->roc, curve, n));
+    return e->s->report ? write_report(e, curve, n) : FV_OK;
 }
 
 /* --help ends with what the library can read. */
@@ -361,12 +388,14 @@ int fveval_pairs(int argc, char **argv)
     struct eval e = {.s = &s,
                      .figures = &figures,
                      .checkpoints = &args,
+                     .set.keeps = s.report != NULL,
                      .set.images.report = fv_console_report("fveval", s.quiet ? 1 : 2)};
     const struct pair_source from = {s.db,        s.pairs, s.format, s.templates,
                                      s.dev_pairs, s.n,     s.seed};
     int rc = pair_set_open(&e.set, &from);
     if (rc >= 0)
         rc = evaluate(&e, curve);
+    eval_report_free(&e.report);
     pair_set_close(&e.set);
     for (int i = 0; i < 3; i++)
         fv_roc_free(&curve[i].roc);

@@ -15,7 +15,7 @@
 extern char **environ;
 
 /* Starts gnuplot without a shell; *script is its input, `picture` its output. */
-static int start(int picture, const char *what, FILE **script, pid_t *pid)
+static int start_gnuplot(int picture, const char *option, FILE **script, pid_t *pid)
 {
     char *const argv[] = {"gnuplot", NULL};
     posix_spawn_file_actions_t files;
@@ -34,45 +34,45 @@ static int start(int picture, const char *what, FILE **script, pid_t *pid)
         close(ends[1]);
     if (failed == ENOENT)
         return fv_err(FV_EUNSUPPORTED, "%s is drawn by gnuplot: install the package gnuplot-nox",
-                      what);
+                      option);
     return failed ? fv_err(FV_EIO, "cannot start gnuplot: %s", strerror(failed)) : FV_OK;
 }
 
-static int draw(FILE *picture, const char *what, void (*write_script)(FILE *, const void *),
-                const void *ctx)
+int gnuplot_draw(FILE *picture, void (*script)(FILE *f, const void *ctx), const void *ctx,
+                 const char *option, const char *terminal)
 {
     const struct sigaction ignore = {.sa_handler = SIG_IGN};
     struct sigaction before;
-    FILE *script;
+    FILE *to;
     pid_t pid;
     int status = 0;
 
-    FV_TRY(start(fileno(picture), what, &script, &pid));
+    FV_TRY(start_gnuplot(fileno(picture), option, &to, &pid));
     sigaction(SIGPIPE, &ignore, &before); /* gnuplot may end before it has read all */
-    if (script) {
-        write_script(script, ctx);
-        fclose(script);
+    if (to) {
+        script(to, ctx);
+        fclose(to);
     }
     sigaction(SIGPIPE, &before, NULL);
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
         continue;
-    if (!script)
+    if (!to)
         return fv_err(FV_ENOMEM, "out of memory for the pipe to gnuplot");
     if (status != 0 || lseek(fileno(picture), 0, SEEK_END) <= 0)
         return fv_err(FV_EUNSUPPORTED,
-                      "%s: gnuplot drew nothing: it must have the terminal pngcairo, as that of "
-                      "the package gnuplot-nox has",
-                      what);
+                      "gnuplot drew nothing: it must have the terminal %s, as "
+                      "that of the package gnuplot-nox has",
+                      terminal);
     return FV_OK;
 }
 
-int gnuplot_draw(const char *png, const char *what,
-                 void (*write_script)(FILE *script, const void *ctx), const void *ctx)
+int gnuplot_write_png(const char *png, void (*script)(FILE *f, const void *ctx), const void *ctx,
+                      const char *option)
 {
     struct fv_file file;
 
     FV_TRY(fv_file_create(&file, png));
-    const int rc = draw(file.f, what, write_script, ctx);
+    const int rc = gnuplot_draw(file.f, script, ctx, option, "pngcairo");
     if (rc < 0) {
         fv_file_discard(&file);
         return rc;

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* Pictures are drawn by gnuplot, a program that people can install and restyle with. */
+/* Runs gnuplot, a program that people can install and restyle with: without a shell, its script through a pipe. */
 #ifndef FV_TOOLS_GNUPLOT_H
 #define FV_TOOLS_GNUPLOT_H
 
 #include <stdio.h>
 
-/* Writes the PNG of a script that begins with "set terminal pngcairo", whole or not at all. FV_EUNSUPPORTED names
- * `what` ("--roc") and the package to install when there is no gnuplot, or one that draws no PNG. */
-int gnuplot_draw(const char *png, const char *what,
-                 void (*write_script)(FILE *script, const void *ctx), const void *ctx);
+/* `script` writes to gnuplot's standard input; `picture` is its standard output. `option` is what asked for the
+ * picture, for sentences: FV_EUNSUPPORTED with the package to install where there is no gnuplot or no such terminal. */
+int gnuplot_draw(FILE *picture, void (*script)(FILE *f, const void *ctx), const void *ctx,
+                 const char *option, const char *terminal);
+/* The PNG of a script that begins with "set terminal pngcairo", whole or not at all. */
+int gnuplot_write_png(const char *png, void (*script)(FILE *f, const void *ctx), const void *ctx,
+                      const char *option);
 
 #endif

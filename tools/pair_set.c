@@ -123,6 +123,7 @@ void pair_set_close(struct pair_set *s)
     fv_templates_free(&s->templates);
     fv_store_close(&s->store);
     free(s->item);
+    free(s->vectors);
     eval_images_free(&s->images);
 }
 
@@ -173,7 +174,10 @@ int pair_set_score_model(struct pair_set *s, struct fv_model *model, int flip, i
                  : fv_err(FV_ENOMEM, "out of memory for %u embeddings", s->images.n);
     if (rc >= 0)
         rc = pair_set_score_vectors(s, emb, dim);
-    free(emb);
+    if (rc >= 0 && s->keeps && !s->vectors)
+        s->vectors = emb;
+    else
+        free(emb);
     return rc;
 }
 

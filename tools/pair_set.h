@@ -24,6 +24,8 @@ struct pair_set {
     struct eval_images images;     /* that the pairs or templates use */
     struct pair_list test, dev;    /* dev.pairs.n == 0: there is none */
     uint32_t identities;
+    int keeps;      /* the vectors of the first net that scores */
+    float *vectors; /* (images.n, dim); NULL: none are kept */
 };
 
 struct pair_source {

@@ -156,5 +156,5 @@ int run_curves_draw(const char *png, const char *what, const struct run_record *
     if (lines == 0)
         return fv_err(FV_ENOTFOUND, "%s: there is nothing to draw yet: no step of the log",
                       run[0].folder);
-    return gnuplot_draw(png, what, write_script, &p);
+    return gnuplot_write_png(png, write_script, &p, what);
 }

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: MIT
+# The page of 'fveval pairs --report' stands by itself, whatever names the files have.
+command -v gnuplot >/dev/null || skip 'gnuplot draws the plots'
+command -v python3 >/dev/null || skip 'python3 reads the page'
+page=$(dirname "$case_file")/../report/page.py
+for id in 1 2 3 4 5 6; do
+    for i in 1 2 3 4 5 6 7 8 9 10; do
+        pgm "photos/p$id/$i.pgm" 24 $((id * 35 + i))
+    done
+done
+mv photos/p6 "photos/p6 <script>alert(1)<"
+mv photos/p5 "photos/p5 '&\"amp;"
+run fvprep pack photos -o 'faces <b>.lmdb' --size 16 --holdout-ids 50% --val 20%
+exits 0
+run fvtrain --db 'faces <b>.lmdb' --arch tiny --backend ref --batch 4 --epochs 2 --out run
+exits 0
+eval="fveval pairs run/last.safetensors --backend ref -q"
+run $eval --db 'faces <b>.lmdb' --baselines --report page.html
+exits 0
+err ''
+run python3 "$page" page.html
+exits 0
+out_has 'svg 6 img 48 table 4'
+eer=$($eval --db 'faces <b>.lmdb' | awk '$1 == "eer" { print $2 }')
+last='reading page.html'
+grep -qF "<th scope=\"row\">eer</th><td>$eer " page.html || fail "the page does not say EER $eer"
+grep -qF 'faces &lt;b&gt;.lmdb' page.html || fail 'a name is not escaped'
+
+# Templates have no pictures.
+for i in 1 2 3 4; do
+    printf 'p1/%d.pgm 1%d %d\np2/%d.pgm 2%d %d\n' $i $((i % 2)) $i $i $((i % 2)) $((i + 4))
+done | sort -k2,2n -k3,3n >media.txt
+printf '10 11 1\n20 21 1\n10 20 0\n11 21 0\n' >templates.txt
+run $eval --db 'faces <b>.lmdb' --templates media.txt --pairs templates.txt --report templates.html
+exits 0
+run python3 "$page" templates.html
+exits 0
+out_has 'img 0'
+
+# Without gnuplot the figures are printed, the page is not half written, and the remedy is named.
+mkdir no-gnuplot
+ln -s "$(command -v fveval)" no-gnuplot/fveval
+last='fveval without gnuplot'
+PATH=$PWD/no-gnuplot $eval --db 'faces <b>.lmdb' --report none.html >"$work/out" 2>"$work/err"
+status=$?
+exits 1
+out_has 'genuine '
+err_has '--report is drawn by gnuplot: install the package gnuplot-nox'
+not_there none.html
+run $eval --db 'faces <b>.lmdb' --report nowhere/page.html
+exits 1
+err_has 'nowhere/page.html: cannot create'
