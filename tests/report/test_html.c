@@ -34,8 +34,8 @@ static void text_is_escaped(void **state)
 static void bytes_that_are_no_utf8(void **state)
 {
     static const char fffd[] = "\xef\xbf\xbd";
-    static const char *const bad[] = {"\xc0\xbc",         "\xe0\x80\xbc", "\xed\xa0\x80",
-                                      "\xf4\x90\x80\x80", "\xe4\xb8",     "\xff", "\x80"};
+    static const char *const bad[] = {
+        "\xc0\xbc", "\xe0\x80\xbc", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xe4\xb8", "\xff", "\x80"};
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         char want[32] = "";
@@ -48,9 +48,13 @@ static void bytes_that_are_no_utf8(void **state)
 
 static void base64_of_the_rfc(void **state)
 {
-    static const char *const vector[][2] = {{"", ""},         {"f", "Zg=="},     {"fo", "Zm8="},
-                                            {"foo", "Zm9v"},  {"foob", "Zm9vYg=="},
-                                            {"fooba", "Zm9vYmE="}, {"foobar", "Zm9vYmFy"}};
+    static const char *const vector[][2] = {{"", ""},
+                                            {"f", "Zg=="},
+                                            {"fo", "Zm8="},
+                                            {"foo", "Zm9v"},
+                                            {"foob", "Zm9vYg=="},
+                                            {"fooba", "Zm9vYmE="},
+                                            {"foobar", "Zm9vYmFy"}};
     (void)state;
     for (size_t i = 0; i < sizeof vector / sizeof vector[0]; i++) {
         char *text;

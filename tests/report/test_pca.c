@@ -18,7 +18,8 @@ static void a_plane_is_found(void **state)
     struct pca p;
     (void)state;
     for (int i = 0; i < N; i++)
-        for (int k = 0; k < DIM; k++) /* columns of a Hadamard matrix, each of length 4, plus a shift */
+        for (int k = 0; k < DIM;
+             k++) /* columns of a Hadamard matrix, each of length 4, plus a shift */
             v[i * DIM + k] = (float)(a[i] * (k & 1 ? -0.25 : 0.25) + b[i] * (k & 2 ? -0.25 : 0.25) +
                                      (k == 5 ? 10 : 0));
     assert_int_equal(pca_make(&p, v, N, DIM), FV_OK);

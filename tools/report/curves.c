@@ -52,6 +52,10 @@ static size_t place(const struct rocs *p, const struct fv_roc *r, double *x, dou
         x[n] = p->is_det ? probit(fmr) : log10(fmax(fmr, p->left));
         y[n++] = p->is_det ? probit(1 - tpr) : tpr;
     }
+    if (n == 0) { /* both kinds lie apart: a curve beyond the corner, since gnuplot wants one */
+        x[0] = y[0] = -9;
+        return 1;
+    }
     return p->is_det ? svg_thin(x, y, n, 5, 5) : svg_thin(x, y, n, -log10(p->left), 1);
 }
 
