@@ -27,7 +27,7 @@ static void write_script(FILE *f, const void *ctx)
             "'#010101'\n"
             "set grid lc rgb '#030303' dt 1 lw 0.8\nset key outside top left horizontal textcolor "
             "rgb '#010101' samplen 1.6\n"
-            "set lmargin 8.5\nset rmargin 2.5\nset bmargin 3.6\nset tmargin 2\n",
+            "set lmargin 8.5\nset rmargin 2.5\nset bmargin 3.6\nset tmargin 3.4\n",
             SVG_WIDTH, SVG_HEIGHT);
     job->script(f, job->ctx);
 }

@@ -6,7 +6,7 @@
 
 #include <stdio.h>
 
-enum { SVG_WIDTH = 440, SVG_HEIGHT = 340 };
+enum { SVG_WIDTH = 440, SVG_HEIGHT = 360 };
 
 /* Writes <svg> to f. `script` plots after the terminal is set; alt says what is to be seen. */
 int svg_plot(FILE *f, const char *alt, void (*script)(FILE *f, const void *ctx), const void *ctx);
