@@ -5,8 +5,8 @@
 
 #include <stdio.h>
 
-/* A section of the page from a log.jsonl (trainer/run/runlog.h); nothing when it holds fewer than two epochs. Lines that
- * are no JSON are passed over. */
+/* A section of the page from a log.jsonl (trainer/run/runlog.h); nothing when it holds fewer than two epochs. Lines
+ * that are no JSON are passed over. */
 int training_log_write(FILE *f, const char *path);
 
 #endif
