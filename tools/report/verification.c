@@ -29,19 +29,25 @@ char *report_rows(const struct results *r)
     char *text = NULL;
     size_t size;
     FILE *f = open_memstream(&text, &size);
+    int rows = 0;
 
     if (!f)
         return NULL;
     for (int i = 0; i < r->n; i++) {
+        const char *key = r->row[i].key;
         if (r->row[i].silent)
             continue;
-        fputs("<tr><th scope=\"row\">", f);
-        for (const char *p = r->row[i].key; *p; p++)
-            html_text_n(f, *p == '_' ? " " : p, 1);
-        fputs("</th><td>", f);
+        if (rows > 0 && !*key) { /* goes on with the row above */
+            fputs("<br>", f);
+        } else {
+            fputs(rows++ ? "</td></tr>\n<tr><th scope=\"row\">" : "<tr><th scope=\"row\">", f);
+            for (; *key; key++)
+                html_text_n(f, *key == '_' ? " " : key, 1);
+            fputs("</th><td>", f);
+        }
         html_text(f, r->row[i].text ? r->row[i].text : "");
-        fputs("</td></tr>\n", f);
     }
+    fputs(rows ? "</td></tr>\n" : "", f);
     return fclose(f) == 0 ? text : NULL;
 }
 
