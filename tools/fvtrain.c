@@ -91,6 +91,7 @@ static const struct fv_command command = {
         "commands, each with its own --help:\n"
         "  fvtrain ls RUNS...          what became of runs\n"
         "  fvtrain compare RUN RUN...  runs side by side, and the settings that differ\n"
+        "  fvtrain export RUN          its net as safetensors, ONNX or a table of layers\n"
         "\n"
         "examples:\n"
         "  fvtrain --db faces.lmdb\n"
@@ -101,6 +102,7 @@ static const struct fv_command command = {
         "  fvtrain --aug list\n"
         "  fvtrain --arch list\n"
         "  fvtrain --loss list\n"
+        "  fvtrain export runs/long --to onnx -o faces.onnx\n"
         "  fvtrain --db faces.lmdb --order pk --loss 'ce(smooth=0.1)+0.2*triplet'\n"
         "\n"
         "Ctrl-C finishes the step and leaves a checkpoint to resume from; a second Ctrl-C ends at "
@@ -529,6 +531,7 @@ int main(int argc, char **argv)
     static const struct tool_command commands[] = {
         {&fvtrain_ls_cmd, fvtrain_ls},
         {&fvtrain_compare_cmd, fvtrain_compare},
+        {&fvtrain_export_cmd, fvtrain_export},
     };
     struct settings s;
     struct fv_args args;

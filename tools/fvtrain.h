@@ -5,9 +5,10 @@
 
 #include "common/opt.h"
 
-extern const struct fv_command fvtrain_ls_cmd, fvtrain_compare_cmd;
+extern const struct fv_command fvtrain_ls_cmd, fvtrain_compare_cmd, fvtrain_export_cmd;
 
 int fvtrain_ls(int argc, char **argv);
 int fvtrain_compare(int argc, char **argv);
+int fvtrain_export(int argc, char **argv);
 
 #endif

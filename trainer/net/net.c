@@ -483,14 +483,19 @@ int fv_net_finish(struct fv_net *n)
     return 0;
 }
 
+uint64_t fv_net_node_macs(const struct fv_net *n, int node)
+{
+    const struct fv_node *o = &n->node[node];
+    if (o->kind != FV_NODE_CONV && o->kind != FV_NODE_FC && o->kind != FV_NODE_COSINE)
+        return 0;
+    return (uint64_t)o->h * (uint64_t)o->w * n->tensor[o->tensor[0]].count;
+}
+
 uint64_t fv_net_macs(const struct fv_net *n)
 {
     uint64_t sum = 0;
-    for (int i = 0; i < n->nodes; i++) {
-        const struct fv_node *node = &n->node[i];
-        if (node->kind == FV_NODE_CONV || node->kind == FV_NODE_FC || node->kind == FV_NODE_COSINE)
-            sum += (uint64_t)node->h * (uint64_t)node->w * n->tensor[node->tensor[0]].count;
-    }
+    for (int i = 0; i < n->nodes; i++)
+        sum += fv_net_node_macs(n, i);
     return sum;
 }
 

@@ -128,7 +128,8 @@ int fv_net_loss_state(const struct fv_net *n, int term, int which);
 /* Lays out the arena. Without an embedding node the logits are the embedding. */
 int fv_net_finish(struct fv_net *n);
 
-/* Multiply-accumulates of one forward pass of one image. */
+/* Multiply-accumulates of one forward pass of one image: of a node, of all. */
+uint64_t fv_net_node_macs(const struct fv_net *n, int node);
 uint64_t fv_net_macs(const struct fv_net *n);
 /* Fills an arena of params + buffers floats, as the original initialises; a function of the seed. */
 void fv_net_init(const struct fv_net *n, uint64_t seed, float *arena);
