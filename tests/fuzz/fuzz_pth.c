@@ -55,6 +55,20 @@ static void mend(uint8_t *p, size_t n)
     }
 }
 
+/* Whether every element that a tensor reaches lies in the file. */
+static int lies_within(const struct fv_weight *t, const uint8_t *file, size_t n)
+{
+    const char *digits = strpbrk(t->dtype, "0123456789");
+    uint64_t reach = 0;
+    for (int i = 0; i < t->ndim; i++) {
+        if (t->dim[i] == 0)
+            return 1;
+        reach += (uint64_t)(t->dim[i] - 1) * (uint64_t)t->stride[i];
+    }
+    const uint64_t bytes = (reach + 1) * (digits ? strtoull(digits, NULL, 10) / 8 : 1);
+    return t->data >= file && t->data <= file + n && bytes <= (uint64_t)(file + n - t->data);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     enum { FLOATS_MAX = 1 << 20 };
@@ -72,6 +86,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     accepted++;
     for (int i = 0; i < w.weights; i++) {
         const size_t count = fv_weight_count(&w.weight[i]);
+        if (w.bytes && !lies_within(&w.weight[i], (const uint8_t *)w.bytes, n))
+            abort();
         if (count > FLOATS_MAX || strlen(w.weight[i].name) > 1000)
             continue;
         float *out = malloc((count + 1) * sizeof *out);
