@@ -29,11 +29,11 @@
 #include "trainer/eval/gallery.h"
 #include "trainer/eval/intervals.h"
 #include "trainer/eval/metrics.h"
-#include "trainer/files/model_export.h"
 #include "trainer/eval/rates.h"
 #include "trainer/eval/rows.h"
 #include "trainer/eval/submission.h"
 #include "trainer/eval/vectors.h"
+#include "trainer/files/model_export.h"
 #include "trainer/net/net.h"
 #include "trainer/run/checkpoint.h"
 
