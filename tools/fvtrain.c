@@ -242,7 +242,8 @@ static int read_recipe(struct settings *s, int argc, char **argv, struct fv_args
     return fv_opt_parse(&command, groups, GROUPS, argc, argv, args);
 }
 
-/* Command line and, below it, its recipe or the settings of the run to resume. Meets the other processes, if there are any. */
+/* Command line and, below it, its recipe or the settings of the run to resume. Meets the other processes, if there
+ * are any. */
 static int read_settings(struct settings *s, int argc, char **argv, struct fv_args *args,
                          struct owned *own)
 {

@@ -29,7 +29,8 @@ run grep -x 'loss = ce(smooth=0.1)+0.3\*arcface(s=64,m=0.4,warmup=2)' multitask/
 exits 0
 
 # A tenth after a milestone.
-run fvtrain --db faces.lmdb --recipe se-resnet-smooth $small --arch tiny --embedding 0 --epochs 2 --milestones 1 --out two
+run fvtrain --db faces.lmdb --recipe se-resnet-smooth $small --arch tiny --embedding 0 --epochs 2 --milestones 1 \
+    --out two
 exits 0
 last='reading two/log.jsonl'
 [ "$(grep '"type":"epoch"' two/log.jsonl | sed 's/.*"lr":\([^,}]*\).*/\1/' | tr '\n' ' ')" = '0.1 0.01 ' ] ||
