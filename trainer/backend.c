@@ -96,9 +96,10 @@ int fv_backend_check_batch(const struct fv_net *net, int capacity, const struct 
 
 int fv_backend_sum_result(struct fv_comm *comm, struct fv_step_result *r)
 {
-    enum { HEAD = 6 };
+    enum { HEAD = 7 };
     double sum[HEAD + FV_LOSS_TERMS] = {
-        r->finite ? r->loss * r->n : 0, r->correct, r->n, !r->finite, r->active, r->distance};
+        r->finite ? r->loss * r->n : 0, r->correct, r->n, !r->finite, r->active, r->distance,
+        !r->finite && !r->rescaled};
     const int world = fv_comm_world(comm);
     if (world == 1)
         return 0;
@@ -108,6 +109,7 @@ int fv_backend_sum_result(struct fv_comm *comm, struct fv_step_result *r)
     r->n = (int)sum[2];
     r->correct = sum[1];
     r->finite = sum[3] == 0;
+    r->rescaled = !r->finite && sum[6] == 0;
     r->loss = r->finite ? sum[0] / sum[2] : NAN;
     r->active = sum[4] / world;
     r->distance = sum[5] / world;

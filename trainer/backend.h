@@ -108,6 +108,9 @@ struct fv_step_result {
      * the last part of an accumulated step also if an earlier part was not: no update is made of half a sum. Of a
      * part before that, FV_STATE_SUM holds a NaN from then on. */
     int finite;
+    /* With finite 0: the loss was finite and gradients were too large for the storage type under the loss scale that
+     * the backend had chosen. It goes on with a smaller one; nothing is wrong with the training. */
+    int rescaled;
     double grad_norm; /* before clipping; 0 unless an update clipped */
 };
 

@@ -566,7 +566,7 @@ static void run_loss(struct interp_call *c)
                                 .lambda = c->arg[FV_LOW_LAMBDA],
                                 .epoch = INFINITY};
     size_t columns[] = {(size_t)net->classes, (size_t)net->classes, (size_t)net->embedding};
-    float *items = interp_new(c, FV_LOW_ITEMS);
+    float *items = interp_new(c, FV_LOW_ITEMS), *hits = interp_new(c, FV_LOW_HITS);
     loss.work = calloc(fv_loss_work(&net->loss, n, net->embedding) + 1, sizeof *loss.work);
     for (int k = 0; k < FV_LOSS_INPUTS; k++) {
         loss.in[k].f = dense(c, in[k], columns[k]);
@@ -574,10 +574,10 @@ static void run_loss(struct interp_call *c)
     }
     load_states(c, &loss);
     fv_loss_run(&loss);
-    for (int i = 0; i < n; i++)
-        items[i] = (float)loss.work[i];
-    c->interp->loss = loss.result.loss;
-    c->interp->correct = loss.result.correct;
+    for (int i = 0; i < net->loss.terms * n; i++) /* after the items' losses and hits */
+        items[i] = (float)(net->loss.term[i / n].weight * loss.work[2 * n + i]);
+    for (int i = 0; hits && i < n; i++)
+        hits[i] = (float)loss.work[n + i];
     fv_loss_commit(&loss);
     interp_put_states(c->interp);
     for (int k = 0; k < FV_LOSS_INPUTS; k++) {
@@ -586,7 +586,21 @@ static void run_loss(struct interp_call *c)
             put_dense(c, out[k], columns[k], loss.in[k].grad_f);
     }
     interp_put(c, FV_LOW_ITEMS, items);
+    interp_put(c, FV_LOW_HITS, hits);
     free(loss.work);
+}
+
+/* Items and hits become the step's result. */
+static void run_check(struct interp_call *c)
+{
+    float *items = interp_take(c, FV_LOW_ITEMS), *hits = interp_take(c, FV_LOW_HITS);
+    const size_t n = (size_t)c->l->batch;
+    c->interp->loss = c->interp->correct = 0;
+    for (size_t i = 0; i < interp_count(c, FV_LOW_ITEMS); i++)
+        c->interp->loss += (double)items[i] / (double)n;
+    for (size_t i = 0; hits && i < n; i++)
+        c->interp->correct += (double)hits[i];
+    free_all(2, (float *[]){items, hits});
 }
 
 static void run_nothing(struct interp_call *c)
@@ -682,7 +696,7 @@ static void (*const run[FV_LOW_KINDS])(struct interp_call *) = {
     [FV_LOW_DEPTHWISE_DGRAD] = interp_conv,
     [FV_LOW_DEPTHWISE_WGRAD] = interp_conv,
     [FV_LOW_BUCKET] = run_nothing,
-    [FV_LOW_CHECK] = run_nothing,
+    [FV_LOW_CHECK] = run_check,
     [FV_LOW_OPTIM] = run_optim,
     [FV_LOW_RUNNING_UPDATE] = run_running_update,
 };

@@ -114,8 +114,8 @@ static void launch(struct state *s, const struct fv_k_gradients *gradients, cons
     fv_k_hyper_set(&h, &s->optim, ITEMS, growth_steps);
     place_put(s->hyper, &h, sizeof h);
     const struct fv_k_gradient_norm norm = {*gradients, s->update.block, s->partial};
-    const struct fv_k_decide decide = {s->partial, COUNT,    gradients->is_sum, items,
-                                       hits,       s->hyper, s->control};
+    const struct fv_k_decide decide = {s->partial, COUNT, gradients->is_sum, items,     hits,
+                                       1,          ITEMS, s->hyper,          s->control};
     rig_run(fv_k_gradient_norm(&norm, NULL));
     rig_orders(s->partial, 4 * fv_k_gradient_norm_partial(COUNT), fv_k_gradient_norm(&norm, NULL));
     rig_run(fv_k_decide(&decide, NULL));

@@ -2,7 +2,6 @@
 #include "trainer/cuda/backend_cuda.h"
 
 #include "common/err.h"
-#include "trainer/cuda/hyper.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -92,10 +91,10 @@ static void cuda_release(struct fv_program **out)
     fv_gpu_free(g, p->scratch);
     fv_gpu_free(g, p->parameters);
     fv_gpu_free(g, p->blocks);
-    fv_gpu_free(g, p->items);
     fv_gpu_event_free(g, p->ready);
     fv_gpu_event_free(g, p->joined);
     free(p->factor);
+    free(p->frozen);
     free(p);
     *out = NULL;
 }
@@ -166,25 +165,10 @@ static int place_slot(struct fv_program *p, struct fv__cuda_slot *slot)
     return fv_gpu_event_new(g, &slot->done, 0);
 }
 
-/* One term over class scores, without a state of its own. */
-static int check_loss(const struct fv_net *net)
-{
-    const struct fv_loss_spec *s = &net->loss;
-    const unsigned scores = FV_LOSS_READS_LOGITS | FV_LOSS_READS_COSINE;
-    struct fv_k_margin margin;
-    if (s->terms == 1 && !(s->reads & ~scores) && !s->term[0].loss->state[0].name &&
-        fv_k_margin_set(&margin, &s->term[0], 0) == 0)
-        return 0;
-    return fv_err(FV_EUNSUPPORTED,
-                  "backend cuda has the losses ce, arcface, cosface and combined, one at a time, "
-                  "not '%s': use --backend cpu",
-                  s->text);
-}
-
 static int prepare(struct fv_program *p)
 {
     if (p->train)
-        FV_TRY(check_loss(p->net));
+        FV_TRY(fv__cuda_check_loss(p->net));
     FV_TRY(fv__cuda_check_memory(p, p->batch));
     if (p->train)
         FV_TRY(fv__cuda_plan_new(&p->plan[0], p, p->batch, 1));

@@ -14,6 +14,7 @@
  * backend_cuda_plan.c    lowering and preparing for a batch size, running, capturing
  * backend_cuda_step.c    batches in, results out: step, eval
  * backend_cuda_update.c  loss, gradients' check, optimiser, averages: what depends on the settings of a step
+ * backend_cuda_loss.c    the terms of the loss
  * backend_cuda_ranks.c   several processes, a GPU each
  * backend_cuda_params.c  numbers between canonical order and slots
  * backend_cuda_inspect.c what was chosen, where the time goes, which layer was the first to go wrong
@@ -59,6 +60,7 @@ struct fv_program {
     struct fv_device *device;
     const struct fv_net *net;
     int batch, train;
+    unsigned char *frozen; /* by tensor: what the training plans were lowered for */
     struct fv__cuda_plan
         *plan[FV__CUDA_PLANS]; /* training: full batches, then the last other size */
     struct fv__cuda_plan *infer;
@@ -78,15 +80,14 @@ struct fv_program {
     int counting;  /* the device knows how many updates were made */
     float *factor; /* of each tensor: of its learning rate, of its decay, as the device has them */
     struct fv_k_block *blocks; /* device: the same for each block of elements, then BN's momenta */
-    /* device: of each item its loss, and the share of the right answer it has; read after the arena's other tenants
-     * have come and gone */
-    float *items, *hits;
-    struct fv_comm *comm; /* NULL: one rank */
-    void *ready, *joined; /* events between backward and the sum over ranks */
+    struct fv_comm *comm;      /* NULL: one rank */
+    void *ready, *joined;      /* events between backward and the sum over ranks */
 };
 
 /* backend_cuda_plan.c */
 int fv__cuda_plan_new(struct fv__cuda_plan **out, struct fv_program *p, int n, int train);
+/* The training plans for what these settings freeze. */
+int fv__cuda_plan_freeze(struct fv_program *p, const struct fv_optim *optim);
 void fv__cuda_plan_free(struct fv__cuda_plan **plan);
 /* Enqueues all of it; `slot` has the batch. */
 int fv__cuda_plan_run(struct fv__cuda_plan *plan, struct fv__cuda_slot *slot);
@@ -118,6 +119,11 @@ int fv__cuda_begin_control(struct fv_program *p);
 int fv__cuda_sends_buckets(const struct fv_program *p);
 /* What gradients are multiplied by in memory. */
 int fv__cuda_loss_scale(struct fv_program *p, double *scale);
+
+/* backend_cuda_loss.c */
+/* FV_EUNSUPPORTED names a term that there are no kernels for. */
+int fv__cuda_check_loss(const struct fv_net *net);
+size_t fv__cuda_loss_scratch(const struct fv_lowered *l);
 
 /* backend_cuda_ranks.c */
 int fv__cuda_set_comm(struct fv_program *p, struct fv_comm *comm, int sync_bn);

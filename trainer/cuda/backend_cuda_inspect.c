@@ -175,6 +175,20 @@ int fv__cuda_find_bad(struct fv_program *p, int *node, int *gradient)
     return fv_err(FV_ENOTFOUND, "%s: every layer was finite", p->net->arch);
 }
 
+/* Each item's loss: the sum of its terms. */
+static int item_losses(struct fv_program *p, const struct fv_lowered *l, int node, float *out)
+{
+    const size_t n = (size_t)l->batch;
+    float *v;
+    FV_TRY(fetch(p, &l->buffer[l->out[node]], &v));
+    for (size_t i = 0; i < n; i++)
+        out[i] = 0;
+    for (size_t i = 0; i < n * (size_t)p->net->loss.terms; i++)
+        out[i % n] += v[i];
+    free(v);
+    return 0;
+}
+
 /* A node's value of the last run. The arena is reused within a run: what other ops have overwritten since is gone. */
 int fv__cuda_node_get(struct fv_program *p, int node, int gradient, float *out)
 {
@@ -183,11 +197,8 @@ int fv__cuda_node_get(struct fv_program *p, int node, int gradient, float *out)
         return fv_err(FV_EINVAL, "%s: nothing has run yet", p->net->arch);
     const struct fv_lowered *l = slot->plan->l;
     const struct fv_node *o = &p->net->node[node];
-    if (o->kind == FV_NODE_LOSS && l->train && !gradient) {
-        FV_TRY(fv_gpu_download(p->device->gpu, FV_GPU_WORK, out, p->items,
-                               (size_t)slot->n * sizeof *out));
-        return fv_gpu_sync(p->device->gpu, FV_GPU_WORK);
-    }
+    if (o->kind == FV_NODE_LOSS && l->train && !gradient)
+        return item_losses(p, l, node, out);
     const int b = gradient ? l->grad[node] : l->out[node];
     float *v;
     if (b < 0 || !is_real(&l->buffer[b]))

@@ -22,6 +22,7 @@ struct fv_lower_settings fv__cuda_lowering(const struct fv_program *p, int n, in
     return (struct fv_lower_settings){.batch = n,
                                       .train = train,
                                       .dtype = p->device->type,
+                                      .frozen = train ? p->frozen : NULL,
                                       .can = fv__cuda_can,
                                       .ctx = p->device};
 }
@@ -74,11 +75,88 @@ int fv__cuda_plan_new(struct fv__cuda_plan **out, struct fv_program *p, int n, i
     if (rc == 0) {
         plan->scratch = fv_dispatch_scratch(plan->l);
         const size_t norm = fv_k_gradient_norm_partial(plan->l->elements) * sizeof(float);
+        const size_t loss = train ? fv__cuda_loss_scratch(plan->l) : 0;
         plan->scratch = norm > plan->scratch ? norm : plan->scratch;
+        plan->scratch = loss > plan->scratch ? loss : plan->scratch;
         rc = find_convs(plan);
     }
     if (rc < 0)
         fv__cuda_plan_free(out);
+    return rc;
+}
+
+/* Other plans share the memory of the program, which is only made larger. */
+static int make_room(struct fv_program *p, const struct fv_lowered *l, size_t scratch)
+{
+    struct fv_gpu *g = p->device->gpu;
+    void *memory;
+    if (l->bytes[FV_LOW_ARENA] > p->arena_bytes) {
+        FV_TRY(fv_gpu_alloc(g, &memory, l->bytes[FV_LOW_ARENA], "the activations"));
+        fv_gpu_free(g, p->arena);
+        p->arena = memory;
+        p->arena_bytes = l->bytes[FV_LOW_ARENA];
+    }
+    if (scratch > p->scratch_bytes) {
+        FV_TRY(fv_gpu_alloc(g, &memory, scratch, "the workspace"));
+        fv_gpu_free(g, p->scratch);
+        p->scratch = memory;
+        p->scratch_bytes = scratch;
+    }
+    return 0;
+}
+
+/* Captured graphs hold addresses of what make_room may have moved. */
+static void drop_graphs(struct fv__cuda_plan *plan)
+{
+    for (int i = 0; plan && i < FV__CUDA_SLOTS; i++) {
+        fv_gpu_graph_free(plan->program->device->gpu, plan->graph[i]);
+        plan->graph[i] = NULL;
+    }
+}
+
+/* Lowers anew for p->frozen; the plans are as they were if that fails. */
+static int relower(struct fv_program *p)
+{
+    struct fv__cuda_plan *plan;
+    FV_TRY(fv_gpu_sync(p->device->gpu, FV_GPU_COPY));
+    FV_TRY(fv_gpu_sync(p->device->gpu, FV_GPU_WORK));
+    FV_TRY(fv__cuda_plan_new(&plan, p, p->batch, 1));
+    int rc = make_room(p, plan->l, plan->scratch);
+    if (rc < 0) {
+        fv__cuda_plan_free(&plan);
+        return rc;
+    }
+    p->last = NULL;
+    p->fetched = NULL;
+    for (int i = 0; i < FV__CUDA_SLOTS; i++)
+        p->slot[i].plan = NULL;
+    for (int i = 0; i < FV__CUDA_PLANS; i++)
+        fv__cuda_plan_free(&p->plan[i]);
+    drop_graphs(p->infer);
+    p->plan[0] = plan;
+    return 0;
+}
+
+int fv__cuda_plan_freeze(struct fv_program *p, const struct fv_optim *optim)
+{
+    const size_t count = (size_t)p->net->tensors;
+    unsigned char *frozen = calloc(count + 1, 1), *before = p->frozen;
+    if (!frozen)
+        return fv_err(FV_ENOMEM, "backend cuda: out of memory");
+    for (size_t t = 0; optim && t < count; t++)
+        frozen[t] = fv_optim_scalars(optim, (int)t).frozen != 0 && !p->net->tensor[t].buffer;
+    int same = 1;
+    for (size_t t = 0; t < count; t++)
+        same &= frozen[t] == (before ? before[t] : 0);
+    if (same) {
+        free(frozen);
+        return 0;
+    }
+    p->frozen = frozen;
+    int rc = relower(p);
+    if (rc < 0)
+        p->frozen = before;
+    free(rc < 0 ? frozen : before);
     return rc;
 }
 

@@ -60,16 +60,6 @@ static int find_plan(struct fv_program *p, int n, struct fv__cuda_plan **out)
     return 0;
 }
 
-static int check_settings(const struct fv_program *p, const struct fv_optim *optim)
-{
-    for (int i = 0; optim && i < p->net->nodes; i++)
-        if (fv_optim_is_frozen_bn(optim, p->net, i))
-            return fv_err(FV_EUNSUPPORTED,
-                          "backend cuda cannot freeze a batch norm (%s): use --backend cpu",
-                          p->net->node[i].name);
-    return 0;
-}
-
 /* Waits until the slot's last step is done. */
 static int take_slot(struct fv_program *p, struct fv__cuda_slot **out)
 {
@@ -104,7 +94,7 @@ int fv__cuda_step(struct fv_program *p, const struct fv_batch *b, const struct f
     struct fv_gpu *g = p->device->gpu;
     struct fv__cuda_slot *slot;
     struct fv__cuda_plan *plan;
-    FV_TRY(check_settings(p, optim));
+    FV_TRY(fv__cuda_plan_freeze(p, optim));
     FV_TRY(fetch(p, b, &plan, &slot));
     FV_TRY(fv__cuda_prepare_update(p, slot, b, optim));
     FV_TRY(fv_gpu_event_record(g, slot->copied, FV_GPU_COPY));

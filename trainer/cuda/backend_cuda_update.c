@@ -4,7 +4,7 @@
  * Nothing here waits for the device: whether a step was finite, how far its gradients are clipped and what the next
  * loss scale is are decided there. What the host decides goes up with the batch (struct fv_k_hyper), so that a captured
  * step serves for every learning rate; only which kernels run at all makes another graph necessary (the mode). */
-#include "trainer/cuda/backend_cuda.h"
+#include "trainer/cuda/backend_cuda_update.h"
 
 #include "common/err.h"
 #include "common/rng.h"
@@ -38,22 +38,22 @@ static const struct fv_lowered *layout(const struct fv_program *p)
     return p->plan[0]->l;
 }
 
-/* What a step takes along. */
-struct settings {
-    struct fv_k_hyper hyper;
-    struct fv_k_margin margin;
-    uint64_t ticket; /* of the batch */
-};
-
 size_t fv__cuda_settings_bytes(const struct fv_program *p)
 {
     (void)p;
-    return sizeof(struct settings);
+    return sizeof(struct fv__cuda_settings);
 }
 
 /* What belongs to blocks of elements */
 
-/* The factors of each block, then BN's shares of the new value; padding keeps 0. */
+static void fill_momenta(const struct fv_low_slot *s, float share, float *momentum)
+{
+    for (size_t j = 0; j < blocks(s->count); j++)
+        momentum[s->offset / BLOCK + j] = share;
+}
+
+/* The factors of each block, then the shares of the new value that BN and a loss's numbers take; padding, frozen
+ * batch norms and what classes keep have 0. */
 static void fill_blocks(const struct fv_program *p, const struct fv_optim *optim,
                         struct fv_k_block *block, float *momentum)
 {
@@ -65,11 +65,13 @@ static void fill_blocks(const struct fv_program *p, const struct fv_optim *optim
             block[s->offset / BLOCK + i] = fv_k_block_of(optim, t);
     }
     for (int i = 0; i < net->nodes; i++)
-        for (int k = 2; k < 4 && net->node[i].kind == FV_NODE_BN; k++) {
-            const struct fv_low_slot *s = &l->slot[net->node[i].tensor[k]];
-            for (size_t j = 0; j < blocks(s->count); j++)
-                momentum[s->offset / BLOCK + j] = net->node[i].momentum;
-        }
+        for (int k = 2; k < 4 && net->node[i].kind == FV_NODE_BN; k++)
+            if (!fv_optim_is_frozen_bn(optim, net, i))
+                fill_momenta(&l->slot[net->node[i].tensor[k]], net->node[i].momentum, momentum);
+    for (int i = 0; i < net->loss.terms; i++)
+        for (int k = 0; k < FV_LOSS_STATES; k++)
+            if (fv_net_loss_state(net, i, k) >= 0 && !net->loss.term[i].loss->state[k].per_class)
+                fill_momenta(&l->slot[fv_net_loss_state(net, i, k)], 1, momentum);
 }
 
 static size_t block_bytes(const struct fv_program *p)
@@ -138,11 +140,7 @@ int fv__cuda_begin_control(struct fv_program *p)
                                    .used_scale = 1};
     struct fv_gpu *g = p->device->gpu;
     p->factor = calloc(2 * (size_t)p->net->tensors + 1, sizeof *p->factor);
-    void *memory = NULL;
     FV_TRY(p->factor ? 0 : fv_err(FV_ENOMEM, "backend cuda: out of memory"));
-    FV_TRY(fv_gpu_alloc(g, &memory, 2 * (size_t)p->batch * sizeof(float), "the items' losses"));
-    p->items = memory;
-    p->hits = p->items + p->batch;
     FV_TRY(fv_gpu_upload(g, FV_GPU_WORK, p->space[FV_LOW_CONTROL], &c, sizeof c));
     return fv_gpu_sync(g, FV_GPU_WORK);
 }
@@ -171,34 +169,24 @@ int fv__cuda_prepare_update(struct fv_program *p, struct fv__cuda_slot *slot,
         FV_TRY(upload_blocks(p, optim));
     p->mode = mode_of(optim);
     slot->clips = optim && optim->clip_norm > 0 && fv_optim_updates(optim);
-    struct settings *s = (struct settings *)(void *)slot->settings_host;
+    struct fv__cuda_settings *s = (struct fv__cuda_settings *)(void *)slot->settings_host;
     fv_k_hyper_set(&s->hyper, optim, b->n, p->device->type == FV_LOW_F16 ? GROWTH_STEPS : 0);
     s->ticket = b->ticket;
-    FV_TRY(fv_k_margin_set(&s->margin, &p->net->loss.term[0], p->epoch));
+    FV_TRY(fv__cuda_set_margins(p, s));
     return fv_gpu_upload(p->device->gpu, FV_GPU_COPY, slot->settings, s, sizeof *s);
 }
 
 /* In a step */
 
-struct step {
-    struct fv_program *p;
-    const struct fv_low_op *op;
-    void *const *arg;
-    void *scratch;
-    fv_stream stream;
-    const struct settings *settings;
-    struct fv_k_control *control;
-};
-
-static int do_dropout(const struct step *s)
+static int do_dropout(const struct fv__cuda_update *s)
 {
     const struct fv_net *net = s->p->net;
     const struct fv_node *node = &net->node[s->op->node];
     const struct fv_low_shape *shape = &s->op->shape;
-    const struct fv_lowered *l = s->p->last->plan->l;
     const struct fv_k_dropout d = {.x = s->arg[FV_LOW_X],
                                    .y = s->arg[FV_LOW_Y],
-                                   .type = fv_dispatch_type(l->buffer[s->op->arg[FV_LOW_Y]].dtype),
+                                   .type =
+                                       fv_dispatch_type(s->l->buffer[s->op->arg[FV_LOW_Y]].dtype),
                                    .rows = (int64_t)shape->n * shape->h * shape->w,
                                    .c = shape->c,
                                    .channels = shape->channels,
@@ -211,26 +199,7 @@ static int do_dropout(const struct step *s)
     return fv_k_dropout(&d, s->stream);
 }
 
-static int do_loss(const struct step *s)
-{
-    const int cosines = s->arg[FV_LOW_COSINES] != NULL;
-    const struct fv_k_loss l = {.scores = s->arg[cosines ? FV_LOW_COSINES : FV_LOW_Y],
-                                .rows = s->op->shape.n,
-                                .classes = s->p->net->classes,
-                                .stride = s->op->shape.c,
-                                .label = s->arg[FV_LOW_LABEL],
-                                .label_mix = s->arg[FV_LOW_LABEL_MIX],
-                                .lambda = s->arg[FV_LOW_LAMBDA],
-                                .margin = &s->settings->margin,
-                                .hyper = &s->settings->hyper,
-                                .control = s->control,
-                                .gradient = s->arg[cosines ? FV_LOW_DCOSINES : FV_LOW_DX],
-                                .items = s->p->items,
-                                .hits = s->p->hits};
-    return fv_k_loss(&l, s->stream);
-}
-
-static struct fv_k_gradients gradients(const struct step *s, int of_sum)
+static struct fv_k_gradients gradients(const struct fv__cuda_update *s, int of_sum)
 {
     const struct fv_lowered *l = layout(s->p);
     char *grad = s->p->space[FV_LOW_GRAD];
@@ -261,7 +230,7 @@ int fv__cuda_sends_buckets(const struct fv_program *p)
     return !(p->mode & IN_PARTS);
 }
 
-static int do_check(const struct step *s)
+static int do_check(const struct fv__cuda_update *s)
 {
     struct fv_program *p = s->p;
     const int sum = takes_sum(p);
@@ -275,8 +244,10 @@ static int do_check(const struct step *s)
     const struct fv_k_decide d = {.partial = s->scratch,
                                   .count = layout(p)->elements,
                                   .is_sum = sum,
-                                  .items = p->items,
-                                  .hits = p->hits,
+                                  .items = s->arg[FV_LOW_ITEMS],
+                                  .hits = s->arg[FV_LOW_HITS],
+                                  .terms = p->net->loss.terms,
+                                  .rows = s->l->batch,
                                   .hyper = &s->settings->hyper,
                                   .control = s->control};
     FV_TRY(fv__cuda_join_ranks(p));
@@ -288,7 +259,7 @@ static int do_check(const struct step *s)
     return fv_k_decide(&d, s->stream);
 }
 
-static int do_optim(const struct step *s)
+static int do_optim(const struct fv__cuda_update *s)
 {
     struct fv_program *p = s->p;
     const struct fv_lowered *l = layout(p);
@@ -311,7 +282,7 @@ static int do_optim(const struct step *s)
                : 0;
 }
 
-static int do_running(const struct step *s)
+static int do_running(const struct fv__cuda_update *s)
 {
     struct fv_program *p = s->p;
     const size_t count = layout(p)->stat_elements;
@@ -324,24 +295,27 @@ static int do_running(const struct step *s)
         .hyper = &s->settings->hyper,
         .control = s->control};
     FV_TRY(fv__cuda_mean_of_ranks(p, p->space[FV_LOW_BATCHSTAT], count, FV_LOW_F32));
+    FV_TRY(fv__cuda_follow_classes(s));
     return fv_k_running(&r, s->stream);
 }
 
 int fv__cuda_update(struct fv_program *p, const struct fv_low_op *op, void *const arg[FV_LOW_ROLES],
                     void *scratch)
 {
-    const struct step s = {.p = p,
-                           .op = op,
-                           .arg = arg,
-                           .scratch = scratch,
-                           .stream = fv_gpu_stream(p->device->gpu, FV_GPU_WORK),
-                           .settings = (const struct settings *)(const void *)p->last->settings,
-                           .control = (struct fv_k_control *)(void *)p->space[FV_LOW_CONTROL]};
+    const struct fv__cuda_update s = {
+        .p = p,
+        .l = p->last->plan->l,
+        .op = op,
+        .arg = arg,
+        .scratch = scratch,
+        .stream = fv_gpu_stream(p->device->gpu, FV_GPU_WORK),
+        .settings = (const struct fv__cuda_settings *)(const void *)p->last->settings,
+        .control = (struct fv_k_control *)(void *)p->space[FV_LOW_CONTROL]};
     switch (op->kind) {
     case FV_LOW_DROPOUT:
         return do_dropout(&s);
     case FV_LOW_LOSS:
-        return do_loss(&s);
+        return fv__cuda_loss(&s);
     case FV_LOW_CHECK:
         return do_check(&s);
     case FV_LOW_OPTIM:
@@ -357,15 +331,20 @@ int fv__cuda_read_control(const struct fv_program *p, const struct fv__cuda_slot
                           struct fv_step_result *out)
 {
     struct fv_k_control c;
+    int triplets = 0;
+    for (int t = 0; t < p->net->loss.terms; t++)
+        triplets |= strcmp(p->net->loss.term[t].loss->name, "triplet") == 0;
     memcpy(&c, slot->result, sizeof c);
     *out = (struct fv_step_result){.loss = c.loss,
                                    .correct = c.correct,
-                                   .active = NAN,
-                                   .distance = NAN,
+                                   .active = triplets ? c.active : NAN,
+                                   .distance = triplets ? c.distance : NAN,
                                    .n = slot->n,
                                    .finite = c.finite,
+                                   .rescaled = !c.finite && isfinite(c.loss) && c.used_scale > 1,
                                    .grad_norm = slot->clips && c.finite ? c.grad_norm : 0};
-    out->term[0] = c.loss / p->net->loss.term[0].weight;
+    for (int t = 0; t < p->net->loss.terms; t++)
+        out->term[t] = c.term[t] / p->net->loss.term[t].weight;
     return 0;
 }
 

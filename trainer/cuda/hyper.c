@@ -74,10 +74,7 @@ int fv_k_margin_set(struct fv_k_margin *m, const struct fv_loss_term *term, doub
         m->m2 = value(term, "m2", 0) * warmth;
         m->m3 = value(term, "m3", 0) * warmth;
     } else {
-        return fv_err(FV_EUNSUPPORTED,
-                      "the loss %s is not computed on a GPU yet: choose one over class scores, or "
-                      "--device cpu",
-                      name);
+        return fv_err(FV_EUNSUPPORTED, "backend cuda has no loss %s: use --backend cpu", name);
     }
     return 0;
 }

@@ -8,7 +8,7 @@
 
 #include <float.h>
 
-enum { THREADS = 256 };
+enum { THREADS = 256, TERMS = 4, SUMS = 3 + TERMS };
 
 template <typename T> FV_KERNEL(THREADS) gradient_norm(struct fv_k_gradient_norm a)
 {
@@ -65,17 +65,17 @@ template <typename T> FV_KERNEL(THREADS) accumulate(struct fv_k_accumulate a)
     }
 }
 
-/* Four sums of one block's threads, in doubles: thread 0 has them all in the end. */
-template <typename S> __device__ static inline void sum_block(S &shared, double (&v)[4])
+/* Sums of one block's threads, in doubles: thread 0 has them all in the end. */
+template <typename S> __device__ static inline void sum_block(S &shared, double (&v)[SUMS])
 {
-    for (int i = 0; i < 4; i++)
-        shared[4 * (int)threadIdx.x + i] = v[i];
+    for (int i = 0; i < SUMS; i++)
+        shared[SUMS * (int)threadIdx.x + i] = v[i];
     for (int span = THREADS / 2; span > 0; span /= 2) {
         __syncthreads();
         if ((int)threadIdx.x < span)
-            for (int i = 0; i < 4; i++) {
-                v[i] += shared[4 * ((int)threadIdx.x + span) + i];
-                shared[4 * (int)threadIdx.x + i] = v[i];
+            for (int i = 0; i < SUMS; i++) {
+                v[i] += shared[SUMS * ((int)threadIdx.x + span) + i];
+                shared[SUMS * (int)threadIdx.x + i] = v[i];
             }
     }
 }
@@ -96,24 +96,29 @@ __device__ static inline float next_scale(float scale, int finite, int growth_st
 
 FV_KERNEL(THREADS) decide(struct fv_k_decide a, int parts)
 {
-    FV_SHARED(double, shared, 4 * THREADS);
-    double sum[4] = {0, 0, 0, 0}; /* squares, faults, loss, hits */
+    FV_SHARED(double, shared, SUMS *THREADS);
+    double sum[SUMS] = {0}; /* squares, faults, hits, each term's losses */
     const fv_k_hyper h = *a.hyper;
     for (int i = (int)threadIdx.x; i < parts; i += THREADS) {
         sum[0] += (double)a.partial[2 * i];
         sum[1] += (double)a.partial[2 * i + 1];
     }
     for (int i = (int)threadIdx.x; i < h.n; i += THREADS) {
-        sum[2] += (double)a.items[i];
-        sum[3] += a.hits ? (double)a.hits[i] : 0;
+        sum[2] += a.hits ? (double)a.hits[i] : 0;
+        for (int t = 0; t < TERMS; t++)
+            sum[3 + t] += t < a.terms ? (double)a.items[(size_t)t * a.rows + i] : 0;
     }
     sum_block(shared, sum);
     if (threadIdx.x > 0)
         return;
     fv_k_control c = *a.control;
     c.used_scale = c.loss_scale;
-    c.loss = sum[2] / h.n;
-    c.correct = sum[3];
+    c.loss = 0;
+    for (int t = 0; t < TERMS; t++) {
+        c.term[t] = sum[3 + t] / h.n;
+        c.loss += c.term[t];
+    }
+    c.correct = sum[2];
     c.n = h.n;
     c.finite = sum[1] == 0 && fabs(c.loss) <= DBL_MAX;
     const double by = a.is_sum ? (double)h.inverse_parts : 1 / (double)c.loss_scale;
@@ -171,6 +176,8 @@ int fv_k_accumulate(const struct fv_k_accumulate *a, fv_stream s)
 
 int fv_k_decide(const struct fv_k_decide *a, fv_stream s)
 {
+    if (a->terms < 1 || a->terms > TERMS || a->rows < 1)
+        return fv_err(FV_EINVAL, "kernel decide: %d terms of %d rows", a->terms, a->rows);
     return FV_LAUNCH("decide", decide, 1, THREADS, s, *a, (int)parts_of(a->count));
 }
 }

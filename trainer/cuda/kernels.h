@@ -345,6 +345,9 @@ struct fv_k_control {
     int32_t n;
     float used_scale; /* the loss scale of this step */
     float factor; /* what the update multiplied its gradients by: clipping, parts and loss scale */
+    double term[4]; /* of the loss, times their weights: mean over the batch */
+    double active,
+        distance; /* of fv_k_triplet: share of triplets that have a loss; mean of all pairs */
     /* Adam: lr * step is the step's size, root corrects the root of the second moment */
     float step, root;
 };
@@ -390,7 +393,9 @@ struct fv_k_decide {
     const float *partial; /* of fv_k_gradient_norm */
     size_t count;         /* as there */
     int is_sum;
-    const float *items, *hits; /* n; hits NULL: none counted */
+    const float *items; /* (terms, rows) */
+    const float *hits;  /* (rows); NULL: none counted */
+    int terms, rows;    /* 1 .. 4 terms; rows at least hyper->n */
     const struct fv_k_hyper *hyper;
     struct fv_k_control *control;
 };
@@ -500,6 +505,25 @@ struct fv_k_center_follow {
     const struct fv_k_control *control;
 };
 int fv_k_center_follow(const struct fv_k_center_follow *a, fv_stream s);
+
+/* Triplet loss, trainer/loss/loss_triplet.c; several launches. Rows of embedding and gradient are `stride` floats apart;
+ * the gradient of padding and of rows from hyper->n on is 0. Writes control's active and distance (NAN: no triplet, no
+ * pair). */
+struct fv_k_triplet {
+    const float *embedding;
+    int rows, dim, stride;
+    const int32_t *label, *label_mix;
+    const float *lambda;
+    float weight, margin;
+    int semi_hard, squared, soft, unit; /* semi_hard 0: batch-hard */
+    const struct fv_k_hyper *hyper;
+    struct fv_k_control *control;
+    float *work;             /* fv_k_triplet_work floats */
+    float *gradient, *items; /* as of fv_k_loss */
+    int add_gradient;
+};
+size_t fv_k_triplet_work(int rows, int stride);
+int fv_k_triplet(const struct fv_k_triplet *a, fv_stream s);
 
 /* --- dropout ---------------------------------------------------------------------------------------------------- */
 

@@ -329,7 +329,7 @@ int fv_lower(struct fv_lowered **out, const struct fv_net *net, const struct fv_
     b.l->batch = s->batch;
     b.l->train = s->train;
     b.l->dtype = s->dtype;
-    b.label = b.label_mix = b.lambda = b.control = -1;
+    b.label = b.label_mix = b.lambda = b.control = b.items = b.hits = b.loss_embedding = -1;
     int rc = build(&b);
     free(b.value);
     free(b.work);

@@ -74,9 +74,8 @@ enum fv_low_kind {
     FV_LOW_CAST, /* x -> y, of another type */
     FV_LOW_DROPOUT, /* y = x * factor (fv_net_dropout_factors; the ticket is in control); backward too */
     FV_LOW_NORMALISE, /* y = x / max(norm, eps) row by row, norm = |x|, fp32: (shape.h rows of shape.w) */
-    /* the net's loss over what it reads of y (logits), cosines, embedding [, norm: of the embeddings] -> items, and
-     * the gradients dx, dcosines, dembedding; control: loss, hits, ...; the states of
-     * its terms (net.h) are the backend's business */
+    /* the net's loss over what it reads of y (logits), cosines, embedding [, norm: of the embeddings] -> items,
+     * hits, and the gradients dx, dcosines, dembedding; the states of its terms (net.h) are the backend's business */
     FV_LOW_LOSS,
     /* backward: dy [+ dy2] is the incoming gradient; where act is not none it is masked first, by y, or if y is
      * absent by x * scale + shift */
@@ -99,9 +98,11 @@ enum fv_low_kind {
     FV_LOW_DEPTHWISE_WGRAD,
     /* update */
     FV_LOW_BUCKET, /* the gradients of one bucket are complete and nobody but the update reads them: all-reduce */
-    FV_LOW_CHECK,          /* grad -> control: norm, finite */
-    FV_LOW_OPTIM,          /* grad, control -> masters, states, working copies; only if finite */
-    FV_LOW_RUNNING_UPDATE, /* batchstat, control -> running statistics; only if finite */
+    FV_LOW_CHECK, /* grad, items [, hits] -> control: loss, hits, norm, finite */
+    FV_LOW_OPTIM, /* grad, control -> masters, states, working copies; only if finite */
+    /* batchstat, control -> running statistics; only if finite. embedding and labels: for a loss that keeps something
+     * for each class */
+    FV_LOW_RUNNING_UPDATE,
     FV_LOW_KINDS
 };
 
@@ -153,7 +154,8 @@ enum fv_low_role {
     FV_LOW_LABEL,
     FV_LOW_LABEL_MIX,
     FV_LOW_LAMBDA,
-    FV_LOW_ITEMS, /* loss of each image, (n) fp32 */
+    FV_LOW_ITEMS, /* loss of each image, fp32: (terms, n), times the terms' weights */
+    FV_LOW_HITS, /* the right answer's share of each image, (n) fp32; absent without class scores */
     FV_LOW_CONTROL_V,
     FV_LOW_GRADS,
     FV_LOW_MASTERS,

@@ -151,13 +151,19 @@ static void loss_and_gradient(struct fv__low_build *b, int node)
     size_t n = (size_t)b->l->batch;
     for (int i = 0; i < FV_LOSS_INPUTS; i++) {
         in[i] = o->in[i] < 0 ? -1 : fv__low_read(b, o->in[i], FV_LOW_F32);
-        gradient[i] = o->in[i] < 0 ? -1 : fv__low_image(b, o->in[i], FV_LOW_F32, "dloss");
+        gradient[i] = o->in[i] < 0 || !(b->net->loss.reads & 1u << i)
+                          ? -1 /* also where only lengths are read */
+                          : fv__low_image(b, o->in[i], FV_LOW_F32, "dloss");
     }
     b->label = fv__low_buffer(b, FV_LOW_BATCH, FV_LOW_I32, n, node, "labels");
     b->label_mix = fv__low_buffer(b, FV_LOW_BATCH, FV_LOW_I32, n, node, "labels mixed in");
     b->lambda = fv__low_buffer(b, FV_LOW_BATCH, FV_LOW_F32, n, node, "lambda");
     int control = fv__low_control(b);
-    int items = fv__low_buffer(b, FV_LOW_ARENA, FV_LOW_F32, n, node, "items");
+    b->items =
+        fv__low_buffer(b, FV_LOW_ARENA, FV_LOW_F32, (size_t)b->net->loss.terms * n, node, "items");
+    if (b->net->loss.scored >= 0)
+        b->hits = fv__low_buffer(b, FV_LOW_ARENA, FV_LOW_F32, n, node, "hits");
+    b->loss_embedding = in[FV_LOSS_EMBEDDING];
     struct fv_low_op *op = fv__low_op(b, FV_LOW_LOSS, node);
     if (!op)
         return;
@@ -172,12 +178,15 @@ static void loss_and_gradient(struct fv__low_build *b, int node)
     op->arg[FV_LOW_LABEL] = b->label;
     op->arg[FV_LOW_LABEL_MIX] = b->label_mix;
     op->arg[FV_LOW_LAMBDA] = b->lambda;
-    op->arg[FV_LOW_ITEMS] = items;
+    op->arg[FV_LOW_ITEMS] = b->items;
+    op->arg[FV_LOW_HITS] = b->hits;
     op->arg[FV_LOW_CONTROL_V] = control;
-    b->value[node].buffer = items;
+    b->value[node].buffer = b->items;
     for (int i = 0; i < FV_LOSS_INPUTS; i++)
-        if (o->in[i] >= 0)
+        if (gradient[i] >= 0)
             fv__low_give(b, o->in[i], gradient[i]);
+        else if (o->in[i] >= 0)
+            fv__low_val(b, o->in[i])->left--;
 }
 
 static void (*const back_node[FV_NODE_KINDS])(struct fv__low_build *, int) = {

@@ -50,7 +50,7 @@ struct fv__low_build {
     struct fv__low_value *value;
     int *work, *master, *grad; /* buffers by tensor, -1: not yet made */
     int *stat;                 /* buffers by tensor: batch statistics */
-    int label, label_mix, lambda, control;
+    int label, label_mix, lambda, control, items, hits, loss_embedding;
 };
 
 int fv__low_fail(struct fv__low_build *b, int code);

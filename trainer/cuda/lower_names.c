@@ -58,6 +58,7 @@ const char *const fv_low_role_names[FV_LOW_ROLES] = {
     [FV_LOW_LABEL_MIX] = "label_mix",
     [FV_LOW_LAMBDA] = "lambda",
     [FV_LOW_ITEMS] = "items",
+    [FV_LOW_HITS] = "hits",
     [FV_LOW_CONTROL_V] = "control",
     [FV_LOW_GRADS] = "grads",
     [FV_LOW_MASTERS] = "masters",
@@ -102,7 +103,7 @@ const struct fv_low_kind_info fv_low_kinds[FV_LOW_KINDS] = {
     [FV_LOW_NORMALISE] = {"normalise", {R(X), W(Y), W(NORM)}},
     [FV_LOW_LOSS] = {"loss",
                      {R(Y), R(COSINES), R(EMBEDDING), R(NORM), R(LABEL), R(LABEL_MIX), R(LAMBDA),
-                      W(ITEMS), W(DX), W(DCOSINES), W(DEMBEDDING), U(CONTROL_V)}},
+                      W(ITEMS), W(HITS), W(DX), W(DCOSINES), W(DEMBEDDING), U(CONTROL_V)}},
     [FV_LOW_BN_REDUCE] = {"bn-reduce",
                           {INCOMING, R(X), R(MEAN), R(RSTD), R(GAMMA), W(DGAMMA), W(DBETA),
                            W(DSLOPE), W(COEF), W(DZ)}},
@@ -128,9 +129,11 @@ const struct fv_low_kind_info fv_low_kinds[FV_LOW_KINDS] = {
     [FV_LOW_DEPTHWISE_DGRAD] = {"depthwise-dgrad", {R(DY), R(W), W(DX)}},
     [FV_LOW_DEPTHWISE_WGRAD] = {"depthwise-wgrad", {R(X), R(DY), W(DW)}},
     [FV_LOW_BUCKET] = {"bucket", {U(GRADS)}},
-    [FV_LOW_CHECK] = {"check", {R(GRADS), U(CONTROL_V)}},
+    [FV_LOW_CHECK] = {"check", {R(GRADS), R(ITEMS), R(HITS), U(CONTROL_V)}},
     [FV_LOW_OPTIM] = {"optim", {R(GRADS), R(CONTROL_V), U(MASTERS), U(STATES), W(WORKS)}},
-    [FV_LOW_RUNNING_UPDATE] = {"running-update", {R(BATCHSTATS), R(CONTROL_V), U(RUNNINGS)}},
+    [FV_LOW_RUNNING_UPDATE] = {"running-update",
+                               {R(BATCHSTATS), R(EMBEDDING), R(LABEL), R(LABEL_MIX), R(LAMBDA),
+                                R(CONTROL_V), U(RUNNINGS)}},
 };
 
 size_t fv_low_dtype_bytes(enum fv_low_dtype t)

@@ -263,6 +263,16 @@ static int whole(struct fv__low_build *b, enum fv_low_space space, const char *w
     return fv__low_view(b, space, FV_LOW_U8, bytes, 0, -1, what);
 }
 
+/* Whether a term has a state for each class, which embeddings change. */
+static int keeps_classes(const struct fv_loss_spec *spec)
+{
+    for (int t = 0; t < spec->terms; t++)
+        for (int k = 0; k < FV_LOSS_STATES; k++)
+            if (spec->term[t].loss->state[k].name && spec->term[t].loss->state[k].per_class)
+                return 1;
+    return 0;
+}
+
 void fv__low_update(struct fv__low_build *b)
 {
     int grads = whole(b, FV_LOW_GRAD, "gradients");
@@ -273,6 +283,8 @@ void fv__low_update(struct fv__low_build *b)
     if (!op)
         return;
     op->arg[FV_LOW_GRADS] = grads;
+    op->arg[FV_LOW_ITEMS] = b->items;
+    op->arg[FV_LOW_HITS] = b->hits;
     op->arg[FV_LOW_CONTROL_V] = b->control;
     op = fv__low_op(b, FV_LOW_OPTIM, -1);
     if (!op)
@@ -288,4 +300,10 @@ void fv__low_update(struct fv__low_build *b)
     op->arg[FV_LOW_RUNNINGS] = running;
     op->arg[FV_LOW_BATCHSTATS] = batch;
     op->arg[FV_LOW_CONTROL_V] = b->control;
+    if (!keeps_classes(&b->net->loss))
+        return;
+    op->arg[FV_LOW_EMBEDDING] = b->loss_embedding;
+    op->arg[FV_LOW_LABEL] = b->label;
+    op->arg[FV_LOW_LABEL_MIX] = b->label_mix;
+    op->arg[FV_LOW_LAMBDA] = b->lambda;
 }

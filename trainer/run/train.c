@@ -171,6 +171,8 @@ static int collect(struct fv_run *run)
     at->step++;
     fv__meter_add(&run->window, &r);
     fv__meter_add(&run->epoch, &r);
+    if (r.rescaled)
+        return 0;
     if (!r.finite)
         return note_not_finite(run, at->step);
     at->not_finite = 0;
