@@ -54,6 +54,12 @@ static void add_conv(const struct fv_net *net, const struct fv_node *n)
     conv[convs++] = (struct conv){key, in->kind == FV_NODE_INPUT};
 }
 
+/* Has kernels of our own; other groups become one. */
+static int is_depthwise(const struct fv_net *net, const struct fv_node *o)
+{
+    return o->groups > 1 && o->groups == o->c && net->node[o->in[0]].c == o->c;
+}
+
 static void collect(void)
 {
     for (int a = 0; fv_archs[a]; a++) {
@@ -68,7 +74,7 @@ static void collect(void)
             struct fv_net *net;
             assert_int_equal(fv_net_build(&net, fv_archs[a]->name, &settings), 0);
             for (int i = 0; i < net->nodes; i++)
-                if (net->node[i].kind == FV_NODE_CONV && net->node[i].groups == 1)
+                if (net->node[i].kind == FV_NODE_CONV && !is_depthwise(net, &net->node[i]))
                     add_conv(net, &net->node[i]);
             fv_net_free(&net);
             nets++;

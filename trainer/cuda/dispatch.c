@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-#include "trainer/cuda/dispatch_call.h"
+#include "trainer/cuda/dispatch.h"
 
 #include "common/err.h"
+#include "trainer/cuda/dispatch_call.h"
 
 enum fv_k_type fv_dispatch_type(enum fv_low_dtype t)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Gradients as calls of kernels. A sum over rows leaves its parts in scratch memory, and a second launch adds them up. */
+/* Gradients as calls of kernels. A sum over rows leaves its parts in scratch memory; a second
+ * launch adds them up. */
 #include "trainer/cuda/dispatch_call.h"
 
 #include "common/err.h"

@@ -95,7 +95,7 @@ __device__ static inline found look(const struct fv_k_triplet &a, int anchor, co
         const float d = dist[j];
         const int same = identity(a, j) == own;
         f.bad |= d != d;
-        f.apart += j <= anchor ? 0 : a.squared ? sqrt((double)d) : (double)d;
+        f.apart += j <= anchor ? 0 : (double)(a.squared ? sqrtf(d) : d);
         if (j != anchor)
             join(f, d, same ? j : -1, d, same ? -1 : j);
     }
@@ -112,14 +112,15 @@ struct sums {
 __device__ static inline float add_triplet(const struct fv_k_triplet &a, sums &s, float positive,
                                            float negative)
 {
-    const double x = (double)positive - (double)negative, loss = x + (double)a.margin;
+    const float x = positive - negative, loss = x + a.margin;
     s.triplets += 1;
     if (a.soft) {
-        s.loss += x > 0 ? x + log1p(exp(-x)) : log1p(exp(x));
+        const float e = expf(-fabsf(x));
+        s.loss += (double)((x > 0 ? x : 0) + log1pf(e));
         s.active += x > 0;
-        return (float)(1 / (1 + exp(-x)));
+        return x > 0 ? 1 / (1 + e) : e / (1 + e);
     }
-    s.loss += loss < 0 ? 0 : loss;
+    s.loss += (double)(loss < 0 ? 0 : loss);
     s.active += loss > 0;
     return loss > 0;
 }

@@ -506,9 +506,9 @@ struct fv_k_center_follow {
 };
 int fv_k_center_follow(const struct fv_k_center_follow *a, fv_stream s);
 
-/* Triplet loss, trainer/loss/loss_triplet.c; several launches. Rows of embedding and gradient are `stride` floats apart;
- * the gradient of padding and of rows from hyper->n on is 0. Writes control's active and distance (NAN: no triplet, no
- * pair). */
+/* Triplet loss, trainer/loss/loss_triplet.c; several launches. Rows of embedding and gradient are `stride` floats
+ * apart; the gradient of padding and of rows from hyper->n on is 0. Writes control's active and distance (NAN: no
+ * triplet, no pair). */
 struct fv_k_triplet {
     const float *embedding;
     int rows, dim, stride;

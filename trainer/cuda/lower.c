@@ -142,15 +142,7 @@ int fv__low_is_depthwise(const struct fv_net *net, int node)
 
 int fv__low_merged(const struct fv_net *net, int node)
 {
-    const struct fv_node *o = &net->node[node];
-    int in_c = net->node[o->in[0]].c;
-    if (o->groups == 1 || fv__low_is_depthwise(net, node))
-        return 1;
-    for (int m = 1; m <= o->groups; m++)
-        if (o->groups % m == 0 && m * (o->c / o->groups) % 8 == 0 &&
-            m * (in_c / o->groups) % 8 == 0)
-            return m;
-    return 0;
+    return fv__low_is_depthwise(net, node) ? 1 : net->node[node].groups;
 }
 
 int fv__low_is_product(const struct fv_net *net, int node)
@@ -257,14 +249,6 @@ static int check_settings(const struct fv_net *net, const struct fv_lower_settin
         return fv_err(FV_EINVAL, "%s: a batch of %d images", net->arch, s->batch);
     if (s->dtype != FV_LOW_F32 && s->dtype != FV_LOW_BF16 && s->dtype != FV_LOW_F16)
         return fv_err(FV_EINVAL, "%s: the storage type is fp32, bf16 or fp16", net->arch);
-    for (int i = 0; i < net->nodes; i++) {
-        const struct fv_node *o = &net->node[i];
-        if (o->kind == FV_NODE_CONV && fv__low_merged(net, i) == 0)
-            return fv_err(FV_EUNSUPPORTED,
-                          "%s: %s: backend cuda cannot make groups of 8, 16, 24, ... channels of "
-                          "its %d: use --backend cpu",
-                          net->arch, o->name, o->groups);
-    }
     return 0;
 }
 

@@ -222,8 +222,8 @@ struct fv_low_buffer {
 
 /* How a tensor of the net lies in its slot: (k, r, s, c), k and c counting the padding, zero outside the tensor's
  * own extent; depthwise (r, s, c); vectors (c). fc layers that read (h, w, c) pixels have r = h, s = w.
- * A grouped convolution whose groups are not of 8, 16, ... channels becomes one of fewer, wider groups: `merged` of
- * them are one, and all weights between two of the original ones are zero (FV_LOW_MASK keeps their gradients so). */
+ * A grouped convolution that is not depthwise becomes one without groups: `merged` of them are one, and all weights
+ * between two of the original ones are zero (FV_LOW_MASK keeps their gradients so). */
 enum fv_low_order { FV_LOW_KRSC, FV_LOW_RSC, FV_LOW_VECTOR };
 struct fv_low_slot {
     enum fv_low_order order;

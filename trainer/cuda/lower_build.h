@@ -81,7 +81,7 @@ int fv__low_can(struct fv__low_build *b, enum fv_low_graph graph, int node, int 
 /* rows by columns, of NORMALISE. */
 struct fv_low_shape fv__low_matrix(int rows, int columns);
 struct fv_low_shape fv__low_shape(const struct fv__low_build *b, int node);
-/* How many groups of the convolution become one; 0: it cannot be done. */
+/* How many groups of the convolution become one: all, but of a depthwise one. */
 int fv__low_merged(const struct fv_net *net, int node);
 /* A convolution of one pixel is a product of matrices. */
 int fv__low_is_product(const struct fv_net *net, int node);
