@@ -16,6 +16,9 @@
 /* What a pass by the reference implementation, and by im2col and a matrix product, is worth avoiding. */
 enum { REFERENCE = 100, PRODUCT = 1 };
 
+/* Pixels a side that Winograd's method computes at a time: on smaller maps most of its work is for nothing. */
+enum { TILE = 4 };
+
 int fv__cpu_conv_cost(const struct fv__dnn_op *op)
 {
     const char *name = fv__dnn_op_name(op);
@@ -29,7 +32,8 @@ struct fv__dnn_conv fv__cpu_conv_of(const struct fv__cpu_plan *plan, int node)
     const struct fv_node *o = &plan->program->net->node[node];
     return (struct fv__dnn_conv){.stride = o->stride,
                                  .pad = o->pad,
-                                 .winograd = plan->program->device->winograd,
+                                 .winograd = plan->program->device->winograd && o->h >= TILE &&
+                                             o->w >= TILE,
                                  .training = plan->training};
 }
 

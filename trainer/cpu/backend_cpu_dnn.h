@@ -25,6 +25,8 @@ int fv__dnn_md_new(struct fv__dnn_md **out, int ndim, const int *dim, enum fv__d
 void fv__dnn_md_free(struct fv__dnn_md **md); /* accepts NULL */
 int fv__dnn_md_equal(const struct fv__dnn_md *a, const struct fv__dnn_md *b);
 size_t fv__dnn_md_bytes(const struct fv__dnn_md *md);
+/* What a scratchpad of this descriptor has to be given. */
+size_t fv__dnn_scratchpad_bytes(const struct fv__dnn_md *scratchpad);
 /* How many channels of a pixel lie side by side, where a 4-d (N,C,H,W) lies as (N, C / lanes, H, W, lanes), C rounded
  * up: 1 for the plain layout, C for (N,H,W,C), the block of a blocked one. 0: it lies otherwise. */
 size_t fv__dnn_md_lanes(const struct fv__dnn_md *md);

@@ -64,6 +64,11 @@ size_t fv__dnn_md_lanes(const struct fv__dnn_md *md)
                                                     .blocked_dim = b->inner_idxs});
 }
 
+size_t fv__dnn_scratchpad_bytes(const struct fv__dnn_md *scratchpad)
+{
+    return fv__dnn_md_bytes(scratchpad);
+}
+
 int fv__dnn_memory_new(dnnl_memory_t *out, dnnl_engine_t engine, const struct fv__dnn_md *md)
 {
     return fv__dnn_fail(dnnl_memory_create(out, &md->md, engine, DNNL_MEMORY_NONE), "memory");

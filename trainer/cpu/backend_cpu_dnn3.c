@@ -81,6 +81,13 @@ size_t fv__dnn_md_lanes(const struct fv__dnn_md *md)
                                                     .blocked_dim = *blocked_dim});
 }
 
+/* 1x1 convolutions of stride 2 in 3.2 write behind the scratchpad that they ask for where channels do not fill a block:
+ * by up to a quarter of it for 8 channels. */
+size_t fv__dnn_scratchpad_bytes(const struct fv__dnn_md *scratchpad)
+{
+    return 2 * fv__dnn_md_bytes(scratchpad);
+}
+
 int fv__dnn_memory_new(dnnl_memory_t *out, dnnl_engine_t engine, const struct fv__dnn_md *md)
 {
     return fv__dnn_fail(dnnl_memory_create(out, md->md, engine, DNNL_MEMORY_NONE), "memory");

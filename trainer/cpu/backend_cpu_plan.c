@@ -182,7 +182,7 @@ void fv__cpu_step_op(struct fv__cpu_plan *plan, int node, int backward, struct f
     struct fv__dnn_md *scratch = fv__cpu_op_md(plan, &op, dnnl_query_scratchpad_md);
     if (!scratch || fv__dnn_md_bytes(scratch) == 0)
         return;
-    int buffer = fv__cpu_buffer_for(plan, scratch);
+    int buffer = fv__cpu_buffer_new(plan, fv__dnn_scratchpad_bytes(scratch));
     fv__cpu_arg(plan, DNNL_ARG_SCRATCHPAD, scratch, fv__cpu_in_buffer(buffer));
 }
 
