@@ -3,8 +3,8 @@
 run fvtrain --recipe list
 exits 0
 err ''
-for recipe in gallery-224 mobilenetv2-32 resnet18-cutmix se-resnet-arcface se-resnet-multitask se-resnet-smooth \
-    se-resnet-triplet; do
+for recipe in finetune-resnet18 gallery-224 mobilenetv2-32 resnet18-cutmix se-resnet-arcface se-resnet-multitask \
+    se-resnet-smooth se-resnet-triplet; do
     out_has "$recipe "
 done
 run fvtrain --recipe resnet18-cutmix --help
@@ -12,7 +12,7 @@ exits 0
 out_has 'learning rate at its highest [0.01]'
 run fvtrain --recipe resnet18-cutmux --db faces.lmdb
 exits 1
-err_has "there is no recipe 'resnet18-cutmux': valid are gallery-224, mobilenetv2-32, resnet18-cutmix"
+err_has "there is no recipe 'resnet18-cutmux': valid are finetune-resnet18, gallery-224, mobilenetv2-32, resnet18-cutmix"
 run fvtrain --recipe ./mine.recipe --db faces.lmdb
 exits 1
 err_has './mine.recipe'
