@@ -12,7 +12,7 @@ exits 0
 out_has 'learning rate at its highest [0.01]'
 run fvtrain --recipe resnet18-cutmux --db faces.lmdb
 exits 1
-err_has "there is no recipe 'resnet18-cutmux': valid are finetune-resnet18, gallery-224, mobilenetv2-32, resnet18-cutmix"
+err_has "there is no recipe 'resnet18-cutmux': valid are finetune-resnet18, gallery-224, mobilenetv2-32,"
 run fvtrain --recipe ./mine.recipe --db faces.lmdb
 exits 1
 err_has './mine.recipe'

@@ -13,6 +13,18 @@ run fveval pairs arcface/best_ver.safetensors --db faces.lmdb
 exits 0
 out_has 'se-resnet34, 32 px, 6 classes, embedding of 512'
 
+run fveval embed arcface/last.safetensors --db faces.lmdb --split holdout -o faces.npy -q
+exits 0
+run python3 -c '
+import struct
+data = open("faces.npy", "rb").read()
+values = struct.unpack("<8192f", data[-4 * 16 * 512:])
+for i in range(16):
+    norm = sum(v * v for v in values[512 * i:512 * i + 512])
+    assert abs(norm - 1) < 1e-5, f"embedding {i} has the squared length {norm}"
+'
+exits 0
+
 # The variants differ by loss and batches alone.
 for recipe in smooth triplet multitask; do
     run fvtrain --db faces.lmdb --recipe se-resnet-$recipe $small --arch tiny --milestones 1 --out $recipe
