@@ -10,7 +10,7 @@ int main(int argc, char **argv)
         {&fveval_pairs_cmd, fveval_pairs},   {&fveval_embed_cmd, fveval_embed},
         {&fveval_score_cmd, fveval_score},   {&fveval_gallery_cmd, fveval_gallery},
         {&fveval_verify_cmd, fveval_verify}, {&fveval_identify_cmd, fveval_identify},
-        {&fveval_submit_cmd, fveval_submit},
+        {&fveval_submit_cmd, fveval_submit}, {&fveval_serve_cmd, fveval_serve},
     };
     return tool_main("fveval", "How well a trained net tells people apart.", commands,
                      sizeof commands / sizeof commands[0], argc, argv);

@@ -8,6 +8,7 @@
 #include "tools/calibration.h"
 #include "tools/command.h"
 #include "tools/eval_images.h"
+#include "tools/nearest.h"
 #include "tools/photo_set.h"
 #include "tools/results.h"
 
@@ -57,44 +58,8 @@ const struct fv_command fveval_identify_cmd = {
     .max_args = 1,
 };
 
-/* An identity by its nearest image. */
-struct near {
-    double score;
-    uint64_t label, image;
-};
-
-static int nearest_first(const void *a, const void *b)
-{
-    const struct near *x = a, *y = b;
-
-    if (x->score != y->score)
-        return x->score > y->score ? -1 : 1;
-    return (x->label > y->label) - (x->label < y->label);
-}
-
-/* Of all labels; those without an image in the splits come last, with -inf. */
-static int rank_all(struct near *near, const struct eval_images *im, const float *emb,
-                    const float *photo, int dim)
-{
-    const struct fv_store_info *info = fv_store_info(im->store);
-    struct fv_store_image one;
-
-    for (uint64_t l = 0; l < info->labels; l++)
-        near[l] = (struct near){-INFINITY, l, 0};
-    for (uint64_t i = 0; i < info->images; i++) {
-        FV_TRY(fv_store_image(im->store, i, &one));
-        if (!(im->splits >> one.split & 1))
-            continue;
-        const double score = fv_score_two(emb + (size_t)im->position[i] * (size_t)dim, photo, dim);
-        if (score > near[one.label].score)
-            near[one.label] = (struct near){score, one.label, i};
-    }
-    qsort(near, info->labels, sizeof *near, nearest_first);
-    return FV_OK;
-}
-
 static int add_nearest(struct results *r, const struct identify_settings *s, struct fv_store *store,
-                       const struct near *near)
+                       const struct nearest *near)
 {
     const uint64_t labels = fv_store_info(store)->labels;
     json_t *list = json_array();
@@ -132,7 +97,7 @@ static int identify(const struct identify_settings *s, struct fv_store *store,
                     const struct calibration *c, const struct fv_report *report)
 {
     struct eval_images known = {.store = store, .report = report}, asked = {.store = photos->store};
-    struct near *near = malloc((fv_store_info(store)->labels + 1) * sizeof *near);
+    struct nearest *near = malloc((fv_store_info(store)->labels + 1) * sizeof *near);
     float *emb = NULL, *photo = NULL;
     struct results r = {0};
 
@@ -140,7 +105,7 @@ static int identify(const struct identify_settings *s, struct fv_store *store,
     if (rc >= 0)
         rc = embed_set(&known, model, s, s->split, &emb);
     if (rc >= 0)
-        rc = rank_all(near, &known, emb, photo, fv_model_net(model)->embedding);
+        rc = nearest_rank(near, &known, emb, photo, fv_model_net(model)->embedding);
     if (rc >= 0) {
         results_string(&r, "model", fv_model_info(model));
         results_string(&r, "framing", photos->framing);

@@ -2,7 +2,8 @@
 # The distribution packages that fv needs, for the scripts beside this file. To be sourced.
 
 BUILD_PACKAGES="gcc meson ninja-build pkg-config libc6-dev liblmdb-dev libzstd-dev libxxhash-dev libjpeg-dev
-    libjansson-dev libspng-dev libvips-dev libdnnl-dev libopenmpi-dev openmpi-bin gnuplot-nox"
+    libjansson-dev libspng-dev libvips-dev libdnnl-dev libopenmpi-dev openmpi-bin gnuplot-nox
+    libmicrohttpd-dev"
 TEST_PACKAGES="g++ python3 python3-lmdb python3-zstandard python3-numpy python3-xxhash clang clang-format-14
     libcmocka-dev libasan8 libubsan1 libtsan2 spin"
 

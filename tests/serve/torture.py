@@ -1,0 +1,157 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Asks a running 'fveval serve' what it must answer and what it must not, then a hundred clients at once, good,
+damaged, oversized and slow ones. Prints what did not hold; the exit status says whether anything.
+
+usage: torture.py URL PID PHOTO MAX_UPLOAD_BYTES MAX_IDLE_SECONDS
+"""
+import concurrent.futures
+import http.client
+import json
+import re
+import socket
+import sys
+import time
+import urllib.parse
+
+URL, PID, LIMIT, IDLE = sys.argv[1], int(sys.argv[2]), int(sys.argv[4]), int(sys.argv[5])
+PHOTO = open(sys.argv[3], "rb").read()
+AT = urllib.parse.urlsplit(URL)
+HOST, PORT = AT.hostname, AT.port
+faults = []
+
+
+def expect(what, got, *wanted):
+    if got not in wanted:
+        faults.append(f"{what}: {got!r}, not {' or '.join(map(repr, wanted))}")
+
+
+def form(*photos, name="photo"):
+    mark = b"----fv-torture"
+    body = b"".join(b"--" + mark + b'\r\nContent-Disposition: form-data; name="' + name.encode() +
+                    b'"; filename="a.jpg"' b"\r\nContent-Type: image/jpeg\r\n\r\n" + p + b"\r\n" for p in photos)
+    return body + b"--" + mark + b"--\r\n", {"Content-Type": "multipart/form-data; boundary=" + mark.decode()}
+
+
+def ask(method, path, body=None, headers=None):
+    """(status, headers, body); (0, ...) when the server closed before it had all, as it may when it refuses."""
+    c = http.client.HTTPConnection(HOST, PORT, timeout=60)
+    try:
+        c.request(method, path, body, headers or {})
+        r = c.getresponse()
+        return r.status, dict(r.getheaders()), r.read()
+    except (ConnectionError, http.client.HTTPException):
+        return 0, {}, b""
+    finally:
+        c.close()
+
+
+def status(*args):
+    return ask(*args)[0]
+
+
+def raw(text, wait):
+    """What comes back to these bytes, and after how many seconds the server is done with us."""
+    begun = time.monotonic()
+    with socket.create_connection((HOST, PORT), timeout=wait) as s:
+        s.sendall(text)
+        got = b""
+        try:
+            while True:
+                more = s.recv(65536)
+                if not more:
+                    break
+                got += more
+        except (ConnectionError, socket.timeout):
+            pass
+    return got, time.monotonic() - begun
+
+
+def memory_kb(which):
+    with open(f"/proc/{PID}/status", encoding="utf-8") as f:
+        return int(re.search(which + r":\s*(\d+)", f.read()).group(1))
+
+
+def good():
+    code, _, body = ask("POST", "/api/compare", *form(PHOTO, PHOTO))
+    return code, json.loads(body)["score"] if code == 200 else None
+
+
+# What is answered, and how.
+code, headers, body = ask("GET", "/")
+expect("page", code, 200)
+expect("page is", headers.get("Content-Type"), "text/html; charset=utf-8")
+for part in ["default-src 'none'", "form-action 'self'", "frame-ancestors 'none'"]:
+    expect(f"policy has {part}", part in headers.get("Content-Security-Policy", ""), True)
+expect("sniffing", headers.get("X-Content-Type-Options"), "nosniff")
+expect("storing", headers.get("Cache-Control"), "no-store")
+expect("scripts", body.count(b"<script"), 0)
+expect("start of the interface", sorted(json.loads(ask("GET", "/api")[2])),
+       ["gallery", "identities", "images", "model", "threshold", "threshold_meaning"])
+code, score = good()
+expect("one photo twice", (code, score is not None and abs(score - 1) < 1e-5), (200, True))
+answer = json.loads(ask("POST", "/api/compare", *form(PHOTO))[2])
+expect("whom a photo of the gallery shows", round(answer["photos"][0]["nearest"][0]["score"], 5), 1.0)
+expect("a form", status("POST", "/", *form(PHOTO, PHOTO)), 200)
+expect("pictures in it", ask("POST", "/", *form(PHOTO))[2].count(b"data:image/jpeg") >= 2, True)
+
+# What is not.
+expect("no such page", status("GET", "/../etc/passwd"), 404)
+expect("another method", status("DELETE", "/"), 405)
+expect("asking by GET", status("GET", "/api/compare"), 405)
+expect("a foreign name", status("GET", "/", None, {"Host": "evil.example"}), 421)
+expect("a name like an address", status("GET", "/", None, {"Host": "127.0.0.1.evil.example"}), 421)
+expect("localhost", status("GET", "/", None, {"Host": "localhost:1"}), 200)
+for origin in ["http://evil.example", "null", "http://127.0.0.1:1"]:
+    body, headers = form(PHOTO)
+    expect(f"a form of {origin}", status("POST", "/", body, {**headers, "Origin": origin}), 403)
+body, headers = form(PHOTO)
+expect("its own form", status("POST", "/", body, {**headers, "Origin": f"http://{HOST}:{PORT}"}), 200)
+expect("no photo", status("POST", "/", *form(b"")), 400)
+expect("another field", status("POST", "/", *form(PHOTO, name="other")), 400)
+expect("three photos", status("POST", "/", *form(PHOTO, PHOTO, PHOTO)), 400)
+expect("no form", status("POST", "/", PHOTO, {"Content-Type": "image/jpeg"}), 415)
+code, _, body = ask("POST", "/api/compare", *form(b"<script>alert(1)</script>"))
+expect("no picture", (code, "Photo 1" in json.loads(body)["error"]), (422, True))
+expect("cut short", status("POST", "/", *form(PHOTO[: len(PHOTO) // 2])), 422)
+expect("too large", status("POST", "/", *form(b"x" * (LIMIT + 1))), 413, 0)
+expect("too large without a length", raw(
+    b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=bbbb\r\n"
+    b"Transfer-Encoding: chunked\r\n\r\n" + b"10000\r\n" + b"y" * 0x10000 + b"\r\n", 2)[0][:12], b"", b"HTTP/1.1 400")
+huge = b"P5\n65000 65000\n255\n"
+expect("more pixels than bytes", status("POST", "/", *form(huge)), 422)
+
+# Who is slow is cut off; the others go on meanwhile.
+slow = [socket.create_connection((HOST, PORT)) for _ in range(10)]
+for s in slow:
+    s.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n")
+begun = time.monotonic()
+expect("beside slow ones", good()[0], 200)
+expect("beside slow ones, soon", time.monotonic() - begun < IDLE + 20, True)
+
+# A hundred at once, of every kind. None waits for ever, memory stays.
+before = memory_kb("VmRSS")
+kinds = [lambda: good()[0], lambda: status("POST", "/", *form(PHOTO[:99])),
+         lambda: status("POST", "/", *form(b"x" * (LIMIT + 1))),
+         lambda: status("POST", "/api/compare", *form(b"\xff\xd8\xff" + bytes(range(256)) * 40))]
+wanted = [(200,), (422,), (413, 0), (422,)]
+with concurrent.futures.ThreadPoolExecutor(100) as pool:
+    jobs = [pool.submit(kinds[i % 4]) for i in range(100)]
+    for i, job in enumerate(jobs):
+        expect(f"client {i} of 100", job.result(), *wanted[i % 4])
+for s in slow:
+    s.settimeout(IDLE + 20)
+    try:
+        while s.recv(4096):
+            pass
+    except ConnectionError:
+        pass
+    except socket.timeout:
+        faults.append("a slow client was never cut off")
+    s.close()
+grown = memory_kb("VmRSS") - before
+expect("memory it kept, at most 64 MiB", grown < 64 << 10, True)
+expect("after all that", good()[0], 200)
+print(f"100 clients; resident memory grew by {grown} KiB, at most {memory_kb('VmHWM')} KiB")
+print("\n".join(faults))
+sys.exit(1 if faults else 0)
