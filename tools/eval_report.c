@@ -4,7 +4,6 @@
 #include "common/err.h"
 #include "common/fs.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -35,14 +34,7 @@ int eval_report_keep(struct eval_report *k, const struct pair_set *s, const stru
 void eval_report_take_rows(struct eval_report *k, const struct results *r)
 {
     k->figures = report_rows(r);
-    for (int i = 0; i < r->n; i++) {
-        const json_t *o = r->row[i].json;
-        if (strcmp(r->row[i].key, "eer_interval") != 0 || !json_is_object(o))
-            continue;
-        k->low = json_number_value(json_object_get(o, "low"));
-        k->high = json_number_value(json_object_get(o, "high"));
-        k->level = json_number_value(json_object_get(o, "level"));
-    }
+    report_take_interval(&k->interval, r);
 }
 
 /* The log of the run that the checkpoint lies in; NULL when it lies in none. */
@@ -75,9 +67,9 @@ int eval_report_write(struct eval_report *k, const char *path, struct report_ver
     v->images = s->images.n;
     v->dim = k->dim;
     v->figures = k->figures;
-    v->eer_low = k->low;
-    v->eer_high = k->high;
-    v->level = k->level;
+    v->eer_low = k->interval.eer_low;
+    v->eer_high = k->interval.eer_high;
+    v->level = k->interval.level;
     return report_verification(path, v);
 }
 

@@ -12,7 +12,7 @@ struct eval_report {
     uint32_t *image; /* (images) ids in the order of delivery */
     int dim;
     char *model, *figures, *log;
-    double low, high, level; /* of the EER; level 0: no interval */
+    struct report_verification interval; /* nothing else in it */
 };
 
 /* `model` made the vectors that the set keeps. */

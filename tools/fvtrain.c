@@ -9,6 +9,7 @@
 #include "tools/train_curves.h"
 #include "tools/train_ranks.h"
 #include "tools/train_recipe.h"
+#include "tools/train_report.h"
 #include "tools/train_sources.h"
 
 #include "augment/augment.h"
@@ -32,7 +33,7 @@ static const char default_policy[] = "rrc(0.8),flip,rotate(10),jitter(0.2,0.2,0.
 struct options {
     const char *db, *pairs, *out, *resume, *recipe;
     int64_t max_pairs;
-    int quiet;
+    int report, quiet;
 };
 
 #define FIELD(name) offsetof(struct options, name)
@@ -74,6 +75,11 @@ static const struct fv_opt run_opts[] = {
      .help = "pairs to draw where there is no --pairs; 0: no verification",
      .min = 0,
      .max = 1e8},
+    {.name = "report",
+     .type = FV_OPT_FLAG,
+     .flags = FV_OPT_TRANSIENT,
+     .offset = FIELD(report),
+     .help = "end with report.html, if there was verification"},
     {.name = "quiet",
      .letter = 'q',
      .type = FV_OPT_FLAG,
@@ -126,7 +132,7 @@ enum { GROUPS = 5 };
 
 static void set_defaults(struct settings *s)
 {
-    s->run = (struct options){.max_pairs = 6000};
+    s->run = (struct options){.max_pairs = 6000, .report = 1};
     s->trace = (struct tool_trace){0};
     fv_loader_defaults(&s->loader);
     s->loader.policy = default_policy;
@@ -473,6 +479,9 @@ static int train(struct settings *s, struct fv_comm *comm, const char *original_
         else if (rc == FV_EINTR)
             fv_say(report, FV_LEVEL_WARN, "%s; go on with: fvtrain --resume %s", fv_err_text(),
                    folder);
+        if (rc == 0 && first && s->run.report &&
+            train_report_write(folder, &src, &s->train, s->loader.batch) < 0)
+            fv_say(report, FV_LEVEL_WARN, "no report: %s", fv_err_text());
         if (rc == 0 && first)
             rc = print_result(folder);
     }

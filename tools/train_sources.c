@@ -105,7 +105,7 @@ static int open_verify(struct train_sources *s, const struct fv_loader_settings 
         FV_TRY(fv_pairs_read(&pairs, s->store, pairs_file, NULL));
     else
         FV_TRY(draw_pairs(&pairs, s->store, max_pairs, (uint64_t)loader->seed, r));
-    const unsigned splits = splits_touched(s->store, &pairs);
+    const unsigned splits = s->verify_splits = splits_touched(s->store, &pairs);
     int rc = 0;
     if (pairs.n > 0) {
         rc = place_pairs(s, &pairs, splits);

@@ -11,6 +11,7 @@ struct train_sources {
     struct fv_store *store;
     struct fv_loader *train, *val, *verify; /* the last two may be NULL */
     struct fv_index_pair *pair;
+    unsigned verify_splits; /* bit set of those that verify delivers */
     char *data_id;
     struct fv_train_data data; /* all but settings_text */
 };

@@ -14,6 +14,19 @@ run fvprep pack photos -o 'faces <b>.lmdb' --size 16 --holdout-ids 50% --val 20%
 exits 0
 run fvtrain --db 'faces <b>.lmdb' --arch tiny --backend ref --batch 4 --epochs 2 --out run
 exits 0
+
+# Training ends with one, whose EER is that of the log.
+run python3 "$page" run/report.html
+exits 0
+out_has 'svg 6 img 48 table 4'
+logged=$(python3 -c 'import json
+print("%.4f" % min(json.loads(l)["eer"] for l in open("run/log.jsonl") if "\"epoch\",\"step" in l and "eer" in l))')
+last='reading run/report.html'
+grep -qF "<th scope=\"row\">eer</th><td>$logged " run/report.html || fail "the page does not say EER $logged"
+run fvtrain --db 'faces <b>.lmdb' --arch tiny --backend ref --batch 4 --epochs 1 --out none --no-report
+exits 0
+not_there none/report.html
+
 eval="fveval pairs run/last.safetensors --backend ref -q"
 run $eval --db 'faces <b>.lmdb' --baselines --report page.html
 exits 0

@@ -11,6 +11,7 @@
 #include "tools/report/training_log.h"
 
 #include <inttypes.h>
+#include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,6 +50,18 @@ char *report_rows(const struct results *r)
     }
     fputs(rows ? "</td></tr>\n" : "", f);
     return fclose(f) == 0 ? text : NULL;
+}
+
+void report_take_interval(struct report_verification *v, const struct results *r)
+{
+    for (int i = 0; i < r->n; i++) {
+        const json_t *o = r->row[i].json;
+        if (strcmp(r->row[i].key, "eer_interval") != 0 || !json_is_object(o))
+            continue;
+        v->eer_low = json_number_value(json_object_get(o, "low"));
+        v->eer_high = json_number_value(json_object_get(o, "high"));
+        v->level = json_number_value(json_object_get(o, "level"));
+    }
 }
 
 /* --- what came out -------------------------------------------------------------------------------- */

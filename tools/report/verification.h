@@ -33,5 +33,7 @@ int report_verification(const char *path, const struct report_verification *v);
 
 /* The rows of `r` that people see, as rows of a table; free it. NULL when out of memory. */
 char *report_rows(const struct results *r);
+/* The interval of the EER, if it is among the rows. */
+void report_take_interval(struct report_verification *v, const struct results *r);
 
 #endif
