@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 static struct fv_console {
@@ -89,27 +90,46 @@ static void format_eta(char *buf, size_t n, double seconds)
         snprintf(buf, n, "%u:%02u", s / 60, s % 60);
 }
 
+/* Columns of the terminal less one, which some need for themselves. */
+static int line_columns(void)
+{
+    struct winsize size;
+    return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col - 1 : 79;
+}
+
+/* What does not fit a terminal's line cannot be redrawn: fields at its end, two blanks before each, are left out. */
+static void cut_to_fit(char *line, int columns)
+{
+    if ((int)strlen(line) <= columns)
+        return;
+    line[columns] = '\0';
+    for (char *c = line + columns; c > line + 1; c--)
+        if (c[-1] == ' ' && c[-2] == ' ') {
+            c[-2] = '\0';
+            return;
+        }
+}
+
 static void draw(const struct fv_progress *p, uint64_t now, int last)
 {
     const double elapsed = (double)(now - con.first_ns) * 1e-9;
     const double rate = elapsed > 0 ? (double)(p->done - con.first_done) / elapsed : 0;
-    char eta[32] = "";
+    char eta[32] = "", line[512], of[32] = "", speed[80] = "";
 
-    fprintf(stderr, "%s%s %" PRIu64, con.tty ? "\r\033[K" : "", p->what, p->done);
     if (p->total)
-        fprintf(stderr, "/%" PRIu64, p->total);
-    fprintf(stderr, " %s", p->unit);
-    if (rate > 0) {
-        fprintf(stderr, "  %.*f %s/s", rate < 10 ? 1 : 0, rate, p->unit);
-        if (p->total && !last) {
-            format_eta(eta, sizeof eta, (double)(p->total - p->done) / rate);
-            fprintf(stderr, "  ETA %s", eta);
-        }
+        snprintf(of, sizeof of, "/%" PRIu64, p->total);
+    if (rate > 0 && p->total && !last) {
+        char time[24];
+        format_eta(time, sizeof time, (double)(p->total - p->done) / rate);
+        snprintf(eta, sizeof eta, "  ETA %s", time);
     }
-    if (p->extra && p->extra[0])
-        fprintf(stderr, "  %s", p->extra);
-    if (!con.tty || last)
-        fputc('\n', stderr);
+    if (rate > 0)
+        snprintf(speed, sizeof speed, "  %.*f %s/s%s", rate < 10 ? 1 : 0, rate, p->unit, eta);
+    snprintf(line, sizeof line, "%s %" PRIu64 "%s %s%s%s%s", p->what, p->done, of, p->unit, speed,
+             p->extra && p->extra[0] ? "  " : "", p->extra ? p->extra : "");
+    if (con.tty)
+        cut_to_fit(line, line_columns());
+    fprintf(stderr, "%s%s%s", con.tty ? "\r\033[K" : "", line, !con.tty || last ? "\n" : "");
     con.live = con.tty && !last;
     con.drawn_ns = now;
 }

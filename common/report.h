@@ -33,8 +33,9 @@ void fv_progress(const struct fv_report *r, const struct fv_progress *p);
 void fv_progress_clear(const struct fv_report *r);
 
 /* The console: results go to stdout elsewhere; everything here goes to stderr. On a terminal the
- * progress is one live line (done/total, rate, ETA), redrawn at most ten times a second; into a
- * pipe or a file it is a plain line every ten seconds and one at the end. */
+ * progress is one live line (done/total, rate, ETA), no longer than the terminal is wide, redrawn at
+ * most ten times a second; into a pipe or a file it is a plain line every ten seconds and one at the
+ * end. */
 /* verbosity: 0 errors only, 1 warnings too, 2 + information and progress (default). */
 const struct fv_report *fv_console_report(const char *program, int verbosity);
 /* Ends the live line so that what follows starts on a fresh one. Called before each message. */

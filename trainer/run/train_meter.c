@@ -145,8 +145,9 @@ static void show_progress(struct fv_run *run)
              (unsigned long long)run->snap.epochs);
     if (isfinite(l.acc))
         snprintf(acc, sizeof acc, "  acc %.1f %%", l.acc * 100);
-    snprintf(extra, sizeof extra, "loss %.3f%s  lr %.4g  %.0f img/s  wait %.0f %%", l.loss, acc,
-             l.lr, l.img_per_s, l.data_wait * 100);
+    /* a narrow terminal leaves out what stands last */
+    snprintf(extra, sizeof extra, "loss %.3f  %.0f img/s  wait %.0f %%%s  lr %.4g", l.loss,
+             l.img_per_s, l.data_wait * 100, acc, l.lr);
     const struct fv_progress p = {what, "step", at->step - at->epoch * run->snap.steps_per_epoch,
                                   run->snap.steps_per_epoch, extra};
     fv_progress(&run->fleeting, &p);
