@@ -340,8 +340,10 @@ static void store(void *p, enum fv_low_dtype t, size_t i, double v)
 
 struct fv_gpu_conv {
     enum fv_low_dtype type;
+    size_t workspace;
 };
-static const struct fv_gpu_conv plans[] = {{FV_LOW_F32}, {FV_LOW_BF16}, {FV_LOW_F16}};
+static struct fv_gpu_conv plans[64];
+static int plan_count;
 
 int fv_gpu_conv_can(struct fv_gpu *g, const struct fv_low_query *q)
 {
@@ -354,16 +356,22 @@ int fv_gpu_conv_can(struct fv_gpu *g, const struct fv_low_query *q)
 int fv_gpu_conv_find(struct fv_gpu *g, const struct fv_low_op *op, enum fv_low_dtype type,
                      const struct fv_gpu_conv **out)
 {
+    const struct fv_gpu_conv want = {type, 512 + fv_device_host.workspace * (size_t)op->shape.n};
+    int i = 0;
     (void)g;
-    (void)op;
-    *out = &plans[type];
+    while (i < plan_count && (plans[i].type != type || plans[i].workspace != want.workspace))
+        i++;
+    if (i == sizeof plans / sizeof plans[0])
+        abort();
+    if (i == plan_count)
+        plans[plan_count++] = want;
+    *out = &plans[i];
     return 0;
 }
 
 size_t fv_gpu_conv_workspace(const struct fv_gpu_conv *c)
 {
-    (void)c;
-    return 512;
+    return c->workspace;
 }
 
 const char *fv_gpu_conv_text(const struct fv_gpu_conv *c)

@@ -11,6 +11,7 @@
 
 struct fv_device_host {
     size_t limit;     /* bytes of memory; 0: plenty */
+    size_t workspace; /* bytes that a convolution takes for each image of its batch */
     int fused;        /* the fused graphs of 16-bit types can be had */
     int no_device;    /* opening fails */
     size_t allocated; /* bytes at the moment, of both kinds, and */

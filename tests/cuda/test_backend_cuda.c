@@ -624,27 +624,33 @@ static void test_loss_scale(void **state)
     close_pair(&p);
 }
 
-/* Too little memory: the sentence names a batch, which then fits. */
-static void test_memory(void **state)
+/* Too little memory: the sentence names a batch, which then fits, also if it is convolutions that take the most. */
+static void memory(size_t workspace)
 {
-    (void)state;
     struct fv_net *net;
     struct fv_device *device;
     struct fv_program *program;
     const struct fv_device_settings ds = {.dtype = "fp32", .no_graph = 1};
-    int fits;
-    fv_device_host = (struct fv_device_host){.limit = 0};
+    int fits = 4000;
+    fv_device_host = (struct fv_device_host){.workspace = workspace};
     build(&net, "tiny");
     must(fv_backend_cuda.open(&device, &ds));
     fv_device_host.limit = (size_t)24 << 20;
-    assert_int_equal(fv_backend_cuda.compile(device, net, 4000, 1, &program), FV_ENOMEM);
-    assert_null(program);
-    assert_int_equal(fv_device_host.allocated, 0);
-    const char *at = strstr(fv_err_text(), "--batch ");
-    assert_non_null(at);
-    fits = atoi(at + 8);
-    assert_true(fits > 1 && fits < 4000);
-    must(fv_backend_cuda.compile(device, net, fits, 1, &program));
+    /* the first answer guesses what convolutions take, the second knows it */
+    for (int rc = FV_ENOMEM, tries = 0; rc < 0; tries++) {
+        assert_true(tries < 1 + (workspace > 0) + 1);
+        rc = fv_backend_cuda.compile(device, net, fits, 1, &program);
+        if (rc == 0)
+            break;
+        assert_int_equal(rc, FV_ENOMEM);
+        assert_null(program);
+        assert_int_equal(fv_device_host.allocated, 0);
+        const char *at = strstr(fv_err_text(), "--batch ");
+        assert_non_null(at);
+        assert_true(atoi(at + 8) > 1 && atoi(at + 8) < fits);
+        fits = atoi(at + 8);
+    }
+    assert_true(fits < 4000);
     assert_true(fv_backend_cuda.memory(program) <= fv_device_host.limit);
     fv_backend_cuda.release(&program);
     fv_device_host.limit = 4096;
@@ -653,6 +659,14 @@ static void test_memory(void **state)
     fv_backend_cuda.close(&device);
     fv_net_free(&net);
     fv_device_host.limit = 0;
+}
+
+static void test_memory(void **state)
+{
+    (void)state;
+    memory(0);
+    memory(200000);
+    fv_device_host.workspace = 0;
 }
 
 static void test_open(void **state)

@@ -173,6 +173,7 @@ static int prepare(struct fv_program *p)
     if (p->train)
         FV_TRY(fv__cuda_plan_new(&p->plan[0], p, p->batch, 1));
     FV_TRY(fv__cuda_plan_new(&p->infer, p, p->batch, 0));
+    FV_TRY(fv__cuda_check_memory(p, p->batch)); /* now that the workspace is known */
     FV_TRY(place_parameters(p, p->train ? p->plan[0]->l : p->infer->l));
     FV_TRY(place_work(p));
     for (int i = 0; i < FV__CUDA_SLOTS; i++)

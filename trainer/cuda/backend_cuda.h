@@ -94,7 +94,7 @@ int fv__cuda_plan_run(struct fv__cuda_plan *plan, struct fv__cuda_slot *slot);
 /* Ops first .. end - 1, not captured. */
 int fv__cuda_plan_range(struct fv__cuda_plan *plan, struct fv__cuda_slot *slot, int first, int end);
 struct fv_dispatch fv__cuda_dispatch(struct fv__cuda_plan *plan, struct fv__cuda_slot *slot);
-/* FV_ENOMEM that says which batch would fit, if this one does not. */
+/* FV_ENOMEM that says which batch would fit, if this one does not; with plans it knows what they need. */
 int fv__cuda_check_memory(struct fv_program *p, int n);
 int fv__cuda_can(void *device, const struct fv_low_query *q);
 struct fv_lower_settings fv__cuda_lowering(const struct fv_program *p, int n, int train);

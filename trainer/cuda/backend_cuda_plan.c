@@ -262,6 +262,13 @@ int fv__cuda_plan_run(struct fv__cuda_plan *plan, struct fv__cuda_slot *slot)
 
 /* Memory */
 
+/* Before there are plans it is a guess; then that of the program's own batch, in proportion. */
+static size_t workspace(const struct fv_program *p, int n, size_t bytes)
+{
+    const struct fv__cuda_plan *plan = p->plan[0] ? p->plan[0] : p->infer;
+    return plan ? (size_t)((double)plan->scratch * n / p->batch) : bytes / 8;
+}
+
 static int needed(const struct fv_program *p, int n, size_t *bytes)
 {
     struct fv_lower_settings s = fv__cuda_lowering(p, n, p->train);
@@ -270,7 +277,7 @@ static int needed(const struct fv_program *p, int n, size_t *bytes)
         NULL; /* without plans for a batch that is only thought of; fused graphs need less, not more */
     FV_TRY(fv_lower_memory(&m, p->net, &s, p->train ? fv_optim_rules[FV_OPTIM_ADAMW].states : 0));
     *bytes = m.total + m.batch; /* two slots */
-    *bytes += *bytes / 8;       /* workspaces, which only plans can tell */
+    *bytes += workspace(p, n, *bytes);
     return 0;
 }
 
