@@ -35,7 +35,9 @@ static void compare(const char *text, enum what what, int dim, int add)
     for (int i = 0; i < ROWS; i++) {
         const int twin = what == TWINS && i >= 4 ? i % 4 : i;
         lambda[i] = i % 3 ? 1 : 0;
-        label[i] = mix[i] = what == ONE_IDENTITY ? 3 : what == NO_PAIRS ? i : i * 7 % (what == TWINS ? 3 : 5);
+        label[i] = mix[i] = what == ONE_IDENTITY ? 3
+                            : what == NO_PAIRS   ? i
+                                                 : i * 7 % (what == TWINS ? 3 : 5);
         if (i % 3) /* the other label does not count */
             mix[i] = (int32_t)rig_below(5);
         else
