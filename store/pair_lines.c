@@ -130,6 +130,18 @@ int fv__field_is(const struct fv_field *f, const char *text)
     return f->n == strlen(text) && memcmp(f->p, text, f->n) == 0;
 }
 
+const char *const fv__pair_columns_first[] = {"img1", "image1", "path1", "file1", NULL};
+const char *const fv__pair_columns_second[] = {"img2", "image2", "path2", "file2", NULL};
+
+int fv__field_named(const struct fv_field *f, int n, const char *const *names)
+{
+    for (; *names; names++)
+        for (int i = 0; i < n; i++)
+            if (fv__field_is(&f[i], *names))
+                return i;
+    return -1;
+}
+
 int fv__field_number(const struct fv_field *f, uint64_t *value)
 {
     uint64_t v = 0;

@@ -36,6 +36,11 @@ int fv__lines_fields(const struct fv_lines *l, char separator, struct fv_field *
 char fv__lines_separator(const struct fv_lines *l);
 
 int fv__field_is(const struct fv_field *f, const char *text);
+/* The first of n fields that is one of the names, which end with NULL: those that stand first are looked for first. -1:
+ * none is. */
+int fv__field_named(const struct fv_field *f, int n, const char *const *names);
+/* What headers call the columns of the two images of a pair; NULL-terminated. */
+extern const char *const fv__pair_columns_first[], *const fv__pair_columns_second[];
 /* As a decimal number: 1, or 0 when it is none. */
 int fv__field_number(const struct fv_field *f, uint64_t *value);
 

@@ -84,20 +84,9 @@ struct columns {
     int a, b, label;
 };
 
-static int column_named(const struct fv_field *f, int n, const char *const *names)
-{
-    for (; *names; names++)
-        for (int i = 0; i < n; i++)
-            if (fv__field_is(&f[i], *names))
-                return i;
-    return -1;
-}
-
 /* Reads the header: 1 when it names all three. */
 static int read_header(struct fv_lines *l, struct columns *c)
 {
-    static const char *const first[] = {"img1", "image1", "path1", "file1", NULL};
-    static const char *const second[] = {"img2", "image2", "path2", "file2", NULL};
     static const char *const label[] = {"match", "label", "same", "issame", NULL};
     struct fv_field f[COLUMNS];
 
@@ -106,8 +95,9 @@ static int read_header(struct fv_lines *l, struct columns *c)
     const int n = fv__lines_fields(l, ',', f, COLUMNS);
     if (n > COLUMNS)
         return 0;
-    *c = (struct columns){column_named(f, n, first), column_named(f, n, second),
-                          column_named(f, n, label)};
+    *c = (struct columns){fv__field_named(f, n, fv__pair_columns_first),
+                          fv__field_named(f, n, fv__pair_columns_second),
+                          fv__field_named(f, n, label)};
     return c->a >= 0 && c->b >= 0 && c->label >= 0;
 }
 

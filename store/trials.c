@@ -38,27 +38,16 @@ struct columns {
     int a, b, csv;
 };
 
-static int column_named(const struct fv_field *f, int n, const char *const *names)
-{
-    for (; *names; names++)
-        for (int i = 0; i < n; i++)
-            if (fv__field_is(&f[i], *names))
-                return i;
-    return -1;
-}
-
 /* What the first line says; it is read again unless it is a header. */
 static struct columns find_columns(struct fv_lines *l)
 {
-    static const char *const first[] = {"img1", "image1", "path1", "file1", NULL};
-    static const char *const second[] = {"img2", "image2", "path2", "file2", NULL};
     struct columns c = {-1, -1, 0};
     struct fv_field f[COLUMNS];
 
     if (fv__lines_next(l)) {
         const int n = fv__lines_fields(l, ',', f, COLUMNS);
-        c.a = column_named(f, n < COLUMNS ? n : COLUMNS, first);
-        c.b = column_named(f, n < COLUMNS ? n : COLUMNS, second);
+        c.a = fv__field_named(f, n < COLUMNS ? n : COLUMNS, fv__pair_columns_first);
+        c.b = fv__field_named(f, n < COLUMNS ? n : COLUMNS, fv__pair_columns_second);
     }
     c.csv = c.a >= 0 && c.b >= 0;
     if (!c.csv)
