@@ -53,11 +53,8 @@ static const struct fv_opt pairs_opts[] = {
     {"roc", 0, FV_OPT_STRING, 0, FIELD(roc), "FILE", "draw the ROC as PNG (by gnuplot)", 0, 0, NULL},
     {"report", 0, FV_OPT_STRING, FV_OPT_TRANSIENT, FIELD(report), "FILE",
      "write an HTML page: figures, curves, hardest pairs with pictures", 0, 0, NULL},
-    {"backend", 0, FV_OPT_STRING, 0, FIELD(backend), "NAME", "what computes", 0, 0, NULL},
-    {"batch", 'b', FV_OPT_INT, 0, FIELD(batch), "N", "images in a batch", 1, 4096, NULL},
-    {"threads", 'j', FV_OPT_INT, 0, FIELD(threads), "N", "threads of the backend; 0: one per processor", 0, 4096, NULL},
-    {"json", 0, FV_OPT_FLAG, 0, FIELD(json), NULL, "print the result as JSON", 0, 0, NULL},
-    {"quiet", 'q', FV_OPT_FLAG, 0, FIELD(quiet), NULL, "only the result, warnings and errors", 0, 0, NULL},
+    FVEVAL_NET_OPTS,
+    FVEVAL_OUTPUT_OPTS,
     {.name = NULL},
 };
 /* clang-format on */

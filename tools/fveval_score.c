@@ -44,8 +44,7 @@ static const struct fv_opt score_opts[] = {
     {"keep", 0, FV_OPT_INT, 0, FIELD(keep), "N", "for --all: highest scores of each kind that are kept exactly",
      1, 1 << 28, NULL},
     {"threads", 'j', FV_OPT_INT, 0, FIELD(threads), "N", "for --all; 0: one per processor", 0, 256, NULL},
-    {"json", 0, FV_OPT_FLAG, 0, FIELD(json), NULL, "print the result as JSON", 0, 0, NULL},
-    {"quiet", 'q', FV_OPT_FLAG, 0, FIELD(quiet), NULL, "only the result, warnings and errors", 0, 0, NULL},
+    FVEVAL_OUTPUT_OPTS,
     {.name = NULL},
 };
 /* clang-format on */

@@ -36,9 +36,7 @@ static const struct fv_opt serve_opts[] = {
     {"aligned", 0, FV_OPT_FLAG, 0, FIELD(aligned), NULL, "photos are cut to the face as the data set's are",
      0, 0, NULL},
     {"flip", 0, FV_OPT_FLAG, 0, FIELD(flip), NULL, "add the embedding of the mirror image", 0, 0, NULL},
-    {"backend", 0, FV_OPT_STRING, 0, FIELD(backend), "NAME", "what computes", 0, 0, NULL},
-    {"batch", 'b', FV_OPT_INT, 0, FIELD(batch), "N", "images in a batch", 1, 4096, NULL},
-    {"threads", 'j', FV_OPT_INT, 0, FIELD(threads), "N", "threads of the backend; 0: one per processor", 0, 4096, NULL},
+    FVEVAL_NET_OPTS,
     {"quiet", 'q', FV_OPT_FLAG, 0, FIELD(quiet), NULL, "only where it listens, warnings and errors", 0, 0, NULL},
     {.name = NULL},
 };
