@@ -10,6 +10,8 @@
  * difference of large sums. What is undone all is zero but for rounding, and is measured by the largest of all
  * tensors.
  */
+#include "golden_net.h"
+
 #include "common/err.h"
 #include "tests/cmocka_all.h"
 #include "trainer/backend.h"
@@ -23,20 +25,6 @@ enum { MAX_BATCH = 8, CLASSES = 5, TICKET = 3 };
 
 static const char *backend_name;
 static double tolerance;
-
-static double unit(uint32_t seed, uint32_t stream, uint32_t i)
-{
-    uint32_t x = i * 0x9E3779B9u;
-    x ^= stream * 0x85EBCA6Bu + seed * 0xC2B2AE35u;
-    for (int round = 0; round < 2; round++) {
-        x ^= x >> 16;
-        x *= 0x7FEB352Du;
-        x ^= x >> 15;
-        x *= 0x846CA68Bu;
-        x ^= x >> 16;
-    }
-    return (x >> 8) * 0x1p-23 - 1.0;
-}
 
 struct run {
     FILE *f;
@@ -92,7 +80,7 @@ static double project(const struct run *r, const float *x, size_t count, uint32_
 {
     double sum = 0;
     for (size_t i = 0; i < count; i++)
-        sum += unit((uint32_t)r->seed, stream, (uint32_t)i) * (double)x[i];
+        sum += golden_unit((uint32_t)r->seed, stream, (uint32_t)i) * (double)x[i];
     return sum / sqrt((double)count);
 }
 
@@ -164,14 +152,14 @@ static void fill(struct run *r)
         const struct fv_tensor *t = &r->net->tensor[i];
         for (size_t k = 0; k < t->count; k++)
             r->arena[t->offset + k] =
-                (float)initial(r, i, k, unit((uint32_t)r->seed, (uint32_t)i, (uint32_t)k));
+                (float)initial(r, i, k, golden_unit((uint32_t)r->seed, (uint32_t)i, (uint32_t)k));
     }
 }
 
 static void draw_images(struct run *r, int step)
 {
     for (int i = 0; i < r->batch * r->size * r->size * 3; i++) {
-        double u = unit((uint32_t)r->seed, 1000 + (uint32_t)step, (uint32_t)i);
+        double u = golden_unit((uint32_t)r->seed, 1000 + (uint32_t)step, (uint32_t)i);
         r->pixels[i] = (uint8_t)((u + 1.0) * 128.0);
     }
 }
