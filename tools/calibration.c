@@ -54,20 +54,17 @@ static int score_pairs(struct calibration *c, const struct fv_pairs *p,
 }
 
 static int count_on(struct calibration *c, const struct fv_pairs *p, struct eval_images *im,
-                    struct fv_model *model, int flip, int64_t batch)
+                    const struct eval_net *net)
 {
-    const int dim = fv_model_net(model)->embedding;
+    float *emb;
 
     for (size_t i = 0; i < p->n; i++) {
         FV_TRY(eval_images_want(im, p->pair[i].a));
         FV_TRY(eval_images_want(im, p->pair[i].b));
     }
     FV_TRY(eval_images_place(im));
-    float *emb = malloc((size_t)im->n * (size_t)dim * sizeof *emb);
-    int rc = emb ? eval_images_embed(im, model, flip, batch, emb)
-                 : fv_err(FV_ENOMEM, "out of memory for %u embeddings", im->n);
-    if (rc >= 0)
-        rc = score_pairs(c, p, im, emb, dim);
+    FV_TRY(eval_net_embed(net, im, &emb));
+    const int rc = score_pairs(c, p, im, emb, fv_model_net(net->model)->embedding);
     free(emb);
     return rc;
 }
@@ -112,19 +109,18 @@ static void take_threshold(struct calibration *c, const struct calibration_setti
 }
 
 int calibration_open(struct calibration *c, const struct calibration_settings *s,
-                     struct fv_store *store, struct fv_model *model, int flip, int64_t batch,
-                     const struct fv_report *report)
+                     const struct eval_net *net)
 {
-    struct eval_images im = {.store = store, .report = report};
+    struct eval_images im = {.store = net->store, .report = net->report};
     struct fv_pairs p = {0};
 
     *c = (struct calibration){.threshold = NAN};
-    int rc = s->pairs && !store ? fv_err(FV_EUSAGE, "--pairs is of a data set: --db FILE")
-                                : find_pairs(&p, s, store);
+    int rc = s->pairs && !net->store ? fv_err(FV_EUSAGE, "--pairs is of a data set: --db FILE")
+                                     : find_pairs(&p, s, net->store);
     if (rc > 0)
-        rc = count_on(c, &p, &im, model, flip, batch);
+        rc = count_on(c, &p, &im, net);
     if (rc >= 0)
-        take_threshold(c, s, store);
+        take_threshold(c, s, net->store);
     eval_images_free(&im);
     fv_pairs_free(&p);
     return rc < 0 ? rc : FV_OK;

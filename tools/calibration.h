@@ -5,8 +5,7 @@
 #define FV_TOOLS_CALIBRATION_H
 
 #include "common/opt.h"
-#include "common/report.h"
-#include "store/store.h"
+#include "tools/eval_net.h"
 #include "tools/results.h"
 #include "trainer/trainer.h"
 
@@ -24,11 +23,10 @@ struct calibration {
     char meaning[200];
 };
 
-/* Scores pairs of the data set: of the list, or of held-out identities. Without either, or store NULL, only a threshold
- * that is given counts. */
+/* Scores pairs of the data set: of the list, or of held-out identities. Without either, or without a data set, only a
+ * threshold that is given counts. */
 int calibration_open(struct calibration *c, const struct calibration_settings *s,
-                     struct fv_store *store, struct fv_model *model, int flip, int64_t batch,
-                     const struct fv_report *report);
+                     const struct eval_net *net);
 void calibration_close(struct calibration *c);
 /* Rows about a score: what it is worth, the threshold, the decision. */
 void calibration_judge(struct results *r, const struct calibration *c, double score);

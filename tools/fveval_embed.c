@@ -8,16 +8,15 @@
 #include "common/opt.h"
 #include "common/report.h"
 #include "tools/command.h"
-#include "tools/eval_images.h"
+#include "tools/eval_net.h"
 #include "tools/results.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 struct embed_settings {
-    const char *db, *output, *names, *split, *backend;
-    int64_t batch, threads;
-    int flip, json, quiet;
+    const char *db, *output, *names, *split;
+    struct eval_net_settings net;
 };
 
 #define FIELD(f) offsetof(struct embed_settings, f)
@@ -30,9 +29,8 @@ static const struct fv_opt embed_opts[] = {
     {"names", 0, FV_OPT_STRING, 0, FIELD(names), "FILE", "CSV of names and identities; unset: NAME.names.csv",
      0, 0, NULL},
     {"split", 0, FV_OPT_STRING, 0, FIELD(split), "LIST", "all, or of train, val, holdout", 0, 0, NULL},
-    {"flip", 0, FV_OPT_FLAG, 0, FIELD(flip), NULL, "add the embedding of the mirror image", 0, 0, NULL},
-    FVEVAL_NET_OPTS,
-    FVEVAL_OUTPUT_OPTS,
+    EVAL_NET_OPTS,
+    EVAL_OUTPUT_OPTS(net.),
     {.name = NULL},
 };
 /* clang-format on */
@@ -133,24 +131,23 @@ static int write_all(const struct embed_settings *s, const struct fv_vectors *v,
     return rc;
 }
 
-static int embed(const struct embed_settings *s, struct eval_images *im, struct fv_model *model)
+static int embed(const struct embed_settings *s, const struct eval_images *im,
+                 const struct eval_net *net)
 {
-    struct fv_vectors v = {.n = im->n, .dim = fv_model_net(model)->embedding};
+    struct fv_vectors v = {.n = im->n, .dim = fv_model_net(net->model)->embedding};
     struct fv_rows rows = {0};
     struct results r = {0};
 
-    v.v = malloc(v.n * (size_t)v.dim * sizeof *v.v);
-    int rc = v.v ? eval_images_embed(im, model, s->flip, s->batch, v.v)
-                 : fv_err(FV_ENOMEM, "out of memory for %u embeddings", im->n);
+    int rc = eval_net_embed(net, im, &v.v);
     if (rc >= 0)
         rc = take_names(&rows, im);
     if (rc >= 0)
-        results_string(&r, "model", fv_model_info(model));
+        results_string(&r, "model", fv_model_info(net->model));
     if (rc >= 0)
         rc = write_all(s, &v, &rows, &r);
     fv_console_endline();
     if (rc >= 0)
-        results_print(&r, s->db, s->json);
+        results_print(&r, s->db, s->net.json);
     else
         results_free(&r);
     fv_rows_free(&rows);
@@ -160,13 +157,12 @@ static int embed(const struct embed_settings *s, struct eval_images *im, struct 
 
 int fveval_embed(int argc, char **argv)
 {
-    struct embed_settings s = {.split = "all", .batch = 32, .backend = "auto"};
+    struct embed_settings s = {.split = "all", .net = EVAL_NET_DEFAULTS};
     struct tool_trace trace = {0};
     const struct fv_opt_group groups[] = {{"options", embed_opts, &s},
                                           {"tracing", tool_trace_opts, &trace}};
     struct eval_images im = {0};
-    struct fv_store *store = NULL;
-    struct fv_model *model = NULL;
+    struct eval_net net;
     struct fv_args args;
 
     FV_TRY(fv_opt_parse(&fveval_embed_cmd, groups, 2, argc, argv, &args));
@@ -176,17 +172,16 @@ int fveval_embed(int argc, char **argv)
     }
     FV_TRY(check_outputs(s.output));
     FV_TRY(tool_trace_start(&trace));
-    int rc = fv_store_open(&store, s.db);
-    im.store = store;
-    im.report = fv_console_report("fveval", s.quiet ? 1 : 2);
+    int rc = eval_net_open(&net, &s.net, s.db);
+    im.store = net.store;
+    im.report = net.report;
     if (rc >= 0)
         rc = eval_images_want_splits(&im, s.split);
     if (rc >= 0)
-        rc = fv_model_open(&model, args.arg[0], s.backend, (int)s.threads, (int)s.batch);
+        rc = eval_net_load(&net, args.arg[0]);
     if (rc >= 0)
-        rc = embed(&s, &im, model);
-    fv_model_close(&model);
+        rc = embed(&s, &im, &net);
     eval_images_free(&im);
-    fv_store_close(&store);
+    eval_net_close(&net);
     return rc;
 }

@@ -8,7 +8,7 @@
 #include "common/opt.h"
 #include "common/report.h"
 #include "tools/command.h"
-#include "tools/eval_images.h"
+#include "tools/eval_net.h"
 #include "tools/gallery_spec.h"
 #include "tools/results.h"
 
@@ -19,10 +19,9 @@
 
 struct gallery_settings {
     const char *db, *gallery, *probes, *dev, *probe_labels, *dev_labels, *templates, *pool, *ties,
-        *reject, *layout, *output, *answers, *backend;
+        *reject, *layout, *output, *answers;
     double threshold;
-    int64_t batch, threads;
-    int flip, json, quiet;
+    struct eval_net_settings net;
 };
 
 static const char *const pools[] = {"max", "mean", NULL};
@@ -52,9 +51,8 @@ static const struct fv_opt gallery_opts[] = {
     {"output", 'o', FV_OPT_STRING, 0, FIELD(output), "FILE", "that file", 0, 0, NULL},
     {"answers", 0, FV_OPT_STRING, 0, FIELD(answers), "FILE", "write every probe with its answer and score as CSV",
      0, 0, NULL},
-    {"flip", 0, FV_OPT_FLAG, 0, FIELD(flip), NULL, "add the embedding of the mirror image", 0, 0, NULL},
-    FVEVAL_NET_OPTS,
-    FVEVAL_OUTPUT_OPTS,
+    EVAL_NET_OPTS,
+    EVAL_OUTPUT_OPTS(net.),
     {.name = NULL},
 };
 /* clang-format on */
@@ -72,6 +70,7 @@ enum { GALLERY, PROBES, DEV, SETS };
 
 struct hunt {
     const struct gallery_settings *s;
+    struct eval_net net;
     struct eval_images images;
     struct fv_templates templates;
     struct gallery_set set[SETS];
@@ -193,12 +192,11 @@ static int gather(struct hunt *h, const float *emb, int dim)
     return FV_OK;
 }
 
-static int embed(struct hunt *h, struct fv_model *model)
+static int embed(struct hunt *h)
 {
-    const int dim = fv_model_net(model)->embedding;
-    float *emb = malloc((size_t)h->images.n * (size_t)dim * sizeof *emb), *pooled = NULL;
-    int rc = emb ? eval_images_embed(&h->images, model, h->s->flip, h->s->batch, emb)
-                 : fv_err(FV_ENOMEM, "out of memory for %u embeddings", h->images.n);
+    const int dim = fv_model_net(h->net.model)->embedding;
+    float *emb, *pooled = NULL;
+    int rc = eval_net_embed(&h->net, &h->images, &emb);
 
     if (rc >= 0 && h->templates.n)
         rc = pool_templates(h, emb, dim, &pooled);
@@ -403,14 +401,14 @@ static int write_submission(const struct hunt *h)
 
 /* --- the command ---------------------------------------------------------------------------------- */
 
-static int hunt_all(struct hunt *h, struct fv_model *model)
+static int hunt_all(struct hunt *h)
 {
     struct results r = {0};
 
-    results_string(&r, "model", fv_model_info(model));
-    int rc = embed(h, model);
+    results_string(&r, "model", fv_model_info(h->net.model));
+    int rc = embed(h);
     if (rc >= 0)
-        rc = answer(h, fv_model_net(model)->embedding);
+        rc = answer(h, fv_model_net(h->net.model)->embedding);
     if (rc >= 0)
         rc = add_figures(h, &r);
     if (rc >= 0 && h->s->output)
@@ -419,7 +417,7 @@ static int hunt_all(struct hunt *h, struct fv_model *model)
         rc = write_answers(h);
     fv_console_endline();
     if (rc >= 0)
-        results_print(&r, h->s->db, h->s->json);
+        results_print(&r, h->s->db, h->s->net.json);
     else
         results_free(&r);
     return rc;
@@ -435,8 +433,8 @@ static void close_hunt(struct hunt *h)
     }
     free(h->identity);
     fv_templates_free(&h->templates);
-    fv_store_close(&h->images.store);
     eval_images_free(&h->images);
+    eval_net_close(&h->net);
 }
 
 static int check_settings(const struct gallery_settings *s)
@@ -484,12 +482,10 @@ int fveval_gallery(int argc, char **argv)
                                  .ties = ties[0],
                                  .reject = "n000000",
                                  .threshold = -2,
-                                 .batch = 32,
-                                 .backend = "auto"};
+                                 .net = EVAL_NET_DEFAULTS};
     struct tool_trace trace = {0};
     const struct fv_opt_group groups[] = {{"options", gallery_opts, &s},
                                           {"tracing", tool_trace_opts, &trace}};
-    struct fv_model *model = NULL;
     struct hunt h = {.s = &s};
     struct fv_args args;
 
@@ -498,17 +494,17 @@ int fveval_gallery(int argc, char **argv)
         return print_help(groups);
     FV_TRY(check_settings(&s));
     FV_TRY(tool_trace_start(&trace));
-    int rc = fv_store_open(&h.images.store, s.db);
-    h.images.report = fv_console_report("fveval", s.quiet ? 1 : 2);
+    int rc = eval_net_open(&h.net, &s.net, s.db);
+    h.images.store = h.net.store;
+    h.images.report = h.net.report;
     if (rc >= 0)
         rc = open_sets(&h);
     if (rc >= 0)
         rc = number_people(&h);
     if (rc >= 0)
-        rc = fv_model_open(&model, args.arg[0], s.backend, (int)s.threads, (int)s.batch);
+        rc = eval_net_load(&h.net, args.arg[0]);
     if (rc >= 0)
-        rc = hunt_all(&h, model);
-    fv_model_close(&model);
+        rc = hunt_all(&h);
     close_hunt(&h);
     return rc;
 }

@@ -7,7 +7,7 @@
 #include "common/report.h"
 #include "tools/calibration.h"
 #include "tools/command.h"
-#include "tools/eval_images.h"
+#include "tools/eval_net.h"
 #include "tools/nearest.h"
 #include "tools/photo_set.h"
 #include "tools/results.h"
@@ -20,9 +20,10 @@
 enum { TOP_MAX = 32 };
 
 struct identify_settings {
-    const char *model, *gallery, *split, *backend;
-    int64_t top, batch, threads;
-    int aligned, flip, json, quiet;
+    const char *model, *gallery, *split;
+    int64_t top;
+    int aligned;
+    struct eval_net_settings net;
 };
 
 #define FIELD(f) offsetof(struct identify_settings, f)
@@ -35,9 +36,8 @@ static const struct fv_opt identify_opts[] = {
     {"top", 'k', FV_OPT_INT, 0, FIELD(top), "N", "how many identities to name", 1, TOP_MAX, NULL},
     {"aligned", 0, FV_OPT_FLAG, 0, FIELD(aligned), NULL, "the photo is cut to the face as the data set's are",
      0, 0, NULL},
-    {"flip", 0, FV_OPT_FLAG, 0, FIELD(flip), NULL, "add the embedding of the mirror image", 0, 0, NULL},
-    FVEVAL_NET_OPTS,
-    FVEVAL_OUTPUT_OPTS,
+    EVAL_NET_OPTS,
+    EVAL_OUTPUT_OPTS(net.),
     {.name = NULL},
 };
 /* clang-format on */
@@ -79,37 +79,34 @@ static int add_nearest(struct results *r, const struct identify_settings *s, str
     return FV_OK;
 }
 
-static int embed_set(struct eval_images *im, struct fv_model *model,
-                     const struct identify_settings *s, const char *splits, float **emb)
+static int embed_set(const struct eval_net *net, struct eval_images *im, const char *splits,
+                     float **emb)
 {
     FV_TRY(eval_images_want_splits(im, splits));
-    *emb = malloc((size_t)im->n * (size_t)fv_model_net(model)->embedding * sizeof **emb);
-    if (!*emb)
-        return fv_err(FV_ENOMEM, "out of memory for %u embeddings", im->n);
-    return eval_images_embed(im, model, s->flip, s->batch, *emb);
+    return eval_net_embed(net, im, emb);
 }
 
-static int identify(const struct identify_settings *s, struct fv_store *store,
-                    const struct photo_set *photos, struct fv_model *model,
-                    const struct calibration *c, const struct fv_report *report)
+static int identify(const struct identify_settings *s, const struct eval_net *net,
+                    const struct photo_set *photos, const struct calibration *c)
 {
-    struct eval_images known = {.store = store, .report = report}, asked = {.store = photos->store};
-    struct nearest *near = malloc((fv_store_info(store)->labels + 1) * sizeof *near);
+    struct eval_images known = {.store = net->store, .report = net->report},
+                       asked = {.store = photos->store};
+    struct nearest *near = malloc((fv_store_info(net->store)->labels + 1) * sizeof *near);
     float *emb = NULL, *photo = NULL;
     struct results r = {0};
 
-    int rc = near ? embed_set(&asked, model, s, "all", &photo) : fv_err(FV_ENOMEM, "out of memory");
+    int rc = near ? embed_set(net, &asked, "all", &photo) : fv_err(FV_ENOMEM, "out of memory");
     if (rc >= 0)
-        rc = embed_set(&known, model, s, s->split, &emb);
+        rc = embed_set(net, &known, s->split, &emb);
     if (rc >= 0)
-        rc = nearest_rank(near, &known, emb, photo, fv_model_net(model)->embedding);
+        rc = nearest_rank(near, &known, emb, photo, fv_model_net(net->model)->embedding);
     if (rc >= 0) {
-        results_string(&r, "model", fv_model_info(model));
+        results_string(&r, "model", fv_model_info(net->model));
         results_string(&r, "framing", photos->framing);
-        rc = add_nearest(&r, s, store, near);
+        rc = add_nearest(&r, s, net->store, near);
         calibration_judge(&r, c, near[0].score);
         fv_console_endline();
-        results_print(&r, s->gallery, s->json);
+        results_print(&r, s->gallery, s->net.json);
     }
     free(near);
     free(emb);
@@ -121,7 +118,7 @@ static int identify(const struct identify_settings *s, struct fv_store *store,
 
 int fveval_identify(int argc, char **argv)
 {
-    struct identify_settings s = {.split = "all", .top = 5, .batch = 32, .backend = "auto"};
+    struct identify_settings s = {.split = "all", .top = 5, .net = EVAL_NET_DEFAULTS};
     struct calibration_settings cs;
     struct tool_trace trace = {0};
     const struct fv_opt_group groups[] = {{"options", identify_opts, &s},
@@ -129,8 +126,7 @@ int fveval_identify(int argc, char **argv)
                                           {"tracing", tool_trace_opts, &trace}};
     struct calibration c = {.threshold = NAN};
     struct photo_set photos = {0};
-    struct fv_store *store = NULL;
-    struct fv_model *model = NULL;
+    struct eval_net net;
     struct fv_args args;
 
     calibration_defaults(&cs);
@@ -140,19 +136,18 @@ int fveval_identify(int argc, char **argv)
         return FV_OK;
     }
     FV_TRY(tool_trace_start(&trace));
-    const struct fv_report *report = fv_console_report("fveval", s.quiet ? 1 : 2);
-    int rc = fv_store_open(&store, s.gallery);
+    int rc = eval_net_open(&net, &s.net, s.gallery);
     if (rc >= 0)
-        rc = fv_model_open(&model, s.model, s.backend, (int)s.threads, (int)s.batch);
+        rc = eval_net_load(&net, s.model);
     if (rc >= 0)
-        rc = photo_set_open(&photos, args.arg, 1, store, fv_model_net(model)->size, s.aligned);
+        rc = photo_set_open(&photos, args.arg, 1, net.store, fv_model_net(net.model)->size,
+                            s.aligned);
     if (rc >= 0)
-        rc = calibration_open(&c, &cs, store, model, s.flip, s.batch, report);
+        rc = calibration_open(&c, &cs, &net);
     if (rc >= 0)
-        rc = identify(&s, store, &photos, model, &c, report);
+        rc = identify(&s, &net, &photos, &c);
     calibration_close(&c);
     photo_set_close(&photos);
-    fv_model_close(&model);
-    fv_store_close(&store);
+    eval_net_close(&net);
     return rc;
 }

@@ -14,6 +14,7 @@
 #include "store/store.h"
 #include "tools/command.h"
 #include "tools/eval_figures.h"
+#include "tools/eval_net.h"
 #include "tools/eval_report.h"
 #include "tools/pair_set.h"
 #include "tools/results.h"
@@ -26,10 +27,10 @@
 #include <string.h>
 
 struct eval_settings {
-    const char *db, *pairs, *format, *templates, *dev_pairs, *dev_by, *backend, *scores, *roc,
-        *report;
-    int64_t n, seed, batch, threads;
-    int flip, baselines, json, quiet;
+    const char *db, *pairs, *format, *templates, *dev_pairs, *dev_by, *scores, *roc, *report;
+    int64_t n, seed;
+    int baselines;
+    struct eval_net_settings net;
 };
 
 #define FIELD(f) offsetof(struct eval_settings, f)
@@ -47,14 +48,13 @@ static const struct fv_opt pairs_opts[] = {
     {"count", 'n', FV_OPT_INT, 0, FIELD(n), "N", "pairs to make when no list is given", 2, 1e8, NULL},
     {"seed", 0, FV_OPT_INT, 0, FIELD(seed), "N", "chooses those pairs, the untrained weights and what the bootstrap "
      "draws", 0, 0, NULL},
-    {"flip", 0, FV_OPT_FLAG, 0, FIELD(flip), NULL, "add the embedding of the mirror image", 0, 0, NULL},
     {"baselines", 0, FV_OPT_FLAG, 0, FIELD(baselines), NULL, "also by pixels and by the untrained net", 0, 0, NULL},
     {"scores", 0, FV_OPT_STRING, 0, FIELD(scores), "FILE", "write every pair with its score as CSV", 0, 0, NULL},
     {"roc", 0, FV_OPT_STRING, 0, FIELD(roc), "FILE", "draw the ROC as PNG (by gnuplot)", 0, 0, NULL},
     {"report", 0, FV_OPT_STRING, FV_OPT_TRANSIENT, FIELD(report), "FILE",
      "write an HTML page: figures, curves, hardest pairs with pictures", 0, 0, NULL},
-    FVEVAL_NET_OPTS,
-    FVEVAL_OUTPUT_OPTS,
+    EVAL_NET_OPTS,
+    EVAL_OUTPUT_OPTS(net.),
     {.name = NULL},
 };
 /* clang-format on */
@@ -159,9 +159,9 @@ static int add_checkpoint(struct eval *e, struct fv_model *model, int number, st
 
     if (n == 1) {
         results_string(r, "model", fv_model_info(model));
-        return pair_set_score_model(&e->set, model, e->s->flip, e->s->batch);
+        return pair_set_score_model(&e->set, model, e->s->net.flip, e->s->net.batch);
     }
-    FV_TRY(pair_set_score_model(&e->set, model, e->s->flip, e->s->batch));
+    FV_TRY(pair_set_score_model(&e->set, model, e->s->net.flip, e->s->net.batch));
     pair_set_sum(&e->set, 1.0 / n);
     FV_TRY(fv_roc_make(&roc, l->score, l->same, l->pairs.n));
     fv_roc_eer(&roc, &eer);
@@ -185,8 +185,8 @@ static int score_all(struct eval *e, struct fv_model **first, struct results *r)
 
     for (int i = 0; i < e->checkpoints->n && rc >= 0; i++) {
         struct fv_model *model = NULL;
-        rc = fv_model_open(&model, e->checkpoints->arg[i], e->s->backend, (int)e->s->threads,
-                           (int)e->s->batch);
+        rc = fv_model_open(&model, e->checkpoints->arg[i], e->s->net.backend,
+                           (int)e->s->net.threads, (int)e->s->net.batch);
         if (rc >= 0)
             rc = add_checkpoint(e, model, i, r, all);
         if (i == 0)
@@ -215,10 +215,10 @@ static int score_untrained(struct eval *e, const struct fv_net *net)
 
     memcpy(a.mean, net->node[0].mean, sizeof a.mean);
     memcpy(a.std, net->node[0].std, sizeof a.std);
-    int rc = fv_model_open_untrained(&model, net->arch, &a, (uint64_t)e->s->seed, e->s->backend,
-                                     (int)e->s->threads, (int)e->s->batch);
+    int rc = fv_model_open_untrained(&model, net->arch, &a, (uint64_t)e->s->seed, e->s->net.backend,
+                                     (int)e->s->net.threads, (int)e->s->net.batch);
     if (rc >= 0)
-        rc = pair_set_score_model(&e->set, model, e->s->flip, e->s->batch);
+        rc = pair_set_score_model(&e->set, model, e->s->net.flip, e->s->net.batch);
     fv_model_close(&model);
     return rc;
 }
@@ -248,7 +248,7 @@ static int add_figures(struct eval *e, const struct fv_roc *roc, struct results 
                                  .identities = e->set.identities,
                                  .fold = l->fold,
                                  .folds = l->pairs.folds,
-                                 .threads = (int)e->s->threads};
+                                 .threads = (int)e->s->net.threads};
 
     if (e->s->dev_pairs) {
         FV_TRY(choose_threshold(e, r));
@@ -305,7 +305,7 @@ static int evaluate(struct eval *e, struct roc_curve *curve)
     if (e->s->report)
         eval_report_take_rows(&e->report, &r);
     fv_console_endline();
-    results_print(&r, e->s->db, e->s->json);
+    results_print(&r, e->s->db, e->s->net.json);
     if (e->s->roc)
         FV_TRY(roc_plot(e->s->roc, curve, n));
     return e->s->report ? write_report(e, curve, n) : FV_OK;
@@ -367,7 +367,7 @@ int fveval_pairs(int argc, char **argv)
 {
     enum { GROUPS = 3 };
     struct eval_settings s = {
-        .format = "auto", .dev_by = "eer", .n = 6000, .seed = 1, .batch = 32, .backend = "auto"};
+        .format = "auto", .dev_by = "eer", .n = 6000, .seed = 1, .net = EVAL_NET_DEFAULTS};
     struct eval_figures figures;
     struct tool_trace trace = {0};
     const struct fv_opt_group groups[GROUPS] = {{"options", pairs_opts, &s},
@@ -386,7 +386,7 @@ int fveval_pairs(int argc, char **argv)
                      .figures = &figures,
                      .checkpoints = &args,
                      .set.keeps = s.report != NULL,
-                     .set.images.report = fv_console_report("fveval", s.quiet ? 1 : 2)};
+                     .set.images.report = fv_console_report("fveval", s.net.quiet ? 1 : 2)};
     const struct pair_source from = {s.db,        s.pairs, s.format, s.templates,
                                      s.dev_pairs, s.n,     s.seed};
     int rc = pair_set_open(&e.set, &from);

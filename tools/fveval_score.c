@@ -10,6 +10,7 @@
 #include "store/store.h"
 #include "tools/command.h"
 #include "tools/eval_figures.h"
+#include "tools/eval_net.h"
 #include "tools/results.h"
 #include "tools/roc_plot.h"
 #include "tools/score_input.h"
@@ -44,7 +45,7 @@ static const struct fv_opt score_opts[] = {
     {"keep", 0, FV_OPT_INT, 0, FIELD(keep), "N", "for --all: highest scores of each kind that are kept exactly",
      1, 1 << 28, NULL},
     {"threads", 'j', FV_OPT_INT, 0, FIELD(threads), "N", "for --all; 0: one per processor", 0, 256, NULL},
-    FVEVAL_OUTPUT_OPTS,
+    EVAL_OUTPUT_OPTS(),
     {.name = NULL},
 };
 /* clang-format on */

@@ -12,6 +12,7 @@
 #include "tools/serve/http.h"
 #include "tools/serve/page.h"
 
+#include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -20,9 +21,10 @@
 enum { TOKEN_LEAST = 16, TOKEN_MOST = 4096 };
 
 struct serve_settings {
-    const char *model, *gallery, *split, *backend, *listen, *token_file, *hosts;
-    int64_t port, top, batch, threads, upload_mb, connections, idle_s, total_s, per_minute;
-    int aligned, flip, quiet;
+    const char *model, *gallery, *split, *listen, *token_file, *hosts;
+    int64_t port, top, upload_mb, connections, idle_s, total_s, per_minute;
+    int aligned;
+    struct eval_net_settings net;
 };
 
 #define FIELD(f) offsetof(struct serve_settings, f)
@@ -35,9 +37,8 @@ static const struct fv_opt serve_opts[] = {
     {"top", 'k', FV_OPT_INT, 0, FIELD(top), "N", "how many identities to show", 1, ANSWER_TOP_MAX, NULL},
     {"aligned", 0, FV_OPT_FLAG, 0, FIELD(aligned), NULL, "photos are cut to the face as the data set's are",
      0, 0, NULL},
-    {"flip", 0, FV_OPT_FLAG, 0, FIELD(flip), NULL, "add the embedding of the mirror image", 0, 0, NULL},
-    FVEVAL_NET_OPTS,
-    {"quiet", 'q', FV_OPT_FLAG, 0, FIELD(quiet), NULL, "only where it listens, warnings and errors", 0, 0, NULL},
+    EVAL_NET_OPTS,
+    {"quiet", 'q', FV_OPT_FLAG, 0, FIELD(net.quiet), NULL, "only where it listens, warnings and errors", 0, 0, NULL},
     {.name = NULL},
 };
 static const struct fv_opt net_opts[] = {
@@ -98,30 +99,27 @@ static void answer(void *ctx, int json, const struct http_photo *photo, int phot
 
 /* --- opening -------------------------------------------------------------------------------------- */
 
-static int open_known(struct answerer *a, const struct serve_settings *s,
-                      const struct fv_report *report)
+static int open_known(struct answerer *a, const struct serve_settings *s)
 {
-    a->known = (struct eval_images){.store = a->store, .report = report};
+    const uint64_t labels = fv_store_info(a->net.store)->labels;
+
+    a->known = (struct eval_images){.store = a->net.store, .report = a->net.report};
     FV_TRY(eval_images_want_splits(&a->known, s->split));
-    a->emb =
-        malloc((size_t)a->known.n * (size_t)fv_model_net(a->model)->embedding * sizeof *a->emb);
-    a->near = malloc((fv_store_info(a->store)->labels + 1) * sizeof *a->near);
-    if (!a->emb || !a->near)
-        return fv_err(FV_ENOMEM, "out of memory for %u embeddings", a->known.n);
-    return eval_images_embed(&a->known, a->model, s->flip, s->batch, a->emb);
+    a->near = malloc((labels + 1) * sizeof *a->near);
+    if (!a->near)
+        return fv_err(FV_ENOMEM, "out of memory for %" PRIu64 " identities", labels);
+    return eval_net_embed(&a->net, &a->known, &a->emb);
 }
 
 static int open_all(struct answerer *a, const struct serve_settings *s,
-                    const struct calibration_settings *cs, const struct fv_report *report)
+                    const struct calibration_settings *cs)
 {
     a->top = (int)s->top;
-    a->flip = s->flip;
     a->aligned = s->aligned;
-    a->batch = s->batch;
-    FV_TRY(fv_store_open(&a->store, s->gallery));
-    FV_TRY(fv_model_open(&a->model, s->model, s->backend, (int)s->threads, (int)s->batch));
-    FV_TRY(calibration_open(&a->calibration, cs, a->store, a->model, s->flip, s->batch, report));
-    return open_known(a, s, report);
+    FV_TRY(eval_net_open(&a->net, &s->net, s->gallery));
+    FV_TRY(eval_net_load(&a->net, s->model));
+    FV_TRY(calibration_open(&a->calibration, cs, &a->net));
+    return open_known(a, s);
 }
 
 static void close_all(struct answerer *a)
@@ -130,8 +128,7 @@ static void close_all(struct answerer *a)
     free(a->emb);
     free(a->near);
     eval_images_free(&a->known);
-    fv_model_close(&a->model);
-    fv_store_close(&a->store);
+    eval_net_close(&a->net);
 }
 
 /* The first line of the file, to free. */
@@ -194,8 +191,7 @@ int fveval_serve(int argc, char **argv)
 {
     struct serve_settings s = {.split = "all",
                                .top = 5,
-                               .batch = 32,
-                               .backend = "auto",
+                               .net = EVAL_NET_DEFAULTS,
                                .port = 8471,
                                .upload_mb = 16,
                                .connections = 64,
@@ -220,7 +216,7 @@ int fveval_serve(int argc, char **argv)
     }
     FV_TRY(tool_trace_start(&trace));
     FV_TRY(read_token(&token, s.token_file));
-    int rc = open_all(&a, &s, &cs, fv_console_report("fveval", s.quiet ? 1 : 2));
+    int rc = open_all(&a, &s, &cs);
     if (rc >= 0)
         rc = serve(&a, &s, token);
     close_all(&a);

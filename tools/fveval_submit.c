@@ -7,16 +7,15 @@
 #include "common/report.h"
 #include "store/store.h"
 #include "tools/command.h"
-#include "tools/eval_images.h"
+#include "tools/eval_net.h"
 #include "tools/results.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 struct submit_settings {
-    const char *db, *pairs, *layout, *output, *backend;
-    int64_t batch, threads;
-    int flip, json, quiet;
+    const char *db, *pairs, *layout, *output;
+    struct eval_net_settings net;
 };
 
 #define FIELD(f) offsetof(struct submit_settings, f)
@@ -28,9 +27,8 @@ static const struct fv_opt submit_opts[] = {
      0, 0, NULL},
     {"submission", 0, FV_OPT_STRING, 0, FIELD(layout), "NAME", "layout of the file", 0, 0, NULL},
     {"output", 'o', FV_OPT_STRING, FV_OPT_REQUIRED, FIELD(output), "FILE", "the file to hand in", 0, 0, NULL},
-    {"flip", 0, FV_OPT_FLAG, 0, FIELD(flip), NULL, "add the embedding of the mirror image", 0, 0, NULL},
-    FVEVAL_NET_OPTS,
-    FVEVAL_OUTPUT_OPTS,
+    EVAL_NET_OPTS,
+    EVAL_OUTPUT_OPTS(net.),
     {.name = NULL},
 };
 /* clang-format on */
@@ -44,13 +42,12 @@ const struct fv_command fveval_submit_cmd = {
     .max_args = 1,
 };
 
-static int score_trials(const struct submit_settings *s, const struct fv_trials *t,
-                        const struct eval_images *im, struct fv_model *model, double *score)
+static int score_trials(const struct eval_net *net, const struct fv_trials *t,
+                        const struct eval_images *im, double *score)
 {
-    const int dim = fv_model_net(model)->embedding;
-    float *emb = malloc((size_t)im->n * (size_t)dim * sizeof *emb);
-    int rc = emb ? eval_images_embed(im, model, s->flip, s->batch, emb)
-                 : fv_err(FV_ENOMEM, "out of memory for %u embeddings", im->n);
+    const int dim = fv_model_net(net->model)->embedding;
+    float *emb;
+    const int rc = eval_net_embed(net, im, &emb);
 
     for (size_t i = 0; i < t->n && rc >= 0; i++)
         score[i] = fv_score_two(emb + (size_t)im->position[t->a[i]] * (size_t)dim,
@@ -60,7 +57,7 @@ static int score_trials(const struct submit_settings *s, const struct fv_trials 
 }
 
 static int submit(const struct submit_settings *s, const struct fv_trials *t,
-                  struct eval_images *im, struct fv_model *model)
+                  struct eval_images *im, const struct eval_net *net)
 {
     double *score = malloc((t->n + 1) * sizeof *score);
     const struct fv_submission out = {
@@ -76,15 +73,15 @@ static int submit(const struct submit_settings *s, const struct fv_trials *t,
     if (rc >= 0)
         rc = eval_images_place(im);
     if (rc >= 0)
-        rc = score_trials(s, t, im, model, score);
+        rc = score_trials(net, t, im, score);
     if (rc >= 0)
         rc = fv_submission_write(&out, s->layout, s->output);
     if (rc >= 0) {
-        results_string(&r, "model", fv_model_info(model));
+        results_string(&r, "model", fv_model_info(net->model));
         results_int(&r, "pairs", t->n, NULL);
         results_string(&r, "submission", s->output);
         fv_console_endline();
-        results_print(&r, s->db, s->json);
+        results_print(&r, s->db, s->net.json);
     }
     free(score);
     return rc;
@@ -118,14 +115,13 @@ static int print_help(const struct fv_opt_group *groups)
 
 int fveval_submit(int argc, char **argv)
 {
-    struct submit_settings s = {.layout = "hw2p2-f24", .batch = 32, .backend = "auto"};
+    struct submit_settings s = {.layout = "hw2p2-f24", .net = EVAL_NET_DEFAULTS};
     struct tool_trace trace = {0};
     const struct fv_opt_group groups[] = {{"options", submit_opts, &s},
                                           {"tracing", tool_trace_opts, &trace}};
     struct eval_images im = {0};
-    struct fv_store *store = NULL;
     struct fv_trials trials = {0};
-    struct fv_model *model = NULL;
+    struct eval_net net;
     struct fv_args args;
 
     FV_TRY(fv_opt_parse(&fveval_submit_cmd, groups, 2, argc, argv, &args));
@@ -133,18 +129,17 @@ int fveval_submit(int argc, char **argv)
         return print_help(groups);
     FV_TRY(fv_submission_check(s.layout, 1));
     FV_TRY(tool_trace_start(&trace));
-    int rc = fv_store_open(&store, s.db);
-    im.store = store;
-    im.report = fv_console_report("fveval", s.quiet ? 1 : 2);
+    int rc = eval_net_open(&net, &s.net, s.db);
+    im.store = net.store;
+    im.report = net.report;
     if (rc >= 0)
-        rc = fv_trials_read(&trials, store, s.pairs);
+        rc = fv_trials_read(&trials, net.store, s.pairs);
     if (rc >= 0)
-        rc = fv_model_open(&model, args.arg[0], s.backend, (int)s.threads, (int)s.batch);
+        rc = eval_net_load(&net, args.arg[0]);
     if (rc >= 0)
-        rc = submit(&s, &trials, &im, model);
-    fv_model_close(&model);
+        rc = submit(&s, &trials, &im, &net);
     fv_trials_free(&trials);
     eval_images_free(&im);
-    fv_store_close(&store);
+    eval_net_close(&net);
     return rc;
 }

@@ -7,7 +7,7 @@
 #include "common/report.h"
 #include "tools/calibration.h"
 #include "tools/command.h"
-#include "tools/eval_images.h"
+#include "tools/eval_net.h"
 #include "tools/photo_set.h"
 #include "tools/results.h"
 
@@ -16,9 +16,9 @@
 #include <string.h>
 
 struct verify_settings {
-    const char *model, *db, *backend;
-    int64_t batch, threads;
-    int aligned, flip, json, quiet;
+    const char *model, *db;
+    int aligned;
+    struct eval_net_settings net;
 };
 
 #define FIELD(f) offsetof(struct verify_settings, f)
@@ -29,9 +29,8 @@ static const struct fv_opt verify_opts[] = {
      "the data set as whose images the photos are framed, and on whose pairs the threshold rests", 0, 0, NULL},
     {"aligned", 0, FV_OPT_FLAG, 0, FIELD(aligned), NULL, "the photos are cut to the face as the data set's are",
      0, 0, NULL},
-    {"flip", 0, FV_OPT_FLAG, 0, FIELD(flip), NULL, "add the embedding of the mirror image", 0, 0, NULL},
-    FVEVAL_NET_OPTS,
-    FVEVAL_OUTPUT_OPTS,
+    EVAL_NET_OPTS,
+    EVAL_OUTPUT_OPTS(net.),
     {.name = NULL},
 };
 /* clang-format on */
@@ -50,23 +49,22 @@ const struct fv_command fveval_verify_cmd = {
 };
 
 static int compare(const struct verify_settings *s, const struct photo_set *photos,
-                   struct fv_model *model, const struct calibration *c,
-                   const struct fv_report *report)
+                   const struct eval_net *net, const struct calibration *c)
 {
-    const int dim = fv_model_net(model)->embedding;
-    struct eval_images im = {.store = photos->store, .report = report};
-    float *emb = malloc(2 * (size_t)dim * sizeof *emb);
+    const int dim = fv_model_net(net->model)->embedding;
+    struct eval_images im = {.store = photos->store, .report = net->report};
+    float *emb = NULL;
     struct results r = {0};
 
-    int rc = emb ? eval_images_want_splits(&im, "all") : fv_err(FV_ENOMEM, "out of memory");
+    int rc = eval_images_want_splits(&im, "all");
     if (rc >= 0)
-        rc = eval_images_embed(&im, model, s->flip, s->batch, emb);
+        rc = eval_net_embed(net, &im, &emb);
     if (rc >= 0) {
-        results_string(&r, "model", fv_model_info(model));
+        results_string(&r, "model", fv_model_info(net->model));
         results_string(&r, "framing", photos->framing);
         calibration_judge(&r, c, fv_score_two(emb, emb + dim, dim));
         fv_console_endline();
-        results_print(&r, s->model, s->json);
+        results_print(&r, s->model, s->net.json);
     }
     free(emb);
     eval_images_free(&im);
@@ -75,7 +73,7 @@ static int compare(const struct verify_settings *s, const struct photo_set *phot
 
 int fveval_verify(int argc, char **argv)
 {
-    struct verify_settings s = {.batch = 32, .backend = "auto"};
+    struct verify_settings s = {.net = EVAL_NET_DEFAULTS};
     struct calibration_settings cs;
     struct tool_trace trace = {0};
     const struct fv_opt_group groups[] = {{"options", verify_opts, &s},
@@ -83,8 +81,7 @@ int fveval_verify(int argc, char **argv)
                                           {"tracing", tool_trace_opts, &trace}};
     struct calibration c = {.threshold = NAN};
     struct photo_set photos = {0};
-    struct fv_store *store = NULL;
-    struct fv_model *model = NULL;
+    struct eval_net net;
     struct fv_args args;
 
     calibration_defaults(&cs);
@@ -94,19 +91,18 @@ int fveval_verify(int argc, char **argv)
         return FV_OK;
     }
     FV_TRY(tool_trace_start(&trace));
-    const struct fv_report *report = fv_console_report("fveval", s.quiet ? 1 : 2);
-    int rc = s.db ? fv_store_open(&store, s.db) : FV_OK;
+    int rc = eval_net_open(&net, &s.net, s.db);
     if (rc >= 0)
-        rc = fv_model_open(&model, s.model, s.backend, (int)s.threads, (int)s.batch);
+        rc = eval_net_load(&net, s.model);
     if (rc >= 0)
-        rc = photo_set_open(&photos, args.arg, 2, store, fv_model_net(model)->size, s.aligned);
+        rc = photo_set_open(&photos, args.arg, 2, net.store, fv_model_net(net.model)->size,
+                            s.aligned);
     if (rc >= 0)
-        rc = calibration_open(&c, &cs, store, model, s.flip, s.batch, report);
+        rc = calibration_open(&c, &cs, &net);
     if (rc >= 0)
-        rc = compare(&s, &photos, model, &c, report);
+        rc = compare(&s, &photos, &net, &c);
     calibration_close(&c);
     photo_set_close(&photos);
-    fv_model_close(&model);
-    fv_store_close(&store);
+    eval_net_close(&net);
     return rc;
 }

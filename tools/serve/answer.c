@@ -94,14 +94,14 @@ static int embed(struct answerer *a, struct fv_store *photos, int n, float *v)
     if (rc >= 0 && im.n != (uint32_t)n)
         rc = fv_err(FV_EINVAL, "%u of %d photos can be used", im.n, n);
     if (rc >= 0)
-        rc = eval_images_embed(&im, a->model, a->flip, a->batch, v);
+        rc = eval_images_embed(&im, a->net.model, a->net.s->flip, a->net.s->batch, v);
     eval_images_free(&im);
     return rc;
 }
 
 static int judge(struct answer *out, struct answerer *a, struct fv_store *photos)
 {
-    const int dim = fv_model_net(a->model)->embedding;
+    const int dim = fv_model_net(a->net.model)->embedding;
     const size_t d = (size_t)dim;
     float *v = malloc(HTTP_PHOTOS * d * sizeof *v);
 
@@ -122,7 +122,7 @@ static int judge(struct answer *out, struct answerer *a, struct fv_store *photos
 
 int answer_make(struct answer *out, struct answerer *a, const struct http_photo *photo, int photos)
 {
-    const uint64_t labels = fv_store_info(a->store)->labels;
+    const uint64_t labels = fv_store_info(a->net.store)->labels;
     struct photo_set set = {0};
     struct files f = {0};
 
@@ -131,8 +131,8 @@ int answer_make(struct answer *out, struct answerer *a, const struct http_photo 
     out->top = (uint64_t)a->top < labels ? a->top : (int)labels;
     int rc = write_files(&f, photo, photos);
     if (rc >= 0) {
-        rc = photo_set_open(&set, (const char *const *)f.path, photos, a->store,
-                            fv_model_net(a->model)->size, a->aligned);
+        rc = photo_set_open(&set, (const char *const *)f.path, photos, a->net.store,
+                            fv_model_net(a->net.model)->size, a->aligned);
         if (rc < 0)
             rc = blame(&f, rc);
     }

@@ -11,14 +11,12 @@ enum { ANSWER_TOP_MAX = 32 };
 
 /* What is held while the server runs. */
 struct answerer {
-    struct fv_store *store;
-    struct fv_model *model;
+    struct eval_net net;
     struct calibration calibration;
     struct eval_images known;
     float *emb;           /* (known.n, dim) */
     struct nearest *near; /* (labels) */
-    int top, flip, aligned;
-    int64_t batch;
+    int top, aligned;
 };
 
 struct answer {

@@ -24,7 +24,7 @@ static void put_form(FILE *f, const struct answerer *s)
                 i ? "to compare with the first; may be left out" : "choose one, or drop it here",
                 i ? "" : " required");
     fputs("<button type=\"submit\">Compare</button>\n</form>\n<p class=\"note\">", f);
-    fprintf(f, "%" PRIu64 " people are known, by %u images. ", fv_store_info(s->store)->labels,
+    fprintf(f, "%" PRIu64 " people are known, by %u images. ", fv_store_info(s->net.store)->labels,
             s->known.n);
     fputs(s->aligned ? "Photos are taken as cut to the face already. "
                      : "A photo is framed as the images of the gallery were. ",
@@ -34,15 +34,15 @@ static void put_form(FILE *f, const struct answerer *s)
 
 static int put_near(FILE *f, const struct answerer *s, const struct answer *a, int which)
 {
-    const struct fv_store_info *info = fv_store_info(s->store);
+    const struct fv_store_info *info = fv_store_info(s->net.store);
     struct fv_store_label who;
 
     fprintf(f, "<h3>Nearest to photo %d</h3>\n<ol class=\"near\">\n", which + 1);
     for (int i = 0; i < a->top && a->near[which][i].score > -INFINITY; i++) {
         const struct nearest *near = &a->near[which][i];
         struct http_photo jpeg = {0};
-        FV_TRY(fv_store_label(s->store, near->label, &who));
-        FV_TRY(answer_picture(s, s->store, near->image, &jpeg));
+        FV_TRY(fv_store_label(s->net.store, near->label, &who));
+        FV_TRY(answer_picture(s, s->net.store, near->image, &jpeg));
         fputs("<li>", f);
         html_jpeg(f, jpeg.p, jpeg.n, info->width, info->height, who.name);
         free(jpeg.p);
@@ -78,7 +78,7 @@ static void put_verdict(FILE *f, const struct answerer *s, const struct answer *
 
 static int put_answer(FILE *f, const struct answerer *s, const struct answer *a)
 {
-    const struct fv_store_info *info = fv_store_info(s->store);
+    const struct fv_store_info *info = fv_store_info(s->net.store);
     char *rows = report_rows(&a->meaning);
 
     fputs("<section aria-live=\"polite\">\n<h2>Answer</h2>\n", f);
@@ -124,7 +124,7 @@ int page_html(const struct answerer *s, const struct answer *a, const char *comp
         rc = put_answer(f, s, a);
     put_form(f, s);
     fputs("</main>\n<footer>", f);
-    html_text(f, fv_model_info(s->model));
+    html_text(f, fv_model_info(s->net.model));
     fputs("</footer>\n", f);
     html_end(f);
     out->type = "text/html; charset=utf-8";
@@ -147,8 +147,8 @@ static json_t *near_json(const struct answerer *s, const struct answer *a, int w
 
     for (int i = 0; i < a->top && a->near[which][i].score > -INFINITY; i++) {
         const struct nearest *near = &a->near[which][i];
-        if (fv_store_label(s->store, near->label, &who) < 0 ||
-            fv_store_image(s->store, near->image, &image) < 0)
+        if (fv_store_label(s->net.store, near->label, &who) < 0 ||
+            fv_store_image(s->net.store, near->image, &image) < 0)
             continue;
         json_array_append_new(list, json_pack("{s:o, s:f, s:o}", "identity",
                                               results_json_text(who.name), "score", near->score,
@@ -177,14 +177,14 @@ static json_t *answer_json(const struct answerer *s, struct answer *a)
 int page_json(const struct answerer *s, struct answer *a, const char *complaint,
               struct http_reply *out)
 {
-    const struct fv_store_info *info = fv_store_info(s->store);
+    const struct fv_store_info *info = fv_store_info(s->net.store);
     json_t *o = complaint ? json_pack("{s:o}", "error", results_json_text(complaint))
                 : a       ? answer_json(s, a)
                           : json_object();
 
     if (!complaint && !a) {
-        json_object_set_new(o, "model", results_json_text(fv_model_info(s->model)));
-        json_object_set_new(o, "gallery", results_json_text(fv_store_path(s->store)));
+        json_object_set_new(o, "model", results_json_text(fv_model_info(s->net.model)));
+        json_object_set_new(o, "gallery", results_json_text(fv_store_path(s->net.store)));
         json_object_set_new(o, "identities", json_integer((json_int_t)info->labels));
         json_object_set_new(o, "images", json_integer((json_int_t)s->known.n));
         if (!isnan(s->calibration.threshold))
