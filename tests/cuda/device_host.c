@@ -134,6 +134,16 @@ static int kind_of(const struct fv_gpu *g,
     return -1;
 }
 
+/* Bytes of the device's memory from there on. */
+static size_t room_at(const struct fv_gpu *g, const void *p)
+{
+    for (int i = 0; i < BLOCKS; i++)
+        if (g->block[i].p && !g->block[i].host && (const char *)p >= g->block[i].p &&
+            (const char *)p < g->block[i].p + g->block[i].bytes)
+            return (size_t)(g->block[i].p + g->block[i].bytes - (const char *)p);
+    return 0;
+}
+
 int fv_gpu_is_host(struct fv_gpu *g, const void *p)
 {
     return kind_of(g, p) == 1;
@@ -356,7 +366,9 @@ int fv_gpu_conv_can(struct fv_gpu *g, const struct fv_low_query *q)
 int fv_gpu_conv_find(struct fv_gpu *g, const struct fv_low_op *op, enum fv_low_dtype type,
                      const struct fv_gpu_conv **out)
 {
-    const struct fv_gpu_conv want = {type, 512 + fv_device_host.workspace * (size_t)op->shape.n};
+    const struct fv_gpu_conv want = {type,
+                                     512 + fv_device_host.workspace * (size_t)op->shape.n +
+                                         (op->shape.n < 4 ? fv_device_host.short_workspace : 0)};
     int i = 0;
     (void)g;
     while (i < plan_count && (plans[i].type != type || plans[i].workspace != want.workspace))
@@ -526,7 +538,8 @@ static void weight_gradient(const struct fv_low_op *op, enum fv_low_dtype t, voi
 int fv_gpu_conv_run(struct fv_gpu *g, const struct fv_gpu_conv *c, const struct fv_low_op *op,
                     void *const arg[FV_LOW_ROLES], void *workspace)
 {
-    (void)g;
+    if (room_at(g, workspace) < fv_gpu_conv_workspace(c))
+        abort();
     memset(workspace, 0xff, fv_gpu_conv_workspace(c));
     fv_device_host.convs++;
     fv_device_host.fused_convs += op->graph != FV_LOW_GRAPH_PLAIN;

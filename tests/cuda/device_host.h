@@ -10,14 +10,15 @@
 #include <stddef.h>
 
 struct fv_device_host {
-    size_t limit;     /* bytes of memory; 0: plenty */
-    size_t workspace; /* bytes that a convolution takes for each image of its batch */
-    int fused;        /* the fused graphs of 16-bit types can be had */
-    int no_device;    /* opening fails */
-    size_t allocated; /* bytes at the moment, of both kinds, and */
-    size_t on_device; /* of the device's own */
-    int convs;        /* runs so far */
-    int fused_convs;  /* of them with a graph other than the plain one */
+    size_t limit;           /* bytes of memory; 0: plenty */
+    size_t workspace;       /* bytes that a convolution takes for each image of its batch */
+    size_t short_workspace; /* bytes more for batches of fewer than 4 images */
+    int fused;              /* the fused graphs of 16-bit types can be had */
+    int no_device;          /* opening fails */
+    size_t allocated;       /* bytes at the moment, of both kinds, and */
+    size_t on_device;       /* of the device's own */
+    int convs;              /* runs so far */
+    int fused_convs;        /* of them with a graph other than the plain one */
 };
 extern struct fv_device_host fv_device_host;
 

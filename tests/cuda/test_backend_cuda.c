@@ -346,6 +346,23 @@ static void test_sizes(void **state)
     close_pair(&p);
 }
 
+/* The engines of a short batch may take more workspace than those of a full one. */
+static void test_short_workspace(void **state)
+{
+    (void)state;
+    struct pair p;
+    struct data d;
+    open_pair(&p, "tiny", "fp32");
+    fv_device_host.short_workspace = 1 << 20;
+    const int sizes[] = {N, 3, N};
+    for (uint32_t i = 0; i < 3; i++) {
+        make_batch(&d, 30 + i, sizes[i]);
+        step_both(&p, &d, &sgd, 1e-4);
+    }
+    compare_params(&p, 1e-4);
+    close_pair(&p);
+}
+
 /* Inference, of a training program between steps and of one for inference. */
 static void test_eval(void **state)
 {
@@ -712,15 +729,25 @@ static void test_texts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_open),         cmocka_unit_test(test_fp32_sgd),
-        cmocka_unit_test(test_fp32_adamw),   cmocka_unit_test(test_frozen),
-        cmocka_unit_test(test_accumulation), cmocka_unit_test(test_sizes),
-        cmocka_unit_test(test_eval),         cmocka_unit_test(test_bf16),
-        cmocka_unit_test(test_fp16),         cmocka_unit_test(test_batches_in_flight),
-        cmocka_unit_test(test_losses),       cmocka_unit_test(test_mobilenet),
-        cmocka_unit_test(test_every_arch),   cmocka_unit_test(test_prefetch),
-        cmocka_unit_test(test_not_finite),   cmocka_unit_test(test_loss_scale),
-        cmocka_unit_test(test_memory),       cmocka_unit_test(test_texts),
+        cmocka_unit_test(test_open),
+        cmocka_unit_test(test_fp32_sgd),
+        cmocka_unit_test(test_fp32_adamw),
+        cmocka_unit_test(test_frozen),
+        cmocka_unit_test(test_accumulation),
+        cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_short_workspace),
+        cmocka_unit_test(test_eval),
+        cmocka_unit_test(test_bf16),
+        cmocka_unit_test(test_fp16),
+        cmocka_unit_test(test_batches_in_flight),
+        cmocka_unit_test(test_losses),
+        cmocka_unit_test(test_mobilenet),
+        cmocka_unit_test(test_every_arch),
+        cmocka_unit_test(test_prefetch),
+        cmocka_unit_test(test_not_finite),
+        cmocka_unit_test(test_loss_scale),
+        cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_texts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

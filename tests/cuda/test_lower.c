@@ -2,10 +2,11 @@
 /* A lowered program as data: every operand is one that its kind has, nothing is read before it is written, buffers
  * that live at the same time lie apart, every gradient is written once and its bucket comes after whoever touches
  * it, and the arena is hardly larger than what is alive at once. For every architecture, in training and inference,
- * with all, none and random fused graphs. */
+ * with all, none and random fused graphs; and convolutions have the operands that cuDNN's graphs need. */
 #include "common/err.h"
 #include "common/rng.h"
 #include "tests/cmocka_all.h"
+#include "trainer/cuda/conv_key.h"
 #include "trainer/cuda/lower.h"
 
 #include <stdio.h>
@@ -146,6 +147,59 @@ static void check_buckets(const struct fv_lowered *l)
     }
 }
 
+/* Every argument of the graph that a convolution asks cuDNN for is an operand of the op, of just that size, and what
+ * the graph writes the op says that it writes. */
+static void check_convs(const struct fv_lowered *l)
+{
+    for (int i = 0; i < l->ops; i++) {
+        const struct fv_low_op *op = &l->op[i];
+        struct fv_conv_key key;
+        if (op->graph == FV_LOW_GRAPH_NONE ||
+            !fv_conv_key_of(&key, op->kind, op->graph, l->dtype, &op->shape))
+            continue;
+        for (int role = 0; role < FV_CONV_ROLES; role++) {
+            const size_t bytes = fv_conv_role_bytes(&key, (enum fv_conv_role)role);
+            const enum fv_low_role operand = fv_conv_operand(&key, (enum fv_conv_role)role);
+            if (bytes == 0 || operand == FV_LOW_ROLES)
+                continue;
+            if (op->arg[operand] < 0)
+                fail_msg("op %d (%s, %s): argument %d of the graph is operand %s, which is absent",
+                         i, fv_low_kinds[op->kind].name, fv_low_graph_names[op->graph], role,
+                         fv_low_role_names[operand]);
+            if (l->buffer[op->arg[operand]].bytes != bytes)
+                fail_msg("op %d (%s, %s): operand %s is of %zu bytes, the graph's is of %zu", i,
+                         fv_low_kinds[op->kind].name, fv_low_graph_names[op->graph],
+                         fv_low_role_names[operand], l->buffer[op->arg[operand]].bytes, bytes);
+        }
+    }
+}
+
+/* The sums of a fused data gradient: cuDNN writes dbeta and dgamma where BN_SUMS takes them from. */
+static void test_fused_sums(void **state)
+{
+    (void)state;
+    const struct fv_conv_key key = {.graph = FV_CONV_DGRAD_BN,
+                                    .type = FV_CUDNN_F16,
+                                    .n = 1,
+                                    .h = 8,
+                                    .w = 8,
+                                    .c = 8,
+                                    .k = 8,
+                                    .window = 3,
+                                    .stride = 1,
+                                    .pad = 1};
+    assert_int_equal(fv_conv_operand(&key, FV_CONV_DBETA), FV_LOW_STAT0);
+    assert_int_equal(fv_conv_operand(&key, FV_CONV_DGAMMA), FV_LOW_STAT1);
+    for (int role = 0; role < FV_CONV_EQ_DY; role++) {
+        const enum fv_low_role operand = fv_conv_operand(&key, (enum fv_conv_role)role);
+        if (fv_conv_role_bytes(&key, (enum fv_conv_role)role) > 0)
+            assert_int_equal(fv_low_kinds[FV_LOW_CONV_DGRAD].access[operand],
+                             role == FV_CONV_G || role == FV_CONV_DBETA || role == FV_CONV_DGAMMA
+                                 ? FV_LOW_WRITE
+                                 : FV_LOW_READ);
+    }
+}
+
 static void check(const struct fv_net *net, enum fv_low_dtype dtype, int train, int share,
                   uint32_t seed)
 {
@@ -158,6 +212,7 @@ static void check(const struct fv_net *net, enum fv_low_dtype dtype, int train, 
     check_types(l);
     check_order(l);
     check_places(l);
+    check_convs(l);
     if (train)
         check_buckets(l);
     else
@@ -282,9 +337,8 @@ static void test_dump(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_programs),
-        cmocka_unit_test(test_memory),
-        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_programs), cmocka_unit_test(test_fused_sums),
+        cmocka_unit_test(test_memory),   cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_dump),
     };
     return cmocka_run_group_tests_name("lower", tests, NULL, NULL);

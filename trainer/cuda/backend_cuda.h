@@ -89,6 +89,9 @@ int fv__cuda_plan_new(struct fv__cuda_plan **out, struct fv_program *p, int n, i
 /* The training plans for what these settings freeze. */
 int fv__cuda_plan_freeze(struct fv_program *p, const struct fv_optim *optim);
 void fv__cuda_plan_free(struct fv__cuda_plan **plan);
+/* The plan for training batches of n. */
+int fv__cuda_plan_for(struct fv_program *p, int n, struct fv__cuda_plan **out);
+int fv__cuda_plan_room(struct fv_program *p, const struct fv_lowered *l, size_t scratch);
 /* Enqueues all of it; `slot` has the batch. */
 int fv__cuda_plan_run(struct fv__cuda_plan *plan, struct fv__cuda_slot *slot);
 /* Ops first .. end - 1, not captured. */

@@ -85,33 +85,58 @@ int fv__cuda_plan_new(struct fv__cuda_plan **out, struct fv_program *p, int n, i
     return rc;
 }
 
-/* Other plans share the memory of the program, which is only made larger. */
-static int make_room(struct fv_program *p, const struct fv_lowered *l, size_t scratch)
-{
-    struct fv_gpu *g = p->device->gpu;
-    void *memory;
-    if (l->bytes[FV_LOW_ARENA] > p->arena_bytes) {
-        FV_TRY(fv_gpu_alloc(g, &memory, l->bytes[FV_LOW_ARENA], "the activations"));
-        fv_gpu_free(g, p->arena);
-        p->arena = memory;
-        p->arena_bytes = l->bytes[FV_LOW_ARENA];
-    }
-    if (scratch > p->scratch_bytes) {
-        FV_TRY(fv_gpu_alloc(g, &memory, scratch, "the workspace"));
-        fv_gpu_free(g, p->scratch);
-        p->scratch = memory;
-        p->scratch_bytes = scratch;
-    }
-    return 0;
-}
-
-/* Captured graphs hold addresses of what make_room may have moved. */
+/* Captured graphs hold addresses of memory that has moved. */
 static void drop_graphs(struct fv__cuda_plan *plan)
 {
     for (int i = 0; plan && i < FV__CUDA_SLOTS; i++) {
         fv_gpu_graph_free(plan->program->device->gpu, plan->graph[i]);
         plan->graph[i] = NULL;
     }
+}
+
+static int enlarge(struct fv_program *p, char **memory, size_t *bytes, size_t needed,
+                   const char *what)
+{
+    struct fv_gpu *g = p->device->gpu;
+    void *larger;
+    if (needed <= *bytes)
+        return 0;
+    FV_TRY(fv_gpu_alloc(g, &larger, needed, what));
+    fv_gpu_free(g, *memory);
+    *memory = larger;
+    *bytes = needed;
+    for (int i = 0; i < FV__CUDA_PLANS; i++)
+        drop_graphs(p->plan[i]);
+    drop_graphs(p->infer);
+    return 0;
+}
+
+/* Plans share the memory of the program, which is only made larger. A plan for fewer images may need more of it: its
+ * convolutions have other engines. Nothing may be under way. */
+int fv__cuda_plan_room(struct fv_program *p, const struct fv_lowered *l, size_t scratch)
+{
+    FV_TRY(enlarge(p, &p->arena, &p->arena_bytes, l->bytes[FV_LOW_ARENA], "the activations"));
+    return enlarge(p, &p->scratch, &p->scratch_bytes, scratch, "the workspace");
+}
+
+int fv__cuda_plan_for(struct fv_program *p, int n, struct fv__cuda_plan **out)
+{
+    for (int i = 0; i < FV__CUDA_PLANS; i++) {
+        *out = p->plan[i];
+        if (*out && (*out)->l->batch == n)
+            return 0;
+    }
+    FV_TRY(fv_gpu_sync(p->device->gpu, FV_GPU_WORK));
+    p->last = NULL;
+    for (int i = 0; i < FV__CUDA_SLOTS; i++)
+        p->slot[i].plan = NULL;
+    fv__cuda_plan_free(&p->plan[1]);
+    FV_TRY(fv__cuda_plan_new(&p->plan[1], p, n, 1));
+    int rc = fv__cuda_plan_room(p, p->plan[1]->l, p->plan[1]->scratch);
+    if (rc < 0)
+        fv__cuda_plan_free(&p->plan[1]);
+    *out = p->plan[1];
+    return rc;
 }
 
 /* Lowers anew for p->frozen; the plans are as they were if that fails. */
@@ -121,7 +146,7 @@ static int relower(struct fv_program *p)
     FV_TRY(fv_gpu_sync(p->device->gpu, FV_GPU_COPY));
     FV_TRY(fv_gpu_sync(p->device->gpu, FV_GPU_WORK));
     FV_TRY(fv__cuda_plan_new(&plan, p, p->batch, 1));
-    int rc = make_room(p, plan->l, plan->scratch);
+    int rc = fv__cuda_plan_room(p, plan->l, plan->scratch);
     if (rc < 0) {
         fv__cuda_plan_free(&plan);
         return rc;
@@ -132,7 +157,6 @@ static int relower(struct fv_program *p)
         p->slot[i].plan = NULL;
     for (int i = 0; i < FV__CUDA_PLANS; i++)
         fv__cuda_plan_free(&p->plan[i]);
-    drop_graphs(p->infer);
     p->plan[0] = plan;
     return 0;
 }

@@ -41,25 +41,6 @@ static int upload_batch(struct fv_program *p, const struct fv_lowered *l,
     return upload(p, slot, input(l, FV_LOW_LAMBDA), b->lambda, n * sizeof *b->lambda);
 }
 
-/* The plan for training batches of n. */
-static int find_plan(struct fv_program *p, int n, struct fv__cuda_plan **out)
-{
-    struct fv_gpu *g = p->device->gpu;
-    for (int i = 0; i < FV__CUDA_PLANS; i++) {
-        *out = p->plan[i];
-        if (*out && (*out)->l->batch == n)
-            return 0;
-    }
-    FV_TRY(fv_gpu_sync(g, FV_GPU_WORK));
-    p->last = NULL;
-    for (int i = 0; i < FV__CUDA_SLOTS; i++)
-        p->slot[i].plan = NULL;
-    fv__cuda_plan_free(&p->plan[1]);
-    FV_TRY(fv__cuda_plan_new(&p->plan[1], p, n, 1));
-    *out = p->plan[1];
-    return 0;
-}
-
 /* Waits until the slot's last step is done. */
 static int take_slot(struct fv_program *p, struct fv__cuda_slot **out)
 {
@@ -74,7 +55,7 @@ static int fetch(struct fv_program *p, const struct fv_batch *b, struct fv__cuda
     const int fetched = p->fetched == b && p->fetched_ticket == b->ticket;
     p->fetched = NULL;
     FV_TRY(fv_backend_check_batch(p->net, p->batch, b));
-    FV_TRY(find_plan(p, b->n, plan));
+    FV_TRY(fv__cuda_plan_for(p, b->n, plan));
     FV_TRY(take_slot(p, slot));
     return fetched ? 0 : upload_batch(p, (*plan)->l, *slot, b);
 }

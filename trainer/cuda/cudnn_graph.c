@@ -8,67 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
-const char *const fv_cudnn_type_names[FV_CUDNN_TYPES] = {"fp32", "bf16", "fp16"};
-const char *const fv_conv_graph_names[FV_CONV_GRAPHS] = {"forward",
-                                                         "data gradient",
-                                                         "weight gradient",
-                                                         "forward+stats",
-                                                         "bn+relu+forward+stats",
-                                                         "bn+relu+weight gradient",
-                                                         "data gradient+relu+bn"};
-
 static const cudnnDataType_t storage[FV_CUDNN_TYPES] = {CUDNN_DATA_FLOAT, CUDNN_DATA_BFLOAT16,
                                                         CUDNN_DATA_HALF};
-
-static int out_size(int size, const struct fv_conv_key *k)
-{
-    return (size + 2 * k->pad - k->window) / k->stride + 1;
-}
-
-void fv_conv_key_text(const struct fv_conv_key *k, char *out, size_t size)
-{
-    snprintf(out, size, "%s %s %dx%dx%dx%d -> %d, %dx%d/%d pad %d", fv_conv_graph_names[k->graph],
-             fv_cudnn_type_names[k->type], k->n, k->h, k->w, k->c, k->k, k->window, k->window,
-             k->stride, k->pad);
-}
-
-#define ROLE(r) (1u << FV_CONV_##r)
-static const unsigned roles_of[FV_CONV_GRAPHS] = {
-    [FV_CONV_FORWARD] = ROLE(X) | ROLE(W) | ROLE(Y),
-    [FV_CONV_DGRAD] = ROLE(X) | ROLE(W) | ROLE(Y),
-    [FV_CONV_WGRAD] = ROLE(X) | ROLE(W) | ROLE(Y),
-    [FV_CONV_FORWARD_STATS] = ROLE(X) | ROLE(W) | ROLE(Y) | ROLE(SUM) | ROLE(SQUARES),
-    [FV_CONV_BN_FORWARD_STATS] =
-        ROLE(X) | ROLE(W) | ROLE(Y) | ROLE(SCALE) | ROLE(SHIFT) | ROLE(SUM) | ROLE(SQUARES),
-    [FV_CONV_BN_WGRAD] = ROLE(X) | ROLE(W) | ROLE(Y) | ROLE(SCALE) | ROLE(SHIFT),
-    [FV_CONV_DGRAD_BN] = ROLE(X) | ROLE(W) | ROLE(Y) | ROLE(MEAN) | ROLE(RSTD) | ROLE(GAMMA) |
-                         ROLE(BETA) | ROLE(G) | ROLE(DGAMMA) | ROLE(DBETA) | ROLE(EQ_DY) |
-                         ROLE(EQ_X) | ROLE(EQ_B),
-};
-
-size_t fv_conv_role_bytes(const struct fv_conv_key *k, enum fv_conv_role role)
-{
-    const size_t item = k->type == FV_CUDNN_F32 ? 4 : 2, n = (size_t)k->n;
-    if (!(roles_of[k->graph] & 1u << role))
-        return 0;
-    switch (role) {
-    case FV_CONV_X:
-    case FV_CONV_G:
-        return n * (size_t)k->h * (size_t)k->w * (size_t)k->c * item;
-    case FV_CONV_Y:
-        return n * (size_t)out_size(k->h, k) * (size_t)out_size(k->w, k) * (size_t)k->k * item;
-    case FV_CONV_W:
-        return (size_t)k->k * (size_t)k->window * (size_t)k->window * (size_t)k->c * item;
-    case FV_CONV_SCALE:
-    case FV_CONV_SHIFT:
-        return (size_t)k->c * item;
-    case FV_CONV_SUM:
-    case FV_CONV_SQUARES:
-        return (size_t)k->k * sizeof(float);
-    default:
-        return (size_t)k->c * sizeof(float);
-    }
-}
 
 int fv__cudnn_check(int status, const char *what)
 {
@@ -153,8 +94,9 @@ static fv__cudnn_desc input(struct fv__cudnn_graph *g, const struct fv_conv_key 
 
 static fv__cudnn_desc output(struct fv__cudnn_graph *g, const struct fv_conv_key *k)
 {
-    return tensor(g, FV_CONV_Y, storage[k->type],
-                  (const int64_t[4]){k->n, k->k, out_size(k->h, k), out_size(k->w, k)});
+    return tensor(
+        g, FV_CONV_Y, storage[k->type],
+        (const int64_t[4]){k->n, k->k, fv_conv_out_size(k, k->h), fv_conv_out_size(k, k->w)});
 }
 
 static fv__cudnn_desc weight(struct fv__cudnn_graph *g, const struct fv_conv_key *k)

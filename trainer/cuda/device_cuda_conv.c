@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NO_GRAPH = -1 };
 static const size_t workspace_limit = (size_t)1 << 30;
 
 struct fv_gpu_conv {
@@ -18,47 +17,6 @@ struct fv_gpu_conv {
     char why[FV_ERR_TEXT_MAX];
     struct fv_gpu_conv *next;
 };
-
-/* The graph of cuDNN for one of lowering's; those that only engines compiled at run time have are not asked for. */
-static int graph_of(enum fv_low_kind kind, enum fv_low_graph graph)
-{
-    switch (graph) {
-    case FV_LOW_GRAPH_PLAIN:
-        return kind == FV_LOW_CONV         ? FV_CONV_FORWARD
-               : kind == FV_LOW_CONV_DGRAD ? FV_CONV_DGRAD
-               : kind == FV_LOW_CONV_WGRAD ? FV_CONV_WGRAD
-                                           : NO_GRAPH;
-    case FV_LOW_GRAPH_STATS:
-        return FV_CONV_FORWARD_STATS;
-    case FV_LOW_GRAPH_PROLOGUE_STATS:
-        return FV_CONV_BN_FORWARD_STATS;
-    case FV_LOW_GRAPH_WGRAD_PROLOGUE:
-        return FV_CONV_BN_WGRAD;
-    case FV_LOW_GRAPH_DGRAD_BN:
-        return FV_CONV_DGRAD_BN;
-    default:
-        return NO_GRAPH;
-    }
-}
-
-static enum fv_cudnn_type type_of(enum fv_low_dtype t)
-{
-    return t == FV_LOW_BF16 ? FV_CUDNN_BF16 : t == FV_LOW_F16 ? FV_CUDNN_F16 : FV_CUDNN_F32;
-}
-
-static struct fv_conv_key key_of(int graph, enum fv_low_dtype type, const struct fv_low_shape *s)
-{
-    return (struct fv_conv_key){.graph = (enum fv_conv_graph)graph,
-                                .type = type_of(type),
-                                .n = s->n,
-                                .h = s->in_h,
-                                .w = s->in_w,
-                                .c = s->in_c,
-                                .k = s->c,
-                                .window = s->window,
-                                .stride = s->stride,
-                                .pad = s->pad};
-}
 
 static int same_key(const struct fv_conv_key *a, const struct fv_conv_key *b)
 {
@@ -93,10 +51,9 @@ static struct fv_gpu_conv *find(struct fv_gpu *g, const struct fv_conv_key *key)
 
 int fv_gpu_conv_can(struct fv_gpu *g, const struct fv_low_query *q)
 {
-    const int graph = graph_of(FV_LOW_KINDS, q->graph);
-    if (graph == NO_GRAPH || q->shape.groups != 1)
+    struct fv_conv_key key;
+    if (!fv_conv_key_of(&key, FV_LOW_KINDS, q->graph, q->dtype, &q->shape))
         return 0;
-    const struct fv_conv_key key = key_of(graph, q->dtype, &q->shape);
     const struct fv_gpu_conv *c = find(g, &key);
     return c && c->plan;
 }
@@ -104,13 +61,12 @@ int fv_gpu_conv_can(struct fv_gpu *g, const struct fv_low_query *q)
 int fv_gpu_conv_find(struct fv_gpu *g, const struct fv_low_op *op, enum fv_low_dtype type,
                      const struct fv_gpu_conv **out)
 {
-    const int graph = graph_of(op->kind, op->graph);
+    struct fv_conv_key key;
     *out = NULL;
-    if (graph == NO_GRAPH || op->shape.groups != 1)
+    if (!fv_conv_key_of(&key, op->kind, op->graph, type, &op->shape))
         return fv_err(FV_EUNSUPPORTED,
                       "backend cuda: no graph for %s (%s, %d groups): use --backend cpu",
                       fv_low_kinds[op->kind].name, fv_low_graph_names[op->graph], op->shape.groups);
-    const struct fv_conv_key key = key_of(graph, type, &op->shape);
     const struct fv_gpu_conv *c = find(g, &key);
     if (!c)
         return fv_err(FV_EBACKEND, "backend cuda: no plan could be looked for");
@@ -144,25 +100,15 @@ const char *fv_gpu_conv_text(const struct fv_gpu_conv *c)
 int fv_gpu_conv_run(struct fv_gpu *g, const struct fv_gpu_conv *c, const struct fv_low_op *op,
                     void *const arg[FV_LOW_ROLES], void *workspace)
 {
-    void *a[FV_CONV_ROLES] = {
-        [FV_CONV_X] = arg[FV_LOW_X],           [FV_CONV_W] = arg[FV_LOW_W],
-        [FV_CONV_Y] = arg[FV_LOW_Y],           [FV_CONV_SUM] = arg[FV_LOW_STAT0],
-        [FV_CONV_SQUARES] = arg[FV_LOW_STAT1], [FV_CONV_SCALE] = arg[FV_LOW_SCALE16],
-        [FV_CONV_SHIFT] = arg[FV_LOW_SHIFT16], [FV_CONV_MEAN] = arg[FV_LOW_MEAN],
-        [FV_CONV_RSTD] = arg[FV_LOW_RSTD],     [FV_CONV_GAMMA] = arg[FV_LOW_GAMMA],
-        [FV_CONV_BETA] = arg[FV_LOW_BETA],     [FV_CONV_G] = arg[FV_LOW_DX],
-        [FV_CONV_DGAMMA] = arg[FV_LOW_DGAMMA], [FV_CONV_DBETA] = arg[FV_LOW_DBETA],
-    };
+    (void)op; /* the key says all of it */
+    void *a[FV_CONV_ROLES] = {NULL};
     char *spare = (char *)workspace + c->plan->workspace;
     const size_t each = spare_bytes(c) / 3;
-    for (int i = 0; i < 3; i++)
-        a[FV_CONV_EQ_DY + i] = spare + (size_t)i * each;
-    if (op->kind != FV_LOW_CONV)
-        a[FV_CONV_Y] = arg[FV_LOW_DY];
-    if (op->kind == FV_LOW_CONV_DGRAD && op->graph == FV_LOW_GRAPH_PLAIN)
-        a[FV_CONV_X] = arg[FV_LOW_DX];
-    if (op->kind == FV_LOW_CONV_WGRAD)
-        a[FV_CONV_W] = arg[FV_LOW_DW];
+    for (int role = 0; role < FV_CONV_ROLES; role++) {
+        const enum fv_low_role operand = fv_conv_operand(&c->key, (enum fv_conv_role)role);
+        a[role] =
+            operand < FV_LOW_ROLES ? arg[operand] : spare + (size_t)(role - FV_CONV_EQ_DY) * each;
+    }
     if (!g->bound)
         FV_TRY(fv_cudnn_set_stream(g->cudnn, g->stream[FV_GPU_WORK]));
     g->bound = 1;

@@ -25,7 +25,9 @@ static enum fv_low_graph choose_dgrad(struct fv__low_build *b, int node)
     if (u->kind != FV__LOW_UNIT_BN || u->act != FV_LOW_ACT_RELU || in->left != 1 ||
         in->pieces > 1 || in->scaled >= 0 || in->tail || fv__low_is_frozen_bn(b, u->base))
         return FV_LOW_GRAPH_PLAIN;
-    if (in->pieces == 0 && u->r < 0 && u->bn2 < 0 && fv__low_can(b, FV_LOW_GRAPH_DGRAD_BN, node, 0))
+    if (in->pieces == 0 && u->r < 0 && u->bn2 < 0 &&
+        fv__low_learns_scale(b->net, &b->net->node[u->base]) &&
+        fv__low_can(b, FV_LOW_GRAPH_DGRAD_BN, node, 0))
         return FV_LOW_GRAPH_DGRAD_BN;
     return u->written && fv__low_can(b, FV_LOW_GRAPH_DGRAD_SUMS, node, in->pieces)
                ? FV_LOW_GRAPH_DGRAD_SUMS
