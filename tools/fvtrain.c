@@ -220,7 +220,11 @@ static int read_run(const struct settings *s, struct fv_comm *comm, char **text)
                     s->run.resume);
     free(path);
     FV_TRY(rc);
-    return train_ranks_share_text(comm, text);
+    FV_TRY(train_ranks_share_text(comm, text));
+    char *whole = fv_train_settings_complete(*text);
+    free(*text);
+    *text = whole;
+    return whole ? 0 : fv_err(FV_ENOMEM, "out of memory");
 }
 
 /* Everything that the settings and the run own. */
@@ -282,6 +286,16 @@ static int read_settings(struct settings *s, int argc, char **argv, struct fv_ar
     free(path);
     FV_TRY(rc);
     return fv_opt_parse(&command, groups, GROUPS, argc, argv, args);
+}
+
+/* What a run that does not name an option is taken to have of it. */
+static char *defaults_text(void)
+{
+    struct fv_opt_group groups[GROUPS];
+    struct settings fresh;
+    set_defaults(&fresh);
+    list_groups(&fresh, groups);
+    return fv_opt_write_text(groups, GROUPS);
 }
 
 /* The settings as the run keeps them. A data set may have moved: where it is now belongs to this call only, and
@@ -448,9 +462,12 @@ static int train(struct settings *s, struct fv_comm *comm, const char *original_
 {
     struct train_sources src;
     const int first = fv_comm_rank(comm) == 0;
-    char *text = settings_text(s, original_db), *folder = NULL;
-    if (!text)
-        return FV_ENOMEM;
+    char *text = settings_text(s, original_db), *usual = defaults_text(), *folder = NULL;
+    if (!text || !usual) {
+        free(text);
+        free(usual);
+        return fv_err(FV_ENOMEM, "out of memory");
+    }
     s->train.seed = s->loader.seed;
     s->loader.report = report;
     int rc = train_ranks_divide(comm, &s->loader);
@@ -459,11 +476,13 @@ static int train(struct settings *s, struct fv_comm *comm, const char *original_
             train_sources_open(&src, s->run.db, &s->loader, s->run.pairs, s->run.max_pairs, report);
     if (rc < 0) {
         free(text);
+        free(usual);
         return rc;
     }
     rc = FV_EIO;
     if ((folder = run_folder(&s->run, comm))) {
         src.data.settings_text = text;
+        src.data.settings_defaults = usual;
         src.data.comm = comm;
         struct train_curves curves = {.folder = folder, .report = report};
         src.data.epoch_done = train_curves_update;
@@ -489,6 +508,7 @@ static int train(struct settings *s, struct fv_comm *comm, const char *original_
         rmdir(folder); /* goes only if the run never began */
     free(folder);
     free(text);
+    free(usual);
     train_sources_close(&src);
     return rc;
 }

@@ -81,6 +81,9 @@ struct fv_train_settings {
 };
 extern const struct fv_opt fv_train_opts[];
 void fv_train_defaults(struct fv_train_settings *s);
+/* Of a run's saved settings: with a line for each option that they do not name and whose default was another when they
+ * were written. To free; NULL when out of memory. */
+char *fv_train_settings_complete(const char *text);
 
 /* Verification pairs as indices into the order in which `images` delivers. */
 struct fv_index_pair {
@@ -97,6 +100,9 @@ struct fv_train_data {
     size_t pairs;
     /* "name = value" lines of the whole program, kept in the run and checkpoint */
     const char *settings_text;
+    /* The same lines with every default: an option that a run to go on with does not name counts as having it. NULL:
+     * whatever is named in one only is a difference. */
+    const char *settings_defaults;
     const char *data_id;  /* path and digest of the data set: resuming on other data is refused */
     struct fv_comm *comm; /* NULL: a process by itself */
     /* Called after each epoch, its log and checkpoint written, on rank 0. May be NULL. */

@@ -138,6 +138,16 @@ run fvtrain --resume link
 exits 1
 err_has 'settings.txt: does not say what data set'
 
+# A run whose program had no such options yet goes on as it was, which for --warmup was without.
+mkdir old
+grep -vE '^(accumulate|ema|clip-norm|loss|optim|nesterov|warmup|patience-on) ' whole/settings.txt >old/settings.txt
+run fvtrain --resume old
+exits 0
+run grep -E '^(warmup = 0|accumulate = 1)$' old/settings.txt
+exits 0
+out_has 'warmup = 0'
+out_has 'accumulate = 1'
+
 # All that goes with an optimiser, from the command line into the settings and back.
 run fvtrain --db faces.lmdb --arch tiny --backend ref --batch 4 --epochs 4 --out tricks --optim adamw --lr 1e-3 \
     --schedule step --milestones 1,2 --accumulate 2 --ema 0.9 --clip-norm 1 --freeze conv1,bn1 \

@@ -226,6 +226,55 @@ static void test_refuses_before_the_first_checkpoint(void **state)
     assert_same_run("early");
 }
 
+static const char defaults[] = "arch = resnet18\nlr = 0.02\nnesterov = no\nwarmup = 1\n";
+
+/* A run from before an option had what is now its default, or what the program did then. */
+static void test_resumes_what_older_programs_wrote(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *says; /* NULL: it goes on */
+    } now[] = {
+        {"arch = tiny\nlr = 0.05\nnesterov = no\nwarmup = 0\n", NULL},
+        {"arch = tiny\nlr   =   0.05\nwarmup = 0\n", NULL}, /* in a column */
+        {"arch = tiny\nnesterov = no\nlr = 0.05\nwarmup = 0\n", NULL},
+        {"arch = tiny\nlr = 0.05\nnesterov = yes\nwarmup = 0\n",
+         "had 'nesterov = no' and now there is 'nesterov = yes'"},
+        {"arch = tiny\nlr = 0.05\nnesterov = no\nwarmup = 1\n",
+         "had 'warmup = 0' and now there is 'warmup = 1'"},
+        {"arch = tiny\nlr = 0.05\nfreeze = conv1\nwarmup = 0\n",
+         "had 'nothing' and now there is 'freeze = conv1'"},
+        {"arch = tiny\nnesterov = no\nwarmup = 0\n",
+         "had 'lr = 0.05' and now there is 'lr = 0.02'"},
+    };
+    const struct fv_train_data data = fix.data;
+    fix.data.settings_defaults = defaults;
+    for (size_t i = 0; i < sizeof now / sizeof *now; i++) {
+        fix.data.settings_text = now[i].text;
+        if (now[i].says)
+            assert_refused(1, FV_EINVAL, now[i].says);
+        else if (fixture_run(&fix, "whole", 1) != 0)
+            fail_msg("%zu: %s", i, fv_err_text());
+    }
+    fix.data = data;
+}
+
+static void test_completes_older_settings(void **state)
+{
+    (void)state;
+    static const char *const texts[][2] = {
+        {"", "warmup = 0\n"},
+        {"lr = 0.02", "lr = 0.02\nwarmup = 0\n"},
+        {"lr = 0.02\nwarmup-of = 3\n", "lr = 0.02\nwarmup-of = 3\nwarmup = 0\n"},
+        {"warmup   = 2\nlr = 1\n", "warmup   = 2\nlr = 1\n"},
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        char *whole = fv_train_settings_complete(texts[i][0]);
+        assert_string_equal(whole, texts[i][1]);
+        free(whole);
+    }
+}
+
 /* What a killed process left half-written goes away. */
 static void test_removes_leftovers(void **state)
 {
@@ -250,6 +299,8 @@ int main(void)
         cmocka_unit_test(test_resumed_at_the_end),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_refuses_before_the_first_checkpoint),
+        cmocka_unit_test(test_resumes_what_older_programs_wrote),
+        cmocka_unit_test(test_completes_older_settings),
         cmocka_unit_test(test_removes_leftovers),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

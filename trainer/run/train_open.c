@@ -8,6 +8,7 @@
 #include "trainer/run/train_run.h"
 
 #include "trainer/run/ranks.h"
+#include "trainer/run/settings_text.h"
 
 #include "common/clock.h"
 #include "common/err.h"
@@ -122,32 +123,24 @@ static int lock_folder(struct fv_run *run)
     return 0;
 }
 
-/* The first line of `a` that `b` lacks, as "name = value" in line[n]; 0 if there is none. */
-static int missing_line(const char *a, const char *b, char *line, size_t n)
+static int compare(const char *folder, const char *what, const char *was, const char *is,
+                   const char *usual)
 {
-    for (const char *end; *a; a = *end ? end + 1 : end) {
-        end = strchrnul(a, '\n');
-        size_t length = (size_t)(end - a);
-        const char *at = b;
-        while (*at && !(strncmp(at, a, length) == 0 && (at[length] == '\n' || at[length] == '\0')))
-            at = *(at = strchrnul(at, '\n')) ? at + 1 : at;
-        if (length > 0 && !*at) {
-            snprintf(line, n, "%.*s", (int)length, a);
-            return 1;
-        }
-    }
-    return 0;
-}
-
-static int compare(const char *folder, const char *what, const char *was, const char *is)
-{
-    char old[200] = "nothing", new[200] = "nothing";
-    int gone = missing_line(was, is, old, sizeof old),
-        come = missing_line(is, was, new, sizeof new);
-    if (!gone && !come)
+    struct fv_settings_difference d;
+    if (!fv__settings_differ(was, is, usual ? usual : "", &d))
         return 0;
     return fv_err(FV_EINVAL, "%s: cannot be resumed, because its %s had '%s' and now there is '%s'",
-                  folder, what, old, new);
+                  folder, what, d.was, d.is);
+}
+
+static int compare_settings(const struct fv_run *run, const char *was)
+{
+    const char *is = run->d->settings_text, *usual = run->d->settings_defaults;
+    char *whole = usual ? fv_train_settings_complete(was) : strdup(was);
+    const int rc = whole ? compare(run->folder, "settings", whole, is, usual)
+                         : fv_err(FV_ENOMEM, "out of memory");
+    free(whole);
+    return rc;
 }
 
 /* What a run killed before its first checkpoint left of itself. */
@@ -159,7 +152,7 @@ static int compare_settings_file(struct fv_run *run, const char *path)
     if (rc == FV_ENOTFOUND)
         return 0;
     FV_TRY(rc);
-    rc = compare(run->folder, "settings", text, run->d->settings_text);
+    rc = compare_settings(run, text);
     free(text);
     return rc;
 }
@@ -173,8 +166,8 @@ static int resume_from(struct fv_run *run, const struct fv_st *st, const char *p
     FV_TRY(fv__snapshot_text(st, path, "settings", &settings));
     FV_TRY(fv__snapshot_text(st, path, "data", &data));
     FV_TRY(fv__snapshot_text(st, path, "backend", &backend));
-    FV_TRY(compare(run->folder, "settings", settings, run->d->settings_text));
-    FV_TRY(compare(run->folder, "data", data, run->d->data_id));
+    FV_TRY(compare_settings(run, settings));
+    FV_TRY(compare(run->folder, "data", data, run->d->data_id, NULL));
     FV_TRY(fv__snapshot_progress(st, path, at));
     FV_TRY(fv__snapshot_arena(st, path, run->net, run->snap.arena));
     run->snap.half_step = at->step % (uint64_t)run->s->accumulate > 0;
