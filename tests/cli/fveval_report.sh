@@ -3,11 +3,7 @@
 command -v gnuplot >/dev/null || skip 'gnuplot draws the plots'
 command -v python3 >/dev/null || skip 'python3 reads the page'
 page=$(dirname "$case_file")/../report/page.py
-for id in 1 2 3 4 5 6; do
-    for i in 1 2 3 4 5 6 7 8 9 10; do
-        pgm "photos/p$id/$i.pgm" 24 $((id * 35 + i))
-    done
-done
+six_people
 mv photos/p6 "photos/p6 <script>alert(1)<"
 mv photos/p5 "photos/p5 '&\"amp;"
 run fvprep pack photos -o 'faces <b>.lmdb' --size 16 --holdout-ids 50% --val 20%

@@ -1,11 +1,7 @@
 # SPDX-License-Identifier: MIT
 # One checkpoint has one EER, whoever computes it: the log of its training, fveval pairs, and fveval score on what
 # fveval embed wrote. All against all, lists by name and number, and faults.
-for id in 1 2 3 4 5 6; do
-    for i in 1 2 3 4 5 6 7 8 9 10; do
-        pgm photos/p$id/$i.pgm 24 $((id * 35 + i))
-    done
-done
+six_people
 run fvprep pack photos -o faces.lmdb --size 16 --holdout-ids 34% --val 20%
 exits 0
 run fvtrain --db faces.lmdb --arch tiny --backend ref --batch 4 --epochs 1 --out run

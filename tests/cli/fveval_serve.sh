@@ -5,11 +5,7 @@ command -v python3 >/dev/null || skip 'python3 is the client'
 # Under AddressSanitizer: what was freed would be kept, and count as memory that the server keeps.
 export ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}quarantine_size_mb=4"
 torture=$(dirname "$case_file")/../serve/torture.py
-for id in 1 2 3 4 5 6; do
-    for i in 1 2 3 4 5 6 7 8 9 10; do
-        pgm "photos/p$id/$i.pgm" 24 $((id * 35 + i))
-    done
-done
+six_people
 run fvprep pack photos -o faces.lmdb --size 16 --holdout-ids 34% --val 20%
 exits 0
 run fvtrain --db faces.lmdb --arch tiny --backend ref --batch 4 --epochs 1 --out run

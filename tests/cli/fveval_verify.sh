@@ -1,10 +1,6 @@
 # SPDX-License-Identifier: MIT
 # Single photographs: framed as the data set was, so that a photo out of it scores 1 with its packed self.
-for id in 1 2 3 4 5 6; do
-    for i in 1 2 3 4 5 6 7 8 9 10; do
-        pgm photos/p$id/$i.pgm 24 $((id * 35 + i))
-    done
-done
+six_people
 mkdir tmp
 export TMPDIR=$PWD/tmp
 run fvprep pack photos -o faces.lmdb --size 20 --crop 0.8 --holdout-ids 34% --val 20%

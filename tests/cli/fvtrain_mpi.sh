@@ -4,11 +4,7 @@ command -v mpirun >/dev/null || skip 'there is no mpirun'
 # Under AddressSanitizer: Open MPI leaks. The same code over TCP, without it, is looked at in fvtrain_ranks.
 export ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0"
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_btl_vader_single_copy_mechanism=none
-for id in 1 2 3 4 5 6; do
-    for i in 1 2 3 4 5 6 7 8 9 10; do
-        pgm photos/p$id/$i.pgm 24 $((id * 35 + i))
-    done
-done
+six_people
 run fvprep pack photos -o faces.lmdb --size 16 --holdout-ids 34% --val 20%
 exits 0
 train="fvtrain --db faces.lmdb --arch tiny --backend ref --batch 8 --epochs 6 --lr 0.005 --aug flip"

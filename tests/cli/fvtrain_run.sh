@@ -1,10 +1,6 @@
 # SPDX-License-Identifier: MIT
 # From photos to a run; killed, interrupted and resumed, the run ends in the bytes of one left alone.
-for id in 1 2 3 4 5 6; do
-    for i in 1 2 3 4 5 6 7 8 9 10; do
-        pgm photos/p$id/$i.pgm 24 $((id * 35 + i))
-    done
-done
+six_people
 run fvprep pack photos -o faces.lmdb --size 16 --holdout-ids 34% --val 20%
 exits 0
 

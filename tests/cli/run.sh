@@ -13,6 +13,7 @@
 #   err_has 'text'               ... has this somewhere
 #   there FILE / not_there FILE  a file exists / does not
 #   pgm FILE SIDE GREY           makes a flat grey photo, and the folders above it
+#   six_people                   makes photos/p1 .. p6 with 1.pgm .. 10.pgm each, of 24 px; no two photos are alike
 #   skip 'why'                   this machine cannot run the case: exit status 77
 #
 # The first thing that does not hold ends the case with what was expected and what came.
@@ -59,9 +60,18 @@ skip()
 
 pgm()
 {
-    mkdir -p "$(dirname "$1")"
+    [ -d "${1%/*}" ] || mkdir -p "${1%/*}"
     printf 'P5\n%d %d\n255\n' "$2" "$2" >"$1"
     head -c $(($2 * $2)) /dev/zero | tr '\0' "\\$(printf %o "$3")" >>"$1"
+}
+
+six_people()
+{
+    for id in 1 2 3 4 5 6; do
+        for i in 1 2 3 4 5 6 7 8 9 10; do
+            pgm "photos/p$id/$i.pgm" 24 $((id * 35 + i))
+        done
+    done
 }
 
 last='(nothing)' status=0
