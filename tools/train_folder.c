@@ -5,7 +5,6 @@
 
 #include "common/err.h"
 #include "common/fs.h"
-#include "trainer/trainer.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -3,7 +3,7 @@
 #ifndef FV_TOOLS_TRAIN_FOLDER_H
 #define FV_TOOLS_TRAIN_FOLDER_H
 
-#include "trainer/comm/comm.h"
+#include "trainer/trainer.h"
 
 /* The settings text of a run to resume, as rank 0 reads it, with what it lacks of the options of today
  * (fv_train_settings_complete); free it. */

@@ -7,7 +7,8 @@ run fvprep pack photos -o faces.lmdb --size 32 --holdout-ids 25% --val 25%
 exits 0
 run fvprep pairs faces.lmdb -o pairs.txt
 exits 0
-run fvtrain --db faces.lmdb --recipe resnet18-cutmix --size 32 --batch 36 --epochs 3 --pairs pairs.txt --no-report --out run
+run fvtrain --db faces.lmdb --recipe resnet18-cutmix --size 32 --batch 36 --epochs 3 --pairs pairs.txt --no-report \
+    --out run
 exits 0
 last='reading run/log.jsonl'
 # eta_min + (lr - eta_min) (1 + cos(pi epoch / T_0)) / 2
