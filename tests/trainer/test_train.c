@@ -302,6 +302,31 @@ static void patch(const char *path, const char *name, float value)
     free(bytes);
 }
 
+/* A checkpoint from before the sums of terms were kept is resumed: it lacks nothing that training needs. */
+static void test_checkpoint_without_terms(void **state)
+{
+    (void)state;
+    static const char *const key[] = {"\"epoch_term_", "\"epoch_active_", "\"epoch_distance_"};
+    const struct fv_train_settings settings = fix.settings;
+    char *bytes;
+    size_t n, renamed = 0;
+    fix.settings.epochs = 1;
+    assert_int_equal(fixture_run(&fix, "terms", 0), 0);
+    const char *path = fixture_path(&fix, "terms", "last.safetensors");
+    assert_int_equal(fv_file_read(path, 1 << 24, &bytes, &n), 0);
+    for (size_t i = 0; i < sizeof key / sizeof *key; i++)
+        for (char *at; (at = memmem(bytes, n, key[i], strlen(key[i]))); renamed++)
+            at[1] = 'x';
+    assert_int_equal(renamed, FV_LOSS_TERMS + 4);
+    seal(bytes, n);
+    assert_int_equal(fv_file_write(path, bytes, n), 0);
+    free(bytes);
+    fix.settings.epochs = 2;
+    if (fixture_run(&fix, "terms", 1) != 0)
+        fail_msg("%s", fv_err_text());
+    fix.settings = settings;
+}
+
 static char warning[256];
 
 static void keep_warning(void *ctx, enum fv_level level, const char *text)
@@ -496,6 +521,7 @@ int main(void)
         cmocka_unit_test(test_checkpoint_contents),
         cmocka_unit_test(test_diverged),
         cmocka_unit_test(test_not_finite_in_a_row),
+        cmocka_unit_test(test_checkpoint_without_terms),
         cmocka_unit_test(test_dead_embedding),
         cmocka_unit_test(test_logits_not_finite),
         cmocka_unit_test(test_epoch_without_loss),

@@ -88,6 +88,8 @@ static void terms_are_logged(void **state)
     (void)state;
     fixture_open(&f);
     f.settings.loss = "ce+0.5*triplet";
+    said[0] = '\0';
+    f.report = (struct fv_report){.message = listen};
     f.settings.epochs = 1;
     f.settings.save_every = 0;
     synthetic_close(&f.train); /* an epoch of 50 steps, which are a line */
@@ -100,6 +102,21 @@ static void terms_are_logged(void **state)
     assert_true(fabs(all - ce - .5 * triplet) < 1e-5 * all);
     assert_true(active > 0 && active <= 1);
     assert_true(logged(&f, "run", "step", "pair_distance", 1) > 0);
+    /* this epoch is these 50 steps */
+    const char *const keys[] = {"loss", "loss_ce", "loss_triplet", "triplets_active",
+                                "pair_distance"};
+    char *csv;
+    size_t n;
+    assert_int_equal(fv_file_read(fixture_path(&f, "run", "epochs.csv"), 1 << 20, &csv, &n), 0);
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        assert_true(logged(&f, "run", "epoch", keys[i], 0) ==
+                    logged(&f, "run", "step", keys[i], 0));
+        assert_non_null(strstr(csv, keys[i]));
+    }
+    free(csv);
+    assert_non_null(strstr(said, "  loss "));
+    assert_non_null(strstr(said, " (ce "));
+    assert_non_null(strstr(said, ", triplet "));
     fixture_close(&f);
 }
 
@@ -135,11 +152,13 @@ static void resuming_is_exact(void **state)
 {
     static const char *const losses[] = {"adaface(s=10,t_alpha=0.2,warmup=2.5)+0.1*center",
                                          "combined(m1=1.2,s=8,warmup=2)+0.2*triplet"};
+    static const char *const keys[] = {"loss_center", "triplets_active"};
     (void)state;
     for (int i = 0; i < 2; i++) {
         struct fixture f;
         fixture_open(&f);
         f.settings.loss = losses[i];
+        f.settings.epochs = 2; /* the last of which is stopped in its middle */
         assert_int_equal(fixture_run(&f, "whole", 0), 0);
         f.train.before = stop_there;
         stop_at = 9;
@@ -148,6 +167,10 @@ static void resuming_is_exact(void **state)
         fv_train_stop = 0;
         assert_int_equal(fixture_run(&f, "parts", 1), 0);
         assert_same_file(&f, "whole", "parts", "last.safetensors");
+        assert_true(logged(&f, "whole", "epoch", keys[i], 0) > 0);
+        for (int first = 0; first < 2; first++)
+            assert_true(logged(&f, "whole", "epoch", keys[i], first) ==
+                        logged(&f, "parts", "epoch", keys[i], first));
         fixture_close(&f);
     }
 }

@@ -6,7 +6,7 @@
  *   {"type":"epoch","step":381,"epoch":3,"time":1764460900.5,"loss":3.2,"acc":0.15,"lr":0.01,"img_per_s":800,
  *    "data_wait":0.03,"val_loss":3.0,"val_acc":0.2,"eer":0.2,"auc":0.88}
  *
- * The step of a loss of several terms has each, before its weight, as "loss_ce", and that of triplets "triplets_active"
+ * Of a loss of several terms a line has each, before its weight, as "loss_ce", and of triplets "triplets_active"
  * (share of triplets that have a loss) and "pair_distance" (mean over all pairs of a batch).
  *
  * "step" counts the steps done since the run began, "epoch" from 1, "time" seconds since 1970; shares lie in 0 .. 1.
@@ -27,8 +27,7 @@ struct fv_runlog_line {
     uint64_t step, epoch;
     double time_s; /* since 1970; 0: not said */
     double loss, acc, lr, img_per_s, data_wait;
-    /* Of steps: the loss's terms before their weights, if there are several, and what became of triplets; NULL: no
-     * terms. */
+    /* The loss's terms before their weights, if there are several, and what became of triplets; NULL: no terms. */
     const struct fv_loss_spec *spec;
     double term[FV_LOSS_TERMS], active, distance;
     double val_loss, val_acc, eer, auc; /* of an epoch; NAN: not measured */

@@ -16,12 +16,14 @@
 /* Raised when a reader of the old meaning would go wrong. Version 1 had SGD alone, and no digest. */
 static const char format_version[] = "2", oldest_version[] = "1";
 
+enum { OPTIONAL = -1 }; /* a file of the current version may lack it */
+
 /* Every number of struct fv_progress_state, once, for writing and reading. */
 static const struct {
     const char *key;
     size_t offset;
     int real;
-    int since; /* the version that brought it; it is 0 in files before that */
+    int since; /* the version that brought it, or OPTIONAL; it is 0 in files before that */
 } numbers[] = {
     {"step", offsetof(struct fv_progress_state, step), 0, 1},
     {"epoch", offsetof(struct fv_progress_state, epoch), 0, 1},
@@ -38,7 +40,16 @@ static const struct {
     {"broken_step", offsetof(struct fv_progress_state, broken), 0, 2},
     {"watched_epoch", offsetof(struct fv_progress_state, watched_epoch), 0, 2},
     {"watched_best", offsetof(struct fv_progress_state, watched_best), 1, 2},
+    {"epoch_term_images", offsetof(struct fv_progress_state, terms.images), 0, OPTIONAL},
+    {"epoch_term_sum_1", offsetof(struct fv_progress_state, terms.term[0]), 1, OPTIONAL},
+    {"epoch_term_sum_2", offsetof(struct fv_progress_state, terms.term[1]), 1, OPTIONAL},
+    {"epoch_term_sum_3", offsetof(struct fv_progress_state, terms.term[2]), 1, OPTIONAL},
+    {"epoch_term_sum_4", offsetof(struct fv_progress_state, terms.term[3]), 1, OPTIONAL},
+    {"epoch_active_images", offsetof(struct fv_progress_state, terms.active_images), 0, OPTIONAL},
+    {"epoch_active_sum", offsetof(struct fv_progress_state, terms.active), 1, OPTIONAL},
+    {"epoch_distance_sum", offsetof(struct fv_progress_state, terms.distance), 1, OPTIONAL},
 };
+_Static_assert(FV_LOSS_TERMS == 4, "a row for each term");
 enum { NUMBERS = sizeof numbers / sizeof *numbers, METAS = NUMBERS + 24, VALUE = 96 };
 
 /* Writing: the lists that fv_st_write takes, and what they point to. */
@@ -412,7 +423,8 @@ int fv__snapshot_progress(const struct fv_st *st, const char *path, struct fv_pr
     *at = (struct fv_progress_state){0};
     for (int i = 0; i < NUMBERS; i++) {
         char *field = (char *)at + numbers[i].offset;
-        if (old && numbers[i].since > 1)
+        if ((old && numbers[i].since > 1) ||
+            (numbers[i].since == OPTIONAL && !fv_st_meta(st, numbers[i].key)))
             continue;
         if (!numbers[i].real) {
             FV_TRY(read_count(st, path, numbers[i].key, UINT64_MAX / 2, (uint64_t *)field));

@@ -16,6 +16,13 @@
 
 #include <stdint.h>
 
+/* Of the loss's terms, each before its weight, and of triplets: sums over images, and over how many. Fewer have terms
+ * if the epoch began in a program that did not keep these, and fewer triplets if batches had none. */
+struct fv_term_sums {
+    double term[FV_LOSS_TERMS], active, distance;
+    uint64_t images, active_images;
+};
+
 /* How far training is. */
 struct fv_progress_state {
     uint64_t step;  /* steps done since the run began */
@@ -23,6 +30,7 @@ struct fv_progress_state {
     /* seen since the last epoch was done, with the sums of their losses and hits: */
     uint64_t images;
     double loss_sum, correct_sum;
+    struct fv_term_sums terms;
     uint64_t not_finite; /* the last so many steps had no finite loss */
     uint64_t cls_epoch;  /* the epoch with the best validation accuracy; 0: none yet */
     uint64_t ver_epoch;  /* the epoch with the lowest verification EER; 0: none yet */

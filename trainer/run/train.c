@@ -179,6 +179,7 @@ static int collect(struct fv_run *run)
     at->images += (uint64_t)r.n;
     at->loss_sum += r.loss * r.n;
     at->correct_sum += r.correct;
+    fv__meter_add_terms(&at->terms, &r);
     FV_TRY(write_window(run));
     watch_loss(run, &r);
     fv__meter_say(run);

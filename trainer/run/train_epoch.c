@@ -113,10 +113,23 @@ int fv__run_is_over(const struct fv_run *run)
     return patience > 0 && at->epoch - at->watched_epoch >= patience;
 }
 
+/* " (ce 1.92, triplet 0.31)", each before its weight; nothing of a loss that is one term. */
+static void format_terms(const struct fv_runlog_line *l, char *text, size_t size)
+{
+    size_t n = 0;
+    *text = '\0';
+    for (int t = 0; l->spec->terms > 1 && t < l->spec->terms && n < size; t++)
+        n += (size_t)snprintf(text + n, size - n, "%s%s %.3g", t ? ", " : " (",
+                              l->spec->term[t].loss->name, l->term[t]);
+    if (n > 0 && n < size)
+        snprintf(text + n, size - n, ")");
+}
+
 static void say_epoch(struct fv_run *run, const struct fv_runlog_line *l, int best_cls,
                       int best_ver)
 {
-    char acc[32] = "", cls[48] = "", ver[64] = "";
+    char terms[128], acc[32] = "", cls[48] = "", ver[64] = "";
+    format_terms(l, terms, sizeof terms);
     if (isfinite(l->acc))
         snprintf(acc, sizeof acc, "  acc %.1f %%", l->acc * 100);
     if (isfinite(l->val_acc))
@@ -124,9 +137,10 @@ static void say_epoch(struct fv_run *run, const struct fv_runlog_line *l, int be
     if (isfinite(l->eer))
         snprintf(ver, sizeof ver, "  EER %.2f %%%s  AUC %.4f", l->eer * 100,
                  best_ver ? " (best)" : "", l->auc);
-    fv_say(run->report, FV_LEVEL_INFO, "epoch %llu/%llu  loss %.3f%s%s%s  %.0f img/s  wait %.0f %%",
-           (unsigned long long)l->epoch, (unsigned long long)run->snap.epochs, l->loss, acc, cls,
-           ver, l->img_per_s, l->data_wait * 100);
+    fv_say(run->report, FV_LEVEL_INFO,
+           "epoch %llu/%llu  loss %.3f%s%s%s%s  %.0f img/s  wait %.0f %%",
+           (unsigned long long)l->epoch, (unsigned long long)run->snap.epochs, l->loss, terms, acc,
+           cls, ver, l->img_per_s, l->data_wait * 100);
 }
 
 int fv__run_finish_epoch(struct fv_run *run)
@@ -135,6 +149,7 @@ int fv__run_finish_epoch(struct fv_run *run)
     struct fv_runlog_line l =
         fv__meter_line(run, &run->epoch, at->loss_sum, at->correct_sum, at->images);
     l.lr = fv__run_rate(run, at->step - 1);
+    fv__meter_take_terms(run, &at->terms, &l);
     FV_TRY(fv__run_fetch(run));
     FV_TRY(fv__ranks_check(run));
     FV_TRY(evaluate_once(run, &l));
@@ -145,6 +160,7 @@ int fv__run_finish_epoch(struct fv_run *run)
     at->epoch++;
     at->images = 0;
     at->loss_sum = at->correct_sum = 0;
+    at->terms = (struct fv_term_sums){0};
     if (best_cls) {
         at->cls_epoch = at->epoch;
         at->best_acc = l.val_acc;

@@ -6,6 +6,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 enum { ESTIMATE_STEPS = 10, ESTIMATE_SECONDS = 5 };
@@ -25,10 +26,42 @@ void fv__meter_add(struct fv_meter *m, const struct fv_step_result *r)
         m->finite_images += (uint64_t)r->n;
         m->loss_sum += r->loss * r->n;
         m->correct_sum += r->correct;
-        m->active_sum += r->active * r->n;
-        m->distance_sum += r->distance * r->n;
-        for (int t = 0; t < FV_LOSS_TERMS; t++)
-            m->term_sum[t] += r->term[t] * r->n;
+        fv__meter_add_terms(&m->terms, r);
+    }
+}
+
+/* What is not finite, for want of triplets, is left out: sums go into checkpoints. */
+void fv__meter_add_terms(struct fv_term_sums *sums, const struct fv_step_result *r)
+{
+    sums->images += (uint64_t)r->n;
+    for (int t = 0; t < FV_LOSS_TERMS; t++)
+        sums->term[t] += isfinite(r->term[t]) ? r->term[t] * r->n : 0;
+    sums->distance += isfinite(r->distance) ? r->distance * r->n : 0;
+    if (isfinite(r->active)) {
+        sums->active += r->active * r->n;
+        sums->active_images += (uint64_t)r->n;
+    }
+}
+
+static int has_triplets(const struct fv_loss_spec *spec)
+{
+    for (int t = 0; t < spec->terms; t++)
+        if (strcmp(spec->term[t].loss->name, "triplet") == 0)
+            return 1;
+    return 0;
+}
+
+void fv__meter_take_terms(const struct fv_run *run, const struct fv_term_sums *sums,
+                          struct fv_runlog_line *l)
+{
+    const double n = sums->images ? (double)sums->images : NAN;
+    const double active_n = sums->active_images ? (double)sums->active_images : NAN;
+    l->spec = &run->net->loss;
+    for (int t = 0; t < FV_LOSS_TERMS; t++)
+        l->term[t] = sums->term[t] / n;
+    if (has_triplets(l->spec)) {
+        l->active = sums->active / active_n;
+        l->distance = sums->distance / n;
     }
 }
 
@@ -74,13 +107,8 @@ struct fv_runlog_line fv__meter_line(const struct fv_run *run, const struct fv_m
 struct fv_runlog_line fv__meter_window(const struct fv_run *run)
 {
     const struct fv_meter *m = &run->window;
-    const double n = m->finite_images ? (double)m->finite_images : NAN;
     struct fv_runlog_line l = fv__meter_line(run, m, m->loss_sum, m->correct_sum, m->finite_images);
-    l.spec = &run->net->loss;
-    l.active = m->active_sum / n;
-    l.distance = m->distance_sum / n;
-    for (int t = 0; t < FV_LOSS_TERMS; t++)
-        l.term[t] = m->term_sum[t] / n;
+    fv__meter_take_terms(run, &m->terms, &l);
     return l;
 }
 

@@ -17,7 +17,8 @@ struct fv_meter {
     uint64_t since_ns, waited_ns; /* the moment, and what the source had waited until then */
     uint64_t images, steps;
     uint64_t finite_images; /* those of steps with a finite loss, and their sums */
-    double loss_sum, correct_sum, term_sum[FV_LOSS_TERMS], active_sum, distance_sum;
+    double loss_sum, correct_sum;
+    struct fv_term_sums terms;
 };
 
 struct fv_run {
@@ -86,7 +87,11 @@ void fv__meter_add(struct fv_meter *m, const struct fv_step_result *r);
 double fv__meter_seconds(const struct fv_meter *m);
 struct fv_runlog_line fv__meter_line(const struct fv_run *run, const struct fv_meter *m,
                                      double loss_sum, double correct_sum, uint64_t images);
-struct fv_runlog_line fv__meter_window(const struct fv_run *run); /* with the loss's terms */
+struct fv_runlog_line fv__meter_window(const struct fv_run *run);
+/* A finite step's terms into the sums; the means into a line. */
+void fv__meter_add_terms(struct fv_term_sums *sums, const struct fv_step_result *r);
+void fv__meter_take_terms(const struct fv_run *run, const struct fv_term_sums *sums,
+                          struct fv_runlog_line *l);
 struct fv_report fv__meter_fleeting(const struct fv_report *r);
 void fv__meter_say(struct fv_run *run); /* progress, and once how long it will take */
 
