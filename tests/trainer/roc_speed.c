@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* usage: roc_speed SCORES KINDS REPEATS: raw doubles and bytes; for tools/compare-metrics. Prints seconds (processor,
- * clock) of the fastest ROC with AUC and EER, these two, and the peak of memory in MB. */
+/* usage: roc_speed SCORES KINDS THREADS REPEATS: raw doubles and bytes; for tools/compare-metrics. Prints seconds
+ * (processor, clock) of the fastest ROC with AUC and EER, these two, and the peak of memory in MB. */
 #include "trainer/eval/metrics.h"
+#include "trainer/eval/sort_scores.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,16 +37,16 @@ int main(int argc, char **argv)
     size_t bytes, n;
     struct rusage usage;
 
-    if (argc != 4)
+    if (argc != 5)
         return 2;
     double *score = read_all(argv[1], &bytes);
     uint8_t *same = read_all(argv[2], &n);
     if (bytes != 8 * n)
         return 1;
-    for (int i = 0; i < atoi(argv[3]); i++) {
+    for (int i = 0; i < atoi(argv[4]); i++) {
         const double p = seconds(CLOCK_PROCESS_CPUTIME_ID), w = seconds(CLOCK_MONOTONIC);
         struct fv_roc roc;
-        if (fv_roc_make(&roc, score, same, n) != 0)
+        if (fv__roc_make(&roc, score, same, n, atoi(argv[3])) != 0)
             return 1;
         auc = fv_roc_auc(&roc);
         fv_roc_eer(&roc, &eer);

@@ -325,7 +325,7 @@ static int by_value(const void *a, const void *b)
 static void sorted_as_by_comparison(void **state)
 {
     enum { N = 30000 };
-    static double v[N], expected[N], scratch[N];
+    static double v[N], expected[N], sorted[N];
     struct fv_rng r = fv_rng_at(5, 0, 0, FV_RNG_TEST);
 
     (void)state;
@@ -345,10 +345,72 @@ static void sorted_as_by_comparison(void **state)
                 expected[i] = v[i];
             }
             qsort(expected, n, sizeof *expected, by_value);
-            fv__sort_scores(v, scratch, n);
+            fv__sort_scores(v, sorted, n);
             for (size_t i = 0; i < n; i++)
-                assert_true(v[i] == expected[i]);
+                assert_true(sorted[i] == expected[i]);
         }
+}
+
+/* The vertices by definition: of each distinct score the counts at or above it. */
+static size_t vertices_by_comparison(const double *score, const uint8_t *same, size_t n,
+                                     double *distinct, struct fv_roc_point *point)
+{
+    size_t k = 0;
+
+    memcpy(distinct, score, n * sizeof *distinct);
+    qsort(distinct, n, sizeof *distinct, by_value);
+    point[k++] = (struct fv_roc_point){.threshold = INFINITY};
+    for (size_t i = 0; i < n; i++)
+        if (i == 0 || distinct[i] != distinct[i - 1])
+            point[k++] = (struct fv_roc_point){.threshold = distinct[i]};
+    for (size_t v = 1; v < k; v++)
+        for (size_t i = 0; i < n; i++) {
+            point[v].tp += same[i] && score[i] >= point[v].threshold;
+            point[v].fp += !same[i] && score[i] >= point[v].threshold;
+        }
+    return k;
+}
+
+static void any_number_of_threads_makes_the_same_vertices(void **state)
+{
+    enum { N = 700 };
+    static double score[N], distinct[N];
+    static uint8_t same[N];
+    static struct fv_roc_point expected[N + 1];
+    struct fv_rng r = fv_rng_at(6, 0, 0, FV_RNG_TEST);
+
+    (void)state;
+    for (size_t n = 2; n <= N; n = n < 12 ? n + 1 : 3 * n)
+        for (int spread = 0; spread < 5; spread++) {
+            for (size_t i = 0; i < n; i++) {
+                const double x = fv_rng_normal(&r);
+                score[i] = spread == 0   ? x
+                           : spread == 1 ? floor(2 * x)
+                           : spread == 2 ? (i % 2 ? 0.0 : -0.0)
+                           : spread == 3 ? (i == 0 ? 1e300 : x)
+                                         : floor(20 * x) / 20;
+                same[i] = i == 0 || (i > 1 && x > 0.3);
+            }
+            const size_t k = vertices_by_comparison(score, same, n, distinct, expected);
+            for (int threads = 1; threads <= 17; threads += threads < 4 ? 1 : 13) {
+                struct fv_roc roc;
+                assert_int_equal(fv__roc_make(&roc, score, same, n, threads), 0);
+                assert_int_equal(roc.n, k);
+                for (size_t v = 0; v < k; v++) {
+                    assert_true(roc.point[v].threshold == expected[v].threshold);
+                    assert_false(signbit(roc.point[v].threshold) && roc.point[v].threshold == 0);
+                    assert_int_equal(roc.point[v].tp, expected[v].tp);
+                    assert_int_equal(roc.point[v].fp, expected[v].fp);
+                }
+                fv_roc_free(&roc);
+            }
+        }
+    struct fv_roc roc;
+    score[N / 2] = NAN;
+    for (int threads = 1; threads <= 3; threads++)
+        assert_int_equal(fv__roc_make(&roc, score, same, N, threads), FV_EINVAL);
+    assert_string_equal(fv_err_text(), "score 351 of 700 is not finite");
+    assert_int_equal(fv_roc_make(&roc, NULL, NULL, 0), FV_EINVAL);
 }
 
 static void order_and_monotone_maps_do_not_matter(void **state)
@@ -408,6 +470,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(folds_follow_the_list_or_its_kinds),
         cmocka_unit_test(rules_of_three_and_thirty),
         cmocka_unit_test(sorted_as_by_comparison),
+        cmocka_unit_test(any_number_of_threads_makes_the_same_vertices),
         cmocka_unit_test(order_and_monotone_maps_do_not_matter),
     };
     if (argc != 2)

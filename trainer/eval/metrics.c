@@ -54,11 +54,16 @@ static __int128 sum_of_errors(const struct fv_roc *r, const struct fv_roc_point 
 void fv_roc_eer(const struct fv_roc *r, struct fv_eer *out)
 {
     const double ni = (double)r->impostor, ng = (double)r->genuine;
-    size_t k = 1;
+    size_t before = 0, k = r->n - 1;
 
     /* The first vertex with FNMR <= FMR. The last vertex always is one (FNMR 0, FMR 1) and the first never is. */
-    while (error_difference(r, &r->point[k]) < 0)
-        k++;
+    while (k - before > 1) {
+        const size_t middle = before + (k - before) / 2;
+        if (error_difference(r, &r->point[middle]) < 0)
+            before = middle;
+        else
+            k = middle;
+    }
     const struct fv_roc_point *a = &r->point[k - 1], *b = &r->point[k];
     const double fmr0 = (double)a->fp / ni, fnmr0 = (double)(r->genuine - a->tp) / ng;
     const double fmr1 = (double)b->fp / ni, fnmr1 = (double)(r->genuine - b->tp) / ng;

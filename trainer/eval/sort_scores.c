@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BUCKETS = 2048, FEW = 24, DEPTH = 6 };
+enum { BUCKETS = 8192, /* two a score: few have to be put in order */ FEW = 24, DEPTH = 6 };
 
 static int descending(const void *a, const void *b)
 {
@@ -18,31 +18,17 @@ static int descending(const void *a, const void *b)
     return (x < y) - (x > y);
 }
 
-/* from and to may be the same. */
-static void insert_few(const double *from, double *to, size_t n)
+/* Puts v[i] where it belongs among those before it. */
+static void insert_last(double *v, size_t i)
 {
-    for (size_t i = 0; i < n; i++) {
-        const double x = from[i];
-        size_t k = i;
-        for (; k > 0 && to[k - 1] < x; k--)
-            to[k] = to[k - 1];
-        to[k] = x;
-    }
+    const double x = v[i];
+
+    for (; i > 0 && v[i - 1] < x; i--)
+        v[i] = v[i - 1];
+    v[i] = x;
 }
 
-struct deal {
-    double high, scale;
-    size_t last; /* bucket */
-};
-
-static size_t bucket_of(const struct deal *d, double x)
-{
-    const size_t b = (size_t)((d->high - x) * d->scale);
-    return b < d->last ? b : d->last;
-}
-
-/* Zero where all are equal or too far apart for the arithmetic. */
-static int plan_deal(struct deal *d, const double *v, size_t n)
+void fv__scores_range(const double *v, size_t n, double *low, double *high)
 {
     enum { LANES = 8 }; /* that do not wait for each other */
     double lo[LANES], hi[LANES];
@@ -55,56 +41,85 @@ static int plan_deal(struct deal *d, const double *v, size_t n)
             lo[k] = v[i + (size_t)k] < lo[k] ? v[i + (size_t)k] : lo[k];
             hi[k] = v[i + (size_t)k] > hi[k] ? v[i + (size_t)k] : hi[k];
         }
-    double low = lo[0], high = hi[0];
+    *low = lo[0];
+    *high = hi[0];
     for (int k = 1; k < LANES; k++) {
-        low = lo[k] < low ? lo[k] : low;
-        high = hi[k] > high ? hi[k] : high;
+        *low = lo[k] < *low ? lo[k] : *low;
+        *high = hi[k] > *high ? hi[k] : *high;
     }
     for (; i < n; i++) {
-        low = v[i] < low ? v[i] : low;
-        high = v[i] > high ? v[i] : high;
+        *low = v[i] < *low ? v[i] : *low;
+        *high = v[i] > *high ? v[i] : *high;
     }
-    const size_t buckets = n < BUCKETS ? n : BUCKETS;
-    *d = (struct deal){high, (double)buckets / (high - low), buckets - 1};
-    return high > low && isfinite(high - low) && isfinite(d->scale);
 }
 
-static void sort_from(double *v, double *scratch, size_t n, int depth)
+int fv__deal_plan(struct fv__deal *d, double low, double high, size_t buckets)
 {
-    struct deal d;
+    *d = (struct fv__deal){high, (double)buckets / (high - low), (int)buckets - 1};
+    if (high > low && isfinite(high - low) && isfinite(d->scale))
+        return 1;
+    *d = (struct fv__deal){high, 0, 0};
+    return 0;
+}
 
-    if (n <= FEW) {
-        insert_few(v, v, n);
-        return;
-    }
-    if (!plan_deal(&d, v, n) || depth == DEPTH) {
-        if (memcmp(v, v + 1, (n - 1) * sizeof *v) != 0) /* not all the same */
-            qsort(v, n, sizeof *v, descending);
-        return;
-    }
-    size_t end[BUCKETS], sum = 0;
-    memset(end, 0, (d.last + 1) * sizeof *end);
-    for (size_t i = 0; i < n; i++)
-        end[bucket_of(&d, v[i])]++;
-    for (size_t b = 0; b <= d.last; b++) {
-        const size_t count = end[b];
-        end[b] = sum;
-        sum += count;
-    }
-    for (size_t i = 0; i < n; i++)
-        scratch[end[bucket_of(&d, v[i])]++] = v[i];
-    for (size_t b = 0, begin = 0; b <= d.last; begin = end[b++]) {
+/* The sort of v, which is in order but for neighbours within a bucket. */
+static void insert_all(double *v, size_t n)
+{
+    for (size_t i = 1; i < n; i++)
+        if (v[i - 1] < v[i])
+            insert_last(v, i);
+}
+
+static void sort_from(double *from, double *to, size_t n, int depth);
+
+static void sort_buckets(double *from, double *to, const uint32_t *end, size_t buckets, int depth)
+{
+    for (size_t b = 0, begin = 0; b < buckets; begin = end[b++]) {
         const size_t count = end[b] - begin;
         if (count > FEW) {
-            sort_from(scratch + begin, v + begin, count, depth + 1);
-            memcpy(v + begin, scratch + begin, count * sizeof *v);
+            memcpy(from + begin, to + begin, count * sizeof *to);
+            sort_from(from + begin, to + begin, count, depth + 1);
         } else {
-            insert_few(scratch + begin, v + begin, count);
+            insert_all(to + begin, count);
         }
     }
 }
 
-void fv__sort_scores(double *v, double *scratch, size_t n)
+static void sort_from(double *from, double *to, size_t n, int depth)
 {
-    sort_from(v, scratch, n, 0);
+    const size_t buckets = 2 * n < BUCKETS ? 2 * n : BUCKETS;
+    struct fv__deal d;
+    double low, high;
+
+    if (n > FEW)
+        fv__scores_range(from, n, &low, &high);
+    if (n <= FEW || n > UINT32_MAX || depth == DEPTH || !fv__deal_plan(&d, low, high, buckets)) {
+        memcpy(to, from, n * sizeof *to);
+        if (n <= FEW)
+            insert_all(to, n);
+        else if (memcmp(to, to + 1, (n - 1) * sizeof *to) != 0) /* not all the same */
+            qsort(to, n, sizeof *to, descending);
+        return;
+    }
+    uint32_t end[BUCKETS], sum = 0, most = 0;
+    memset(end, 0, buckets * sizeof *end);
+    for (size_t i = 0; i < n; i++)
+        end[fv__bucket_of(&d, from[i])]++;
+    for (size_t b = 0; b < buckets; b++) {
+        const uint32_t count = end[b];
+        most = count > most ? count : most;
+        end[b] = sum;
+        sum += count;
+    }
+    for (size_t i = 0; i < n; i++)
+        to[end[fv__bucket_of(&d, from[i])]++] = from[i];
+    if (most > FEW)
+        sort_buckets(from, to, end, buckets, depth);
+    else
+        insert_all(to, n);
+}
+
+void fv__sort_scores(double *from, double *to, size_t n)
+{
+    sort_from(from, to, n, 0);
 }
