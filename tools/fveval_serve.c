@@ -53,7 +53,7 @@ static const struct fv_opt net_opts[] = {
      1, 512, NULL},
     {"max-connections", 0, FV_OPT_INT, 0, FIELD(connections), "N", "others wait", 1, 1000, NULL},
     {"max-idle", 0, FV_OPT_INT, 0, FIELD(idle_s), "SECONDS", "without a byte", 1, 3600, NULL},
-    {"max-time", 0, FV_OPT_INT, 0, FIELD(total_s), "SECONDS", "for the photos to arrive", 1, 3600, NULL},
+    {"max-time", 0, FV_OPT_INT, 0, FIELD(total_s), "SECONDS", "for a request and its answer, in all", 1, 3600, NULL},
     {"max-per-minute", 0, FV_OPT_INT, 0, FIELD(per_minute), "N", "questions with photos", 1, 1000000, NULL},
     {.name = NULL},
 };
@@ -90,10 +90,15 @@ static void answer(void *ctx, int json, const struct http_photo *photo, int phot
         }
     }
     struct answer *good = photos > 0 && !complaint ? &a : NULL;
-    if (json)
-        page_json(s, good, complaint, out);
-    else
-        page_html(s, good, complaint, out);
+    int rc = json ? page_json(s, good, complaint, out) : page_html(s, good, complaint, out);
+    if (rc < 0 && good) { /* an image of the gallery may be damaged */
+        fv_err_save(why);
+        out->status = 500;
+        if (json)
+            page_json(s, NULL, why, out);
+        else
+            page_html(s, NULL, why, out);
+    }
     answer_free(&a);
 }
 

@@ -38,8 +38,8 @@ stop()
     err ''
 }
 
-start --max-upload 1 --max-idle 3
-python3 "$torture" "$url" "$pid" photos/p3/4.pgm 1048576 3 >"$work/torture" 2>&1 || fail "$(cat "$work/torture")"
+start --max-upload 1 --max-idle 2 --max-time 4
+python3 "$torture" "$url" "$pid" photos/p3/4.pgm 1048576 2 4 >"$work/torture" 2>&1 || fail "$(cat "$work/torture")"
 stop TERM
 [ -z "$(ls tmp)" ] || fail "it left behind: $(ls tmp)"
 

@@ -37,7 +37,7 @@ THIRD = [  # pattern of a header, where it may be included
     (r"(oneapi/dnnl/)?dnnl.*", r"trainer/cpu/"),
     (r"cuda.*|cudnn.*|cublas.*|nccl\.h", r"trainer/cuda/"),
     (r"mpi\.h", r"trainer/comm/"),
-    (r"microhttpd\.h", r"tools/serve/http\.c"),
+    (r"microhttpd\.h", r"tools/serve/http(_header)?\.c"),
     (r"jansson\.h", r"(common|trainer|tools)/"),
     (r"immintrin\.h", r".*_(avx2|avx512)\.[ch]$"),
 ]

@@ -3,7 +3,7 @@
 """Asks a running 'fveval serve' what it must answer and what it must not, then a hundred clients at once, good,
 damaged, oversized and slow ones. Prints what did not hold; the exit status says whether anything.
 
-usage: torture.py URL PID PHOTO MAX_UPLOAD_BYTES MAX_IDLE_SECONDS
+usage: torture.py URL PID PHOTO MAX_UPLOAD_BYTES MAX_IDLE_SECONDS MAX_TIME_SECONDS
 """
 import concurrent.futures
 import http.client
@@ -14,7 +14,8 @@ import sys
 import time
 import urllib.parse
 
-URL, PID, LIMIT, IDLE = sys.argv[1], int(sys.argv[2]), int(sys.argv[4]), int(sys.argv[5])
+URL, PID = sys.argv[1], int(sys.argv[2])
+LIMIT, IDLE, LONGEST = map(int, sys.argv[4:7])
 PHOTO = open(sys.argv[3], "rb").read()
 AT = urllib.parse.urlsplit(URL)
 HOST, PORT = AT.hostname, AT.port
@@ -67,6 +68,25 @@ def raw(text, wait):
     return got, time.monotonic() - begun
 
 
+def drip(head, more):
+    """Seconds until the server ends a connection on which a few bytes come twice a second."""
+    begun = time.monotonic()
+    with socket.create_connection((HOST, PORT)) as s:
+        s.sendall(head)
+        try:
+            while time.monotonic() - begun < LONGEST + 20:
+                s.sendall(more)
+                s.settimeout(0.5)
+                try:
+                    if not s.recv(4096):
+                        break
+                except socket.timeout:
+                    pass
+        except ConnectionError:
+            pass
+    return time.monotonic() - begun
+
+
 def memory_kb(which):
     with open(f"/proc/{PID}/status", encoding="utf-8") as f:
         return int(re.search(which + r":\s*(\d+)", f.read()).group(1))
@@ -76,6 +96,13 @@ def good():
     code, _, body = ask("POST", "/api/compare", *form(PHOTO, PHOTO))
     return code, json.loads(body)["score"] if code == 200 else None
 
+
+# Who sends a byte now and then, of a header or a body, is never idle, and yet is cut off. It goes on beside the rest.
+POST = b"POST /api/compare HTTP/1.1\r\nHost: localhost\r\n"
+FORM = b"Content-Type: multipart/form-data; boundary=bbbb\r\n"
+drippers = concurrent.futures.ThreadPoolExecutor(2)
+drips = {"a header": drippers.submit(drip, b"GET / HTTP/1.1\r\nHost: localhost\r\n", b"A: b\r\n"),
+         "a body": drippers.submit(drip, POST + FORM + b"Content-Length: 9999\r\n\r\n", b"x")}
 
 # What is answered, and how.
 code, headers, body = ask("GET", "/")
@@ -118,6 +145,27 @@ expect("too large", status("POST", "/", *form(b"x" * (LIMIT + 1))), 413, 0)
 expect("too large without a length", raw(
     b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=bbbb\r\n"
     b"Transfer-Encoding: chunked\r\n\r\n" + b"10000\r\n" + b"y" * 0x10000 + b"\r\n", 2)[0][:12], b"", b"HTTP/1.1 400")
+
+# What a proxy may read otherwise than this server does; the second request must not be answered as one.
+chunked = FORM + b"Transfer-Encoding: chunked\r\n"
+second = b"0\r\n\r\nGET /api HTTP/1.1\r\nHost: localhost\r\n\r\n"
+for what, text in {"two lengths": POST + FORM + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\n12345",
+                   "length and chunks": POST + chunked + b"Content-Length: 5\r\n\r\n" + second,
+                   "two encodings": POST + chunked + b"Transfer-Encoding: chunked\r\n\r\n" + second,
+                   "another encoding": POST + FORM + b"Transfer-Encoding: xchunked\r\n\r\n" + second,
+                   "two hosts": b"GET /api HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n\r\n",
+                   "a blank before the colon": b"GET /api HTTP/1.1\r\nHost : localhost\r\n\r\n",
+                   "a folded line": b"GET /api HTTP/1.1\r\nHost:\r\n localhost\r\n\r\n",
+                   "no host": b"GET /api HTTP/1.1\r\n\r\n"}.items():
+    got = raw(text, IDLE + 5)[0]
+    expect(what, (got[9:12], b"HTTP/1.1 200" in got), (b"400", False))
+body = form(PHOTO)[0]
+for kind in ["application/x-www-form-urlencoded", "multipart/form-data", 'multipart/form-data; boundary="',
+             "multipart/form-data; boundary=", "multipart/form-data; boundary=" + "b" * 71,
+             "multipart/form-data; boundary=----fv-torture\t", "multipart/mixed; boundary=----fv-torture"]:
+    expect(f"a form of type {kind!r}", status("POST", "/", body, {"Content-Type": kind}), 415)
+expect("a boundary in quotation marks",
+       status("POST", "/", body, {"Content-Type": 'Multipart/Form-Data; boundary="----fv-torture"'}), 200)
 huge = b"P5\n65000 65000\n255\n"
 expect("more pixels than bytes", status("POST", "/", *form(huge)), 422)
 
@@ -149,6 +197,8 @@ for s in slow:
     except socket.timeout:
         faults.append("a slow client was never cut off")
     s.close()
+for what, took in drips.items():
+    expect(f"cut off who drips {what}", took.result() < LONGEST + 10, True)
 grown = memory_kb("VmRSS") - before
 expect("memory it kept, at most 64 MiB", grown < 64 << 10, True)
 expect("after all that", good()[0], 200)

@@ -5,6 +5,8 @@
 
 #include "common/err.h"
 #include "tools/serve/host.h"
+#include "tools/serve/http_header.h"
+#include "tools/serve/patience.h"
 
 #include <microhttpd.h>
 
@@ -23,6 +25,7 @@ struct http {
     void *ctx;
     struct MHD_Daemon *daemon[DAEMONS];
     int daemons, port;
+    struct patience *patience;
     atomic_size_t held; /* bytes of photos in all requests */
     pthread_mutex_t lock;
     time_t minute; /* under the lock, as is */
@@ -35,16 +38,9 @@ struct request {
     struct http_photo photo[HTTP_PHOTOS];
     size_t received; /* bytes of the body */
     int photos, json, status;
+    int close; /* what follows on this connection may not be what it seems */
     const char *complaint;
-    time_t begun;
 };
-
-static time_t now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec;
-}
 
 static void refuse(struct request *r, int status, const char *complaint)
 {
@@ -76,9 +72,11 @@ static enum MHD_Result send_answer(struct MHD_Connection *c, struct request *r)
 {
     struct http_reply out = {.status = r->status ? r->status : MHD_HTTP_OK};
 
+    patience_begin_answer(r->h->patience);
     pthread_mutex_lock(&r->h->lock);
     r->h->answer(r->h->ctx, r->json, r->photo, r->status ? 0 : r->photos, r->complaint, &out);
     pthread_mutex_unlock(&r->h->lock);
+    patience_end_answer(r->h->patience);
     if (!out.body)
         return MHD_NO;
     struct MHD_Response *m =
@@ -92,6 +90,8 @@ static enum MHD_Result send_answer(struct MHD_Connection *c, struct request *r)
         MHD_add_response_header(m, "Retry-After", "10");
     if (out.status == MHD_HTTP_METHOD_NOT_ALLOWED)
         MHD_add_response_header(m, "Allow", "GET, POST");
+    if (r->close)
+        MHD_add_response_header(m, "Connection", "close");
     const enum MHD_Result sent = out.status == MHD_HTTP_UNAUTHORIZED
                                      ? MHD_queue_basic_auth_fail_response(c, "fv", m)
                                      : MHD_queue_response(c, (unsigned)out.status, m);
@@ -123,8 +123,11 @@ static int has_token(struct MHD_Connection *c, const char *token)
 
 static int is_too_often(struct http *h)
 {
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
     pthread_mutex_lock(&h->lock);
-    const time_t minute = now() / 60;
+    const time_t minute = t.tv_sec / 60;
     if (minute != h->minute)
         h->asked = 0;
     h->minute = minute;
@@ -174,8 +177,13 @@ static void check_header(struct request *r, struct MHD_Connection *c, const char
 {
     const char *host = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Host");
     const char *length = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Content-Length");
+    const char *fault = http_header_fault(c);
     const int post = strcmp(method, "POST") == 0;
 
+    if (fault) {
+        refuse(r, MHD_HTTP_BAD_REQUEST, fault);
+        r->close = 1;
+    }
     r->json = strncmp(url, "/api", 4) == 0;
     if (!host_is_ours(host, r->h->s.hosts))
         refuse(r, MHD_HTTP_MISDIRECTED_REQUEST,
@@ -195,7 +203,10 @@ static void check_header(struct request *r, struct MHD_Connection *c, const char
         refuse(r, MHD_HTTP_CONTENT_TOO_LARGE, "The photos are too large.");
     if (!r->status && is_too_often(r->h))
         refuse(r, MHD_HTTP_TOO_MANY_REQUESTS, "Too many questions this minute: try again soon.");
-    if (!r->status && !(r->form = MHD_create_post_processor(c, FORM_BYTES, take_part, r)))
+    if (!r->status &&
+        http_header_is_form(MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Content-Type")))
+        r->form = MHD_create_post_processor(c, FORM_BYTES, take_part, r);
+    if (!r->form)
         refuse(r, MHD_HTTP_UNSUPPORTED_MEDIA_TYPE,
                "Photos are sent as multipart/form-data, in fields named photo.");
 }
@@ -205,8 +216,6 @@ static void take_bytes(struct request *r, const char *data, size_t n)
     r->received += n;
     if (r->received > r->h->s.upload_bytes)
         refuse(r, MHD_HTTP_CONTENT_TOO_LARGE, "The photos are too large.");
-    if (now() - r->begun > r->h->s.total_s)
-        refuse(r, MHD_HTTP_REQUEST_TIMEOUT, "The photos took too long to arrive.");
     if (!r->status && MHD_post_process(r->form, data, n) != MHD_YES)
         refuse(r, MHD_HTTP_BAD_REQUEST, "The form is damaged.");
 }
@@ -223,17 +232,14 @@ static enum MHD_Result handle(void *ctx, struct MHD_Connection *c, const char *u
         if (!(*at = r))
             return MHD_NO;
         r->h = ctx;
-        r->begun = now();
         check_header(r, c, url, method);
         return r->status ? send_answer(c, r) : MHD_YES;
     }
     if (*n > 0) {
         take_bytes(r, data, *n);
         *n = 0;
-        /* Who has no end, or takes none, is not told why. */
-        return r->received > 2 * r->h->s.upload_bytes || now() - r->begun > r->h->s.total_s
-                   ? MHD_NO
-                   : MHD_YES;
+        /* Who has no end is not told why. */
+        return r->received > 2 * r->h->s.upload_bytes ? MHD_NO : MHD_YES;
     }
     if (r->form) {
         MHD_destroy_post_processor(r->form);
@@ -247,11 +253,14 @@ static enum MHD_Result handle(void *ctx, struct MHD_Connection *c, const char *u
 static void complete(void *ctx, struct MHD_Connection *c, void **at,
                      enum MHD_RequestTerminationCode how)
 {
+    const union MHD_ConnectionInfo *client =
+        MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     struct request *r = *at;
+    struct http *h = ctx;
 
-    (void)ctx;
-    (void)c;
     (void)how;
+    if (client)
+        patience_renew(h->patience, client->socket_context);
     if (!r)
         return;
     if (r->form)
@@ -262,6 +271,18 @@ static void complete(void *ctx, struct MHD_Connection *c, void **at,
     }
     free(r);
     *at = NULL;
+}
+
+static void come_or_go(void *ctx, struct MHD_Connection *c, void **client,
+                       enum MHD_ConnectionNotificationCode what)
+{
+    struct http *h = ctx;
+
+    if (what == MHD_CONNECTION_NOTIFY_STARTED)
+        *client = patience_add(
+            h->patience, MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd);
+    else
+        patience_drop(h->patience, *client);
 }
 
 /* --- the server ----------------------------------------------------------------------------------- */
@@ -279,8 +300,9 @@ static int start_one(struct http *h, const char *address)
         handle, h, MHD_OPTION_SOCK_ADDR, is_v6 ? (void *)&v6 : (void *)&v4,
         MHD_OPTION_CONNECTION_LIMIT, (unsigned)h->s.connections, MHD_OPTION_CONNECTION_TIMEOUT,
         (unsigned)h->s.idle_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEADER_BYTES,
-        MHD_OPTION_LISTEN_BACKLOG_SIZE, (unsigned)BACKLOG, MHD_OPTION_NOTIFY_COMPLETED, complete,
-        NULL, MHD_OPTION_END);
+        MHD_OPTION_LISTEN_BACKLOG_SIZE, (unsigned)BACKLOG, MHD_OPTION_NOTIFY_COMPLETED, complete, h,
+        MHD_OPTION_NOTIFY_CONNECTION, come_or_go, h, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+        MHD_OPTION_END);
     if (!d)
         return fv_err_errno(FV_EIO, "%s, port %d: cannot listen", address, h->port);
     h->daemon[h->daemons++] = d;
@@ -314,7 +336,9 @@ int http_start(struct http **out, const struct http_settings *s, http_answer *an
     h->ctx = ctx;
     h->port = s->port;
     pthread_mutex_init(&h->lock, NULL);
-    const int rc = start(h);
+    int rc = patience_start(&h->patience, s->total_s);
+    if (rc >= 0)
+        rc = start(h);
     if (rc < 0)
         http_stop(out);
     return rc;
@@ -331,6 +355,7 @@ void http_stop(struct http **h)
         return;
     for (int i = 0; i < (*h)->daemons; i++)
         MHD_stop_daemon((*h)->daemon[i]);
+    patience_stop(&(*h)->patience);
     pthread_mutex_destroy(&(*h)->lock);
     free(*h);
     *h = NULL;
