@@ -8,6 +8,7 @@
  * batches), labels.bin (i32). Prints a loss a line. An image is noise around a colour and stripe of its class. */
 #include "common/err.h"
 #include "common/fs.h"
+#include "tests/cuda/noise.h"
 #include "trainer/backend.h"
 
 #include <stdio.h>
@@ -27,12 +28,6 @@ struct data {
     uint32_t *image;
 };
 
-static uint32_t draw(uint32_t *state)
-{
-    *state = *state * 1664525u + 1013904223u;
-    return *state >> 8;
-}
-
 static void make_image(const struct setup *s, uint8_t *p, int label, uint32_t *state)
 {
     for (int y = 0; y < s->size; y++)
@@ -40,7 +35,7 @@ static void make_image(const struct setup *s, uint8_t *p, int label, uint32_t *s
             for (int c = 0; c < 3; c++) {
                 const int stripe = (x + y * (label % 3)) / (2 + label % 5) % 2;
                 const int v = 60 + label * (37 + 20 * c) % 100 + 40 * stripe;
-                *p++ = (uint8_t)(v + (int)(draw(state) % 64));
+                *p++ = (uint8_t)(v + (int)(noise_next(state) % 64));
             }
 }
 
@@ -56,7 +51,7 @@ static int make_data(const struct setup *s, struct data *d)
     if (!d->pixels || !d->label || !d->lambda || !d->image)
         return fv_err(FV_ENOMEM, "out of memory");
     for (size_t i = 0; i < images; i++) {
-        d->label[i] = (int32_t)(draw(&state) % (uint32_t)s->classes);
+        d->label[i] = (int32_t)(noise_next(&state) % (uint32_t)s->classes);
         d->lambda[i] = 1;
         make_image(s, d->pixels + i * bytes, d->label[i], &state);
     }

@@ -2,12 +2,17 @@
 #include "tests/cuda/device_host.h"
 
 #include "common/err.h"
+#include "trainer/comm/comm.h"
 #include "trainer/cuda/device_cuda.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <arpa/inet.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 struct fv_device_host fv_device_host;
 
@@ -25,6 +30,7 @@ struct event {
 };
 enum { BLOCKS = 256 };
 struct fv_gpu {
+    struct fv_comm *ranks;
     struct copy *first[FV_GPU_STREAMS], **last[FV_GPU_STREAMS];
     unsigned long asked[FV_GPU_STREAMS], done[FV_GPU_STREAMS];
     struct block {
@@ -47,6 +53,9 @@ int fv_gpu_open(struct fv_gpu **out, int index)
 
 void fv_gpu_close(struct fv_gpu **g)
 {
+    if (!*g)
+        return;
+    fv_comm_close(&(*g)->ranks);
     free(*g);
     *g = NULL;
 }
@@ -254,6 +263,13 @@ int fv_gpu_event_sync(struct fv_gpu *g, void *event)
     const struct event *e = event;
     wait_for(g, e->stream, e->at);
     return 0;
+}
+
+int fv_gpu_event_done(struct fv_gpu *g, void *event)
+{
+    (void)g;
+    (void)event;
+    return !fv_device_host.stuck;
 }
 
 int fv_gpu_event_wait(struct fv_gpu *g, void *event, enum fv_gpu_stream s)
@@ -571,26 +587,65 @@ int fv_gpu_gemm_run(struct fv_gpu *g, const struct fv_gpu_gemm *s, const void *a
     return 0;
 }
 
+/* Ranks: processes that meet by TCP, at a port that rank 0 found. */
+
 int fv_gpu_ranks_id(unsigned char id[FV_GPU_ID_BYTES])
 {
-    memset(id, 0, FV_GPU_ID_BYTES);
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t n = sizeof a;
+    const int fd = socket(AF_INET, SOCK_STREAM, 0);
+    if (fd < 0 || bind(fd, (struct sockaddr *)&a, n) < 0 ||
+        getsockname(fd, (struct sockaddr *)&a, &n) < 0)
+        abort();
+    close(fd);
+    snprintf((char *)id, FV_GPU_ID_BYTES, "%d", ntohs(a.sin_port));
     return 0;
+}
+
+static void set_number(const char *name, int value)
+{
+    char text[16];
+    snprintf(text, sizeof text, "%d", value);
+    setenv(name, text, 1);
 }
 
 int fv_gpu_ranks_join(struct fv_gpu *g, const unsigned char id[FV_GPU_ID_BYTES], int rank,
                       int ranks)
 {
-    (void)g;
-    (void)id;
-    (void)rank;
-    return ranks == 1 ? 0 : fv_err(FV_EUNSUPPORTED, "the host is one rank");
+    setenv("MASTER_ADDR", "127.0.0.1", 1);
+    setenv("MASTER_PORT", (const char *)id, 1);
+    set_number("RANK", rank);
+    set_number("WORLD_SIZE", ranks);
+    return fv_comm_open(&g->ranks, &(struct fv_comm_settings){.kind = "tcp", .timeout_s = 30});
 }
 
 int fv_gpu_ranks_mean(struct fv_gpu *g, void *p, size_t count, enum fv_low_dtype type)
 {
-    (void)g;
-    (void)p;
-    (void)count;
-    (void)type;
-    return 0;
+    float *v = widened(p, type, count);
+    if (kind_of(g, p) != 0)
+        abort();
+    fv_device_host.sums++;
+    int rc = fv_comm_sum_floats(g->ranks, v, count);
+    for (size_t i = 0; i < count; i++)
+        store(p, type, i, (double)v[i] / fv_comm_world(g->ranks));
+    free(v);
+    return rc;
+}
+
+int fv_gpu_ranks_gather(struct fv_gpu *g, const float *mine, float *all, size_t count)
+{
+    if (room_at(g, all) < count * sizeof *all * (size_t)fv_comm_world(g->ranks))
+        abort();
+    return fv_comm_gather(g->ranks, mine, count * sizeof *mine, all);
+}
+
+int fv_gpu_ranks_check(struct fv_gpu *g)
+{
+    return fv_comm_watch(g->ranks);
+}
+
+void fv_gpu_ranks_abort(struct fv_gpu *g)
+{
+    fv_device_host.stuck = 0;
+    fv_comm_abort(&g->ranks, "aborted");
 }

@@ -14,6 +14,8 @@ struct fv_device_host {
     size_t workspace;       /* bytes that a convolution takes for each image of its batch */
     size_t short_workspace; /* bytes more for batches of fewer than 4 images */
     int fused;              /* the fused graphs of 16-bit types can be had */
+    int stuck;              /* no event ever comes, until sums over ranks are given up */
+    int sums;               /* over ranks, so far */
     int no_device;          /* opening fails */
     size_t allocated;       /* bytes at the moment, of both kinds, and */
     size_t on_device;       /* of the device's own */

@@ -4,6 +4,7 @@
  *
  *   gpu_nets [ARCH...]      default: one of each family */
 #include "common/err.h"
+#include "tests/cuda/noise.h"
 #include "trainer/backend.h"
 
 #include <math.h>
@@ -12,37 +13,6 @@
 #include <string.h>
 
 enum { N = 8, SIZE = 64, CLASSES = 10, CAPTURED = 6 };
-
-struct data {
-    struct fv_batch b;
-    uint8_t pixels[N * SIZE * SIZE * 3];
-    int32_t label[N], label_mix[N];
-    float lambda[N];
-    uint32_t image[N];
-};
-
-static uint32_t draw(uint32_t *state)
-{
-    *state = *state * 1664525u + 1013904223u;
-    return *state >> 8;
-}
-
-static void make_batch(struct data *d, uint32_t seed)
-{
-    *d = (struct data){.b = {.n = N, .capacity = N, .height = SIZE, .width = SIZE}};
-    for (size_t i = 0; i < sizeof d->pixels; i++)
-        d->pixels[i] = (uint8_t)draw(&seed);
-    for (int i = 0; i < N; i++) {
-        d->label[i] = (int)(draw(&seed) % CLASSES);
-        d->label_mix[i] = (int)(draw(&seed) % CLASSES);
-        d->lambda[i] = (float)(draw(&seed) % 100) / 99;
-    }
-    d->b.pixels = d->pixels;
-    d->b.label = d->label;
-    d->b.label_mix = d->label_mix;
-    d->b.lambda = d->lambda;
-    d->b.image = d->image;
-}
 
 static const struct fv_optim sgd = {
     .kind = FV_OPTIM_SGD, .lr = 0.01, .momentum = 0.9, .weight_decay = 1e-4};
@@ -59,14 +29,18 @@ static int run(const char *name, const struct fv_device_settings *ds, const stru
     const struct fv_backend *backend;
     struct fv_device *device;
     struct fv_program *p = NULL;
-    static struct data d;
-    FV_TRY(fv_backend_open(name, ds, &backend, &device));
-    int rc = backend->compile(device, net, N, 1, &p);
+    struct noise *d = noise_new(N, SIZE);
+    int rc = fv_backend_open(name, ds, &backend, &device);
+    if (rc < 0) {
+        noise_free(&d);
+        return rc;
+    }
+    rc = backend->compile(device, net, N, 1, &p);
     if (rc == 0)
         rc = backend->params_set(p, arena);
     for (int i = 0; i < steps && rc == 0; i++) {
-        make_batch(&d, (uint32_t)i);
-        rc = backend->step(p, &d.b, &sgd);
+        noise_draw(d, (uint32_t)i, N, CLASSES);
+        rc = backend->step(p, &d->b, &sgd);
     }
     if (rc == 0)
         rc = backend->result(p, &o->result);
@@ -75,7 +49,8 @@ static int run(const char *name, const struct fv_device_settings *ds, const stru
     if (rc == 0)
         rc = backend->params_get(p, o->params);
     if (rc == 0)
-        rc = backend->eval(p, d.pixels, N, o->embedding, NULL);
+        rc = backend->eval(p, d->b.pixels, N, o->embedding, NULL);
+    noise_free(&d);
     backend->release(&p);
     backend->close(&device);
     return rc;

@@ -36,7 +36,7 @@ int interp_by_kernel(struct interp_call *c)
 {
     if (is_elsewhere(c->op->kind))
         return 0;
-    size_t bytes = fv_dispatch_scratch(c->l);
+    size_t bytes = fv_dispatch_scratch(c->l, 1);
     unsigned char *scratch = aligned_alloc(256, (bytes + 255) / 256 * 256 + GUARD);
     if (!scratch)
         abort();

@@ -9,6 +9,7 @@
 #include "common/rng.h"
 #include "tests/cmocka_all.h"
 #include "tests/cuda/device_host.h"
+#include "tests/cuda/noise.h"
 #include "trainer/cuda/backend_cuda.h"
 
 #include <math.h>
@@ -48,27 +49,17 @@ struct data {
     uint32_t image[N];
 };
 
-static uint32_t draw(uint32_t *state)
-{
-    *state = *state * 1664525u + 1013904223u;
-    return *state >> 8;
-}
-
 static void make_batch(struct data *d, uint32_t seed, int n)
 {
-    *d = (struct data){.b = {.n = n, .capacity = N, .height = SIZE, .width = SIZE}};
-    for (size_t i = 0; i < sizeof d->pixels; i++)
-        d->pixels[i] = (uint8_t)draw(&seed);
-    for (int i = 0; i < N; i++) {
-        d->label[i] = (int)(draw(&seed) % CLASSES);
-        d->label_mix[i] = (int)(draw(&seed) % CLASSES);
-        d->lambda[i] = (float)(draw(&seed) % 100) / 99;
-    }
-    d->b.pixels = d->pixels;
-    d->b.label = d->label;
-    d->b.label_mix = d->label_mix;
-    d->b.lambda = d->lambda;
-    d->b.image = d->image;
+    *d = (struct data){.b = {.capacity = N,
+                             .height = SIZE,
+                             .width = SIZE,
+                             .pixels = d->pixels,
+                             .label = d->label,
+                             .label_mix = d->label_mix,
+                             .lambda = d->lambda,
+                             .image = d->image}};
+    noise_fill(&d->b, seed, n, CLASSES);
 }
 
 /* One backend's side of a comparison. */

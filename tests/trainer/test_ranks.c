@@ -15,7 +15,7 @@
 #include "common/err.h"
 #include "common/rng.h"
 #include "tests/cmocka_all.h"
-#include "trainer/backend.h"
+#include "tests/trainer/ranks_open.h"
 #include "trainer/run/ranks.h"
 
 #include <math.h>
@@ -94,8 +94,8 @@ struct rig {
 
 static void open_rig(struct rig *r, const struct data *d, int batch)
 {
-    must(fv_backend_open(backend_name, &(struct fv_device_settings){.threads = 1}, &r->backend,
-                         &r->device));
+    const struct fv_device_settings s = {.threads = 1, .dtype = "fp32", .no_graph = 1};
+    must(ranks_open_backend(backend_name, &s, &r->backend, &r->device));
     must(r->backend->compile(r->device, d->net, batch, 1, &r->program));
     must(r->backend->params_set(r->program, d->arena));
 }

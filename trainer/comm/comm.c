@@ -189,6 +189,11 @@ int fv_comm_barrier(struct fv_comm *c)
     return fv_comm_gather(c, &one, 1, c->scratch);
 }
 
+int fv_comm_watch(struct fv_comm *c)
+{
+    return fv_comm_world(c) > 1 && c->kind->watch ? c->kind->watch(c) : 0;
+}
+
 /* Piece k is on its way to rank r + 1 while piece k + 1 comes from rank r - 1. */
 int fv_comm_broadcast(struct fv_comm *c, void *data, size_t bytes)
 {

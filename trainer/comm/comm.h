@@ -62,6 +62,9 @@ int fv_comm_broadcast(struct fv_comm *c, void *data, size_t bytes);
 /* Rank r's bytes come to all + r * bytes, everywhere. For small things. */
 int fv_comm_gather(struct fv_comm *c, const void *mine, size_t bytes, void *all);
 int fv_comm_barrier(struct fv_comm *c);
+/* Waits for nothing: FV_EIO if another process is known to have ended or failed. For who waits for something else that
+ * such a process would never bring. */
+int fv_comm_watch(struct fv_comm *c);
 /* FV_EINVAL, naming the ranks, unless all give the same bytes; `what` is "the settings". */
 int fv_comm_same(struct fv_comm *c, const char *what, const void *data, size_t bytes);
 
@@ -73,6 +76,8 @@ struct fv_comm_kind {
     void (*close)(struct fv_comm *c, const char *why); /* why: NULL, or what to tell the others */
     /* At the same time: `out` bytes to the next rank (the last one's is rank 0), `in` bytes from the one before. */
     int (*shift)(struct fv_comm *c, const void *send, size_t out, void *receive, size_t in);
+    int (*watch)(
+        struct fv_comm *c); /* fv_comm_watch; NULL: whoever started the processes ends them all */
 };
 extern const struct fv_comm_kind *const fv_comm_kinds[]; /* NULL-terminated */
 

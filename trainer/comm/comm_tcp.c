@@ -175,8 +175,24 @@ static int tcp_shift(struct fv_comm *c, const void *send_from, size_t out, void 
     return 0;
 }
 
+static int tcp_watch(struct fv_comm *c)
+{
+    struct tcp *t = (struct tcp *)c;
+    if (t->over[0])
+        return fv_err(FV_EIO, "%s", t->over);
+    for (int i = 0; i < t->m.lines; i++)
+        t->poll[i] = (struct pollfd){.fd = t->m.line[i], .events = POLLIN};
+    if (poll(t->poll, (nfds_t)t->m.lines, 0) <= 0)
+        return 0;
+    for (int i = 0; i < t->m.lines; i++)
+        if (t->poll[i].revents)
+            FV_TRY(hear(t, i));
+    return 0;
+}
+
 const struct fv_comm_kind fv__comm_tcp = {.name = "tcp",
                                           .help = "processes started by torchrun, srun or by hand",
                                           .open = tcp_open,
                                           .close = tcp_close,
-                                          .shift = tcp_shift};
+                                          .shift = tcp_shift,
+                                          .watch = tcp_watch};

@@ -79,7 +79,8 @@ static void cuda_release(struct fv_program **out)
     struct fv_program *p = *out;
     struct fv_gpu *g = p->device->gpu;
     (void)fv_gpu_sync(g, FV_GPU_COPY);
-    (void)fv_gpu_sync(g, FV_GPU_WORK);
+    if (fv__cuda_wait_work(p) < 0)
+        (void)fv_gpu_sync(g, FV_GPU_WORK); /* sums over ranks were given up: it ends */
     for (int i = 0; i < FV__CUDA_PLANS; i++)
         fv__cuda_plan_free(&p->plan[i]);
     fv__cuda_plan_free(&p->infer);
@@ -93,6 +94,7 @@ static void cuda_release(struct fv_program **out)
     fv_gpu_free(g, p->blocks);
     fv_gpu_event_free(g, p->ready);
     fv_gpu_event_free(g, p->joined);
+    fv_gpu_event_free(g, p->idle);
     free(p->factor);
     free(p->frozen);
     free(p);

@@ -81,7 +81,10 @@ struct fv_program {
     float *factor; /* of each tensor: of its learning rate, of its decay, as the device has them */
     struct fv_k_block *blocks; /* device: the same for each block of elements, then BN's momenta */
     struct fv_comm *comm;      /* NULL: one rank */
-    void *ready, *joined;      /* events between backward and the sum over ranks */
+    int sync_bn;               /* batch norms measure over all ranks, by way of */
+    struct fv_dispatch_ranks sync;
+    void *ready, *joined; /* events between backward and the sum over ranks */
+    void *idle;           /* event: all work so far is done */
 };
 
 /* backend_cuda_plan.c */
@@ -96,6 +99,8 @@ int fv__cuda_plan_room(struct fv_program *p, const struct fv_lowered *l, size_t 
 int fv__cuda_plan_run(struct fv__cuda_plan *plan, struct fv__cuda_slot *slot);
 /* Ops first .. end - 1, not captured. */
 int fv__cuda_plan_range(struct fv__cuda_plan *plan, struct fv__cuda_slot *slot, int first, int end);
+/* The same without the sums of gradients over ranks: for looking into what one rank has. */
+int fv__cuda_plan_alone(struct fv__cuda_plan *plan, struct fv__cuda_slot *slot, int first, int end);
 struct fv_dispatch fv__cuda_dispatch(struct fv__cuda_plan *plan, struct fv__cuda_slot *slot);
 /* FV_ENOMEM that says which batch would fit, if this one does not; with plans it knows what they need. */
 int fv__cuda_check_memory(struct fv_program *p, int n);
@@ -130,11 +135,15 @@ size_t fv__cuda_loss_scratch(const struct fv_lowered *l);
 
 /* backend_cuda_ranks.c */
 int fv__cuda_set_comm(struct fv_program *p, struct fv_comm *comm, int sync_bn);
+/* The host waits for an event of the work, or for all of it: for as long as it may still come. */
+int fv__cuda_wait(struct fv_program *p, void *event);
+int fv__cuda_wait_work(struct fv_program *p);
 /* Of a bucket of gradients, beside backward; then the update waits for all of them. */
 int fv__cuda_bucket(struct fv_program *p, const struct fv_low_bucket *b);
 int fv__cuda_join_ranks(struct fv_program *p);
 /* At once, in the order of the work. */
 int fv__cuda_mean_of_ranks(struct fv_program *p, void *v, size_t count, enum fv_low_dtype type);
+int fv__cuda_gather_ranks(struct fv_program *p, const float *mine, float *all, size_t count);
 
 /* backend_cuda_params.c */
 void fv__cuda_to_slots(const struct fv_lowered *l, int buffers, const float *arena, float *slots);

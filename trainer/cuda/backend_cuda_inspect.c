@@ -95,7 +95,7 @@ char *fv__cuda_profile(struct fv_program *p)
     FILE *f = open_memstream(&text, &size);
     if (!f)
         return NULL;
-    int rc = fv_gpu_sync(p->device->gpu, FV_GPU_WORK);
+    int rc = fv__cuda_wait_work(p);
     if (rc == 0)
         rc = time_ops(p->last->plan, p->last, f);
     fclose(f);
@@ -116,7 +116,7 @@ static int fetch(struct fv_program *p, const struct fv_low_buffer *b, float **ou
     if (rc == 0)
         rc = fv_gpu_download(p->device->gpu, FV_GPU_WORK, raw, p->arena + b->offset, b->bytes);
     if (rc == 0)
-        rc = fv_gpu_sync(p->device->gpu, FV_GPU_WORK);
+        rc = fv__cuda_wait_work(p);
     if (rc == 0)
         fv__cuda_widen(b->dtype, raw, *out, count);
     free(raw);
@@ -148,19 +148,21 @@ static int is_bad(struct fv_program *p, const struct fv_lowered *l, const struct
     return 0;
 }
 
-/* Runs the ops of forward, then of backward, one at a time, and looks at what each has written. */
+/* Runs the ops of forward, then of backward, one at a time, and looks at what each has written. Each rank does so for
+ * itself, and stops where it finds something; but where batch norms need the others all go on to the end. */
 int fv__cuda_find_bad(struct fv_program *p, int *node, int *gradient)
 {
+    int found = 0;
     struct fv__cuda_slot *slot = p->last;
     if (!slot || !slot->plan || !slot->plan->l->train)
         return fv_err(FV_EINVAL, "%s: no step was taken", p->net->arch);
     const struct fv_lowered *l = slot->plan->l;
-    FV_TRY(fv_gpu_sync(p->device->gpu, FV_GPU_WORK));
-    for (int i = 0; i < l->backward_ops; i++) {
+    FV_TRY(fv__cuda_wait_work(p));
+    for (int i = 0; i < l->backward_ops && (!found || p->sync_bn); i++) {
         const enum fv_low_role roles[] = {i < l->forward_ops ? FV_LOW_Y : FV_LOW_DX, FV_LOW_DZ};
         const struct fv_low_op *op = &l->op[i];
-        FV_TRY(fv__cuda_plan_range(slot->plan, slot, i, i + 1));
-        for (size_t r = 0; r < sizeof roles / sizeof roles[0]; r++) {
+        FV_TRY(fv__cuda_plan_alone(slot->plan, slot, i, i + 1));
+        for (size_t r = 0; r < sizeof roles / sizeof roles[0] && !found; r++) {
             int bad;
             if (i < l->forward_ops && roles[r] == FV_LOW_DZ)
                 continue;
@@ -168,11 +170,11 @@ int fv__cuda_find_bad(struct fv_program *p, int *node, int *gradient)
             if (bad) {
                 *node = l->buffer[op->arg[roles[r]]].node;
                 *gradient = i >= l->forward_ops;
-                return 0;
+                found = 1;
             }
         }
     }
-    return fv_err(FV_ENOTFOUND, "%s: every layer was finite", p->net->arch);
+    return found ? 0 : fv_err(FV_ENOTFOUND, "%s: every layer was finite", p->net->arch);
 }
 
 /* Each item's loss: the sum of its terms. */

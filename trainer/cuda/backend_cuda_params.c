@@ -79,13 +79,13 @@ void fv__cuda_widen(enum fv_low_dtype type, const void *from, float *to, size_t 
 static int put(struct fv_program *p, void *to, const void *from, size_t bytes)
 {
     FV_TRY(fv_gpu_upload(p->device->gpu, FV_GPU_WORK, to, from, bytes));
-    return fv_gpu_sync(p->device->gpu, FV_GPU_WORK);
+    return fv__cuda_wait_work(p);
 }
 
 static int get(struct fv_program *p, void *to, const void *from, size_t bytes)
 {
     FV_TRY(fv_gpu_download(p->device->gpu, FV_GPU_WORK, to, from, bytes));
-    return fv_gpu_sync(p->device->gpu, FV_GPU_WORK);
+    return fv__cuda_wait_work(p);
 }
 
 static const struct fv_lowered *layout(const struct fv_program *p)

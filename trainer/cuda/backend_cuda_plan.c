@@ -73,7 +73,7 @@ int fv__cuda_plan_new(struct fv__cuda_plan **out, struct fv_program *p, int n, i
     if (rc == 0)
         rc = fv_dispatch_check(plan->l);
     if (rc == 0) {
-        plan->scratch = fv_dispatch_scratch(plan->l);
+        plan->scratch = fv_dispatch_scratch(plan->l, p->sync_bn ? fv_comm_world(p->comm) : 1);
         const size_t norm = fv_k_gradient_norm_partial(plan->l->elements) * sizeof(float);
         const size_t loss = train ? fv__cuda_loss_scratch(plan->l) : 0;
         plan->scratch = norm > plan->scratch ? norm : plan->scratch;
@@ -126,7 +126,7 @@ int fv__cuda_plan_for(struct fv_program *p, int n, struct fv__cuda_plan **out)
         if (*out && (*out)->l->batch == n)
             return 0;
     }
-    FV_TRY(fv_gpu_sync(p->device->gpu, FV_GPU_WORK));
+    FV_TRY(fv__cuda_wait_work(p));
     p->last = NULL;
     for (int i = 0; i < FV__CUDA_SLOTS; i++)
         p->slot[i].plan = NULL;
@@ -144,7 +144,7 @@ static int relower(struct fv_program *p)
 {
     struct fv__cuda_plan *plan;
     FV_TRY(fv_gpu_sync(p->device->gpu, FV_GPU_COPY));
-    FV_TRY(fv_gpu_sync(p->device->gpu, FV_GPU_WORK));
+    FV_TRY(fv__cuda_wait_work(p));
     FV_TRY(fv__cuda_plan_new(&plan, p, p->batch, 1));
     int rc = fv__cuda_plan_room(p, plan->l, plan->scratch);
     if (rc < 0) {
@@ -211,6 +211,18 @@ static int run_bucket(void *ctx, const struct fv_low_bucket *b)
     return fv__cuda_bucket(plan->program, b);
 }
 
+static int gather_ranks(void *ctx, const float *mine, float *all, size_t count)
+{
+    const struct fv__cuda_plan *plan = ctx;
+    return fv__cuda_gather_ranks(plan->program, mine, all, count);
+}
+
+static int mean_of_ranks(void *ctx, float *v, size_t count)
+{
+    const struct fv__cuda_plan *plan = ctx;
+    return fv__cuda_mean_of_ranks(plan->program, v, count, FV_LOW_F32);
+}
+
 struct fv_dispatch fv__cuda_dispatch(struct fv__cuda_plan *plan, struct fv__cuda_slot *slot)
 {
     struct fv_program *p = plan->program;
@@ -222,19 +234,36 @@ struct fv_dispatch fv__cuda_dispatch(struct fv__cuda_plan *plan, struct fv__cuda
                             .gemm = run_gemm,
                             .bucket = run_bucket,
                             .update = run_update};
+    if (p->sync_bn && plan->l->train) {
+        p->sync = (struct fv_dispatch_ranks){fv_comm_world(p->comm), gather_ranks, mean_of_ranks};
+        d.sync = &p->sync;
+    }
     memcpy(d.base, p->space, sizeof d.base);
     d.base[FV_LOW_ARENA] = p->arena;
     d.base[FV_LOW_BATCH] = slot->batch;
     return d;
 }
 
+static int run_range(const struct fv_dispatch *d, struct fv__cuda_plan *plan,
+                     struct fv__cuda_slot *slot, int first, int end)
+{
+    plan->program->last = slot;
+    for (int i = first; i < end; i++)
+        FV_TRY(fv_dispatch_run(d, i));
+    return 0;
+}
+
 int fv__cuda_plan_range(struct fv__cuda_plan *plan, struct fv__cuda_slot *slot, int first, int end)
 {
     const struct fv_dispatch d = fv__cuda_dispatch(plan, slot);
-    plan->program->last = slot;
-    for (int i = first; i < end; i++)
-        FV_TRY(fv_dispatch_run(&d, i));
-    return 0;
+    return run_range(&d, plan, slot, first, end);
+}
+
+int fv__cuda_plan_alone(struct fv__cuda_plan *plan, struct fv__cuda_slot *slot, int first, int end)
+{
+    struct fv_dispatch d = fv__cuda_dispatch(plan, slot);
+    d.bucket = NULL;
+    return run_range(&d, plan, slot, first, end);
 }
 
 static int run_eagerly(struct fv__cuda_plan *plan, struct fv__cuda_slot *slot)
@@ -272,7 +301,7 @@ int fv__cuda_plan_run(struct fv__cuda_plan *plan, struct fv__cuda_slot *slot)
         return run_eagerly(plan, slot);
     }
     if (plan->graph[i] && plan->graph_of[i] != p->mode) {
-        FV_TRY(fv_gpu_sync(g, FV_GPU_WORK)); /* it may still be running */
+        FV_TRY(fv__cuda_wait_work(p)); /* it may still be running */
         fv_gpu_graph_free(g, plan->graph[i]);
         plan->graph[i] = NULL;
     }

@@ -45,7 +45,7 @@ static int upload_batch(struct fv_program *p, const struct fv_lowered *l,
 static int take_slot(struct fv_program *p, struct fv__cuda_slot **out)
 {
     struct fv__cuda_slot *slot = *out = &p->slot[p->steps % FV__CUDA_SLOTS];
-    return slot->used ? fv_gpu_event_sync(p->device->gpu, slot->done) : 0;
+    return slot->used ? fv__cuda_wait(p, slot->done) : 0;
 }
 
 /* The slot of the next step gets the batch, unless that has begun already. */
@@ -95,7 +95,7 @@ int fv__cuda_result(struct fv_program *p, struct fv_step_result *out)
     if (p->steps == 0)
         return fv_err(FV_EINVAL, "%s: no step was taken", p->net->arch);
     const struct fv__cuda_slot *slot = &p->slot[(p->steps - 1) % FV__CUDA_SLOTS];
-    FV_TRY(fv_gpu_event_sync(p->device->gpu, slot->done));
+    FV_TRY(fv__cuda_wait(p, slot->done));
     FV_TRY(fv__cuda_read_control(p, slot, out));
     return fv_backend_sum_result(p->comm, out);
 }
@@ -111,7 +111,7 @@ static int download_rows(struct fv_program *p, const struct fv_lowered *l, int b
         FV_TRY(fv_gpu_download(g, FV_GPU_WORK, out + (size_t)i * (size_t)columns,
                                p->arena + b->offset + (size_t)i * stride * sizeof(float),
                                (size_t)columns * sizeof(float)));
-    return fv_gpu_sync(g, FV_GPU_WORK);
+    return fv__cuda_wait_work(p);
 }
 
 int fv__cuda_eval(struct fv_program *p, const uint8_t *pixels, int n, float *embedding,
@@ -135,5 +135,5 @@ int fv__cuda_eval(struct fv_program *p, const uint8_t *pixels, int n, float *emb
         FV_TRY(download_rows(p, l, l->embedding, n, p->net->embedding, embedding));
     if (logits)
         FV_TRY(download_rows(p, l, l->logits, n, p->net->classes, logits));
-    return fv_gpu_sync(g, FV_GPU_WORK);
+    return fv__cuda_wait_work(p);
 }

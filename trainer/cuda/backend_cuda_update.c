@@ -95,7 +95,7 @@ static int upload_blocks(struct fv_program *p, const struct fv_optim *optim)
     fill_blocks(p, optim, (struct fv_k_block *)host, (float *)(host + first));
     int rc = fv_gpu_upload(g, FV_GPU_WORK, p->blocks, host, bytes);
     if (rc == 0)
-        rc = fv_gpu_sync(g, FV_GPU_WORK);
+        rc = fv__cuda_wait_work(p);
     free(host);
     return rc;
 }
@@ -142,7 +142,7 @@ int fv__cuda_begin_control(struct fv_program *p)
     p->factor = calloc(2 * (size_t)p->net->tensors + 1, sizeof *p->factor);
     FV_TRY(p->factor ? 0 : fv_err(FV_ENOMEM, "backend cuda: out of memory"));
     FV_TRY(fv_gpu_upload(g, FV_GPU_WORK, p->space[FV_LOW_CONTROL], &c, sizeof c));
-    return fv_gpu_sync(g, FV_GPU_WORK);
+    return fv__cuda_wait_work(p);
 }
 
 /* The device counts updates itself, since the host does not know yet which steps were finite; it is told where
@@ -155,7 +155,7 @@ static int begin_count(struct fv_program *p, const struct fv_optim *o)
     FV_TRY(fv_gpu_upload(g, FV_GPU_WORK,
                          p->space[FV_LOW_CONTROL] + offsetof(struct fv_k_control, updates),
                          &updates, sizeof updates));
-    return fv_gpu_sync(g, FV_GPU_WORK);
+    return fv__cuda_wait_work(p);
 }
 
 int fv__cuda_prepare_update(struct fv_program *p, struct fv__cuda_slot *slot,
@@ -230,6 +230,23 @@ int fv__cuda_sends_buckets(const struct fv_program *p)
     return !(p->mode & IN_PARTS);
 }
 
+/* Whether a step counts is decided by each rank for itself, and must be decided alike: by the losses of all, and by
+ * gradients of all, which those of a part are not yet. A mean with something in it that is not finite is not, and
+ * counts of faults are 0 together or not at all. */
+static int share_doubts(const struct fv__cuda_update *s, float *partial, int sum)
+{
+    struct fv_program *p = s->p;
+    const size_t rows = (size_t)s->l->batch;
+    FV_TRY(fv__cuda_mean_of_ranks(p, s->arg[FV_LOW_ITEMS], (size_t)p->net->loss.terms * rows,
+                                  FV_LOW_F32));
+    if (s->arg[FV_LOW_HITS])
+        FV_TRY(fv__cuda_mean_of_ranks(p, s->arg[FV_LOW_HITS], rows, FV_LOW_F32));
+    if (!(p->mode & IN_PARTS) || sum)
+        return 0;
+    return fv__cuda_mean_of_ranks(p, partial, fv_k_gradient_norm_partial(layout(p)->elements),
+                                  FV_LOW_F32);
+}
+
 static int do_check(const struct fv__cuda_update *s)
 {
     struct fv_program *p = s->p;
@@ -256,6 +273,7 @@ static int do_check(const struct fv__cuda_update *s)
     if (sum)
         FV_TRY(fv__cuda_mean_of_ranks(p, p->state[FV_STATE_SUM], layout(p)->elements, FV_LOW_F32));
     FV_TRY(fv_k_gradient_norm(&n, s->stream));
+    FV_TRY(share_doubts(s, n.partial, sum));
     return fv_k_decide(&d, s->stream);
 }
 
@@ -353,7 +371,7 @@ int fv__cuda_loss_scale(struct fv_program *p, double *scale)
     struct fv_k_control c;
     struct fv_gpu *g = p->device->gpu;
     FV_TRY(fv_gpu_download(g, FV_GPU_WORK, &c, p->space[FV_LOW_CONTROL], sizeof c));
-    FV_TRY(fv_gpu_sync(g, FV_GPU_WORK));
+    FV_TRY(fv__cuda_wait_work(p));
     *scale = c.used_scale > 0 ? (double)c.used_scale : 1;
     return 0;
 }

@@ -59,6 +59,8 @@ static int open_device(struct fv_gpu *g, int index)
 {
     int count = 0;
     FV_TRY(count_devices(&count));
+    if (count == 1) /* a launcher that gives each process a GPU shows it that one */
+        index = 0;
     if (index < 0 || index >= count)
         return fv_err(FV_EUNSUPPORTED, "backend cuda: there is no GPU %d, they are 0 .. %d", index,
                       count - 1);
@@ -236,6 +238,18 @@ int fv_gpu_event_sync(struct fv_gpu *g, void *event)
 {
     (void)g;
     return fv__gpu_check(cudaEventSynchronize(event), "the work on the device");
+}
+
+int fv_gpu_event_done(struct fv_gpu *g, void *event)
+{
+    (void)g;
+    const cudaError_t e = cudaEventQuery(event);
+    if (e == cudaErrorNotReady) {
+        (void)cudaGetLastError();
+        return 0;
+    }
+    FV_TRY(fv__gpu_check(e, "the work on the device"));
+    return 1;
 }
 
 int fv_gpu_event_ms(struct fv_gpu *g, void *from, void *to, double *ms)

@@ -46,7 +46,8 @@ void fv_gpu_event_free(struct fv_gpu *g, void *event);
 int fv_gpu_event_record(struct fv_gpu *g, void *event, enum fv_gpu_stream s);
 int fv_gpu_event_wait(struct fv_gpu *g, void *event, enum fv_gpu_stream s); /* the stream waits */
 int fv_gpu_event_sync(struct fv_gpu *g, void *event);                       /* the host waits */
-int fv_gpu_event_ms(struct fv_gpu *g, void *from, void *to, double *ms);    /* of timed ones */
+int fv_gpu_event_done(struct fv_gpu *g, void *event); /* 1 if that moment is past; does not wait */
+int fv_gpu_event_ms(struct fv_gpu *g, void *from, void *to, double *ms); /* of timed ones */
 
 /* Between begin and end, what is enqueued on FV_GPU_WORK, and on streams that wait for it and that it waits for, is
  * recorded and not done. */
@@ -85,5 +86,11 @@ int fv_gpu_ranks_join(struct fv_gpu *g, const unsigned char id[FV_GPU_ID_BYTES],
                       int ranks);
 /* Replaces each of `count` numbers by its mean over the ranks, on FV_GPU_COMM. Collective. */
 int fv_gpu_ranks_mean(struct fv_gpu *g, void *p, size_t count, enum fv_low_dtype type);
+/* all (ranks, count) gets everybody's `count` floats, on FV_GPU_COMM. Collective. */
+int fv_gpu_ranks_gather(struct fv_gpu *g, const float *mine, float *all, size_t count);
+/* Waits for nothing: FV_EIO if a sum can no longer come about. */
+int fv_gpu_ranks_check(struct fv_gpu *g);
+/* Ends sums that are under way, so that what waits for them on the device goes on; there can be no more. */
+void fv_gpu_ranks_abort(struct fv_gpu *g);
 
 #endif

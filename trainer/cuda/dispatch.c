@@ -122,7 +122,28 @@ static size_t scratch_of(const struct fv__call *c)
     }
 }
 
-size_t fv_dispatch_scratch(const struct fv_lowered *l)
+/* Behind that: what goes from rank to rank. */
+static size_t exchanged(const struct fv__call *c, int ranks)
+{
+    const size_t two = 2 * (size_t)c->op->shape.c;
+    switch (c->op->kind) {
+    case FV_LOW_BN_STATS:
+    case FV_LOW_BN_FINALIZE:
+        return fv__call_place(two) + (size_t)ranks * two;
+    case FV_LOW_BN_REDUCE:
+    case FV_LOW_BN_SUMS:
+        return two;
+    default:
+        return 0;
+    }
+}
+
+float *fv__call_exchange(const struct fv__call *c)
+{
+    return (float *)c->d->scratch + fv__call_place(scratch_of(c));
+}
+
+size_t fv_dispatch_scratch(const struct fv_lowered *l, int ranks)
 {
     const struct fv_dispatch d = {.l = l};
     size_t most = 0;
@@ -131,7 +152,8 @@ size_t fv_dispatch_scratch(const struct fv_lowered *l)
                                    .op = &l->op[i],
                                    .rows = (int64_t)l->op[i].shape.n * l->op[i].shape.h *
                                            l->op[i].shape.w};
-        const size_t floats = scratch_of(&c);
+        const size_t floats =
+            ranks > 1 ? fv__call_place(scratch_of(&c)) + exchanged(&c, ranks) : scratch_of(&c);
         most = floats > most ? floats : most;
     }
     return most * sizeof(float);

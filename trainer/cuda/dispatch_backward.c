@@ -101,24 +101,31 @@ static struct fv_k_bn_incoming incoming(const struct fv__call *c)
 int fv__dispatch_bn_gradient(const struct fv__call *c)
 {
     const int sums = c->op->kind == FV_LOW_BN_SUMS;
-    const struct fv_k_bn_gradient g = {.partial = sums ? NULL : c->d->scratch,
-                                       .sum = A(STAT0),
-                                       .dot = A(STAT1),
-                                       .centred = c->op->centred,
-                                       .gamma = A(GAMMA),
-                                       .mean = A(MEAN),
-                                       .rstd = A(RSTD),
-                                       .rows = c->rows,
-                                       .c = c->op->shape.c,
-                                       .channels = c->op->shape.channels,
-                                       .dgamma = A(DGAMMA),
-                                       .dbeta = A(DBETA),
-                                       .dslope = A(DSLOPE),
-                                       .coefficients = A(COEF)};
+    struct fv_k_bn_gradient g = {.partial = sums ? NULL : c->d->scratch,
+                                 .sum = A(STAT0),
+                                 .dot = A(STAT1),
+                                 .centred = c->op->centred,
+                                 .gamma = A(GAMMA),
+                                 .mean = A(MEAN),
+                                 .rstd = A(RSTD),
+                                 .rows = c->rows,
+                                 .c = c->op->shape.c,
+                                 .channels = c->op->shape.channels,
+                                 .dgamma = A(DGAMMA),
+                                 .dbeta = A(DBETA),
+                                 .dslope = A(DSLOPE),
+                                 .coefficients = A(COEF)};
     if (!sums) {
         const struct fv_k_bn_reduce k = {
             .in = incoming(c), .mean = A(MEAN), .dz = A(DZ), .partial = c->d->scratch};
         FV_TRY(fv_k_bn_reduce(&k, STREAM));
+    }
+    if (c->d->sync) { /* the parameters' gradients are averaged with all others, later */
+        g.own = fv__call_exchange(c);
+        FV_TRY(fv_k_bn_gradient(&g, STREAM));
+        FV_TRY(c->d->sync->mean(c->d->ctx, g.own, 2 * (size_t)g.c));
+        g.means = g.own;
+        g.own = NULL;
     }
     return fv_k_bn_gradient(&g, STREAM);
 }

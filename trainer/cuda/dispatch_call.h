@@ -69,6 +69,14 @@ static inline int fv__call_depth(const struct fv__call *c)
     return s->in_h * s->in_w * s->in_c;
 }
 
+/* Floats, so that what comes next is aligned. */
+static inline size_t fv__call_place(size_t floats)
+{
+    return (floats + 63) / 64 * 64;
+}
+/* Scratch behind that of the op's own kernels, for what goes from rank to rank. */
+float *fv__call_exchange(const struct fv__call *c);
+
 #define STREAM (c->d->stream)
 #define A(role) (c->arg[FV_LOW_##role])
 

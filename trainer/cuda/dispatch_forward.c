@@ -52,6 +52,21 @@ static int cast(const struct fv__call *c, const void *from, enum fv_k_type from_
     return fv_k_cast(&k, STREAM);
 }
 
+/* This rank's mean and variance, and then those of all: what is left to do is to make one of them. */
+static int gather_moments(const struct fv__call *c, struct fv_k_bn_finalize *k)
+{
+    const struct fv_dispatch_ranks *sync = c->d->sync;
+    const size_t count = 2 * (size_t)k->c;
+    float *mine = fv__call_exchange(c), *all = mine + fv__call_place(count);
+    k->moments = mine;
+    FV_TRY(fv_k_bn_finalize(k, STREAM));
+    FV_TRY(sync->gather(c->d->ctx, mine, all, count));
+    k->moments = NULL;
+    k->gathered = all;
+    k->ranks = sync->ranks;
+    return 0;
+}
+
 /* BN_STATS makes the sums itself, for BN_FINALIZE a convolution has made them. */
 int fv__dispatch_bn_finalize(const struct fv__call *c)
 {
@@ -79,6 +94,8 @@ int fv__dispatch_bn_finalize(const struct fv__call *c)
                                             .partial = c->d->scratch};
         FV_TRY(fv_k_bn_stats(&stats, STREAM));
     }
+    if (c->d->sync)
+        FV_TRY(gather_moments(c, &k));
     FV_TRY(fv_k_bn_finalize(&k, STREAM));
     if (!A(SCALE16))
         return 0;

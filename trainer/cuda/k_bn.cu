@@ -71,9 +71,11 @@ struct finalize {
     const float *sum, *square, *shift;
     const float *gamma, *beta;
     float *mean, *rstd, *scale, *shift_out, *batch_mean, *batch_var;
+    float *moments;
+    const float *gathered;
     void *scale16, *shift16;
     enum fv_k_type type16;
-    int parts, c, channels;
+    int parts, c, channels, ranks;
     size_t stride;
     double rows;
     float eps;
@@ -89,12 +91,10 @@ __device__ static inline void put_as(enum fv_k_type type, void *p, int i, float 
         fv_put((float *)p + i, v);
 }
 
-__device__ static inline void bn_write(const finalize &f, int channel, double sum, double square)
+/* count: rows that mean and variance are of. */
+__device__ static inline void bn_write(const finalize &f, int channel, double mean, double var,
+                                       double count)
 {
-    const double offset = sum / f.rows;
-    const double mean = offset + (f.shift ? (double)f.shift[channel] : 0);
-    double var = square / f.rows - offset * offset;
-    var = var < 0 ? 0 : var;
     const float rstd = (float)(1 / sqrt(var + (double)f.eps));
     const bool real = channel < f.channels;
     const float gamma = !real ? 0 : f.gamma ? f.gamma[channel] : 1;
@@ -110,8 +110,23 @@ __device__ static inline void bn_write(const finalize &f, int channel, double su
     }
     if (real && f.batch_mean) {
         f.batch_mean[channel] = (float)mean;
-        f.batch_var[channel] = (float)(var * (f.rows / (f.rows - 1)));
+        f.batch_var[channel] = (float)(var * (count / (count - 1)));
     }
+}
+
+/* The variance of all is the mean of the variances and the variance of the means: no digits are lost. */
+__device__ static inline void bn_write_ranks(const finalize &f, int channel)
+{
+    double mean = 0, var = 0;
+    for (int r = 0; r < f.ranks; r++)
+        mean += (double)f.gathered[(size_t)r * 2 * f.c + channel];
+    mean /= f.ranks;
+    for (int r = 0; r < f.ranks; r++) {
+        const float *at = f.gathered + (size_t)r * 2 * f.c + channel;
+        const double apart = (double)at[0] - mean;
+        var += (double)at[f.c] + apart * apart;
+    }
+    bn_write(f, channel, mean, var / f.ranks, f.rows * f.ranks);
 }
 
 FV_KERNEL(FINAL_CHANNELS *FINAL_SLICES) bn_finalize(finalize f)
@@ -121,7 +136,7 @@ FV_KERNEL(FINAL_CHANNELS *FINAL_SLICES) bn_finalize(finalize f)
     const int slice = (int)threadIdx.x / FINAL_CHANNELS;
     const int channel = (int)blockIdx.x * FINAL_CHANNELS + (int)threadIdx.x % FINAL_CHANNELS;
     double sum = 0, square = 0;
-    if (channel < f.c) {
+    if (channel < f.c && !f.gathered) {
         FV_UNROLL_4
         for (int part = slice; part < f.parts; part += FINAL_SLICES) {
             sum += (double)f.sum[part * f.stride + channel];
@@ -133,11 +148,24 @@ FV_KERNEL(FINAL_CHANNELS *FINAL_SLICES) bn_finalize(finalize f)
     __syncthreads();
     if (slice > 0 || channel >= f.c)
         return;
+    if (f.gathered) {
+        bn_write_ranks(f, channel);
+        return;
+    }
     for (int i = 1; i < FINAL_SLICES; i++) {
         sum += sums[(int)threadIdx.x + i * FINAL_CHANNELS];
         square += squares[(int)threadIdx.x + i * FINAL_CHANNELS];
     }
-    bn_write(f, channel, sum, square);
+    const double offset = sum / f.rows;
+    const double mean = offset + (f.shift ? (double)f.shift[channel] : 0);
+    double var = square / f.rows - offset * offset;
+    var = var < 0 ? 0 : var; /* a NaN stays one */
+    if (f.moments) {
+        f.moments[channel] = (float)mean;
+        f.moments[f.c + channel] = (float)var;
+    } else {
+        bn_write(f, channel, mean, var, f.rows);
+    }
 }
 
 FV_KERNEL(256)
@@ -272,7 +300,11 @@ int fv_k_bn_finalize(const struct fv_k_bn_finalize *a, fv_stream s)
     f.channels = a->channels;
     f.rows = (double)a->rows;
     f.eps = a->eps;
-    if (a->rows < 2 || a->c < 1 || a->channels > a->c)
+    f.moments = a->moments;
+    f.gathered = a->gathered;
+    f.ranks = a->ranks;
+    const int64_t least = a->moments || (a->gathered && a->ranks > 1) ? 1 : 2;
+    if (a->rows < least || a->c < 1 || a->channels > a->c || (a->gathered && a->ranks < 1))
         return fv_err(FV_EINVAL, "kernel bn_finalize: %lld rows, %d of %d channels",
                       (long long)a->rows, a->channels, a->c);
     if (a->partial) {

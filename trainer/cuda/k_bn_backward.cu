@@ -181,7 +181,7 @@ FV_KERNEL(FINAL_CHANNELS *FINAL_SLICES) bn_gradient(struct fv_k_bn_gradient a, i
 
     const double mean = (double)a.mean[channel], rstd = (double)a.rstd[channel],
                  rows = (double)a.rows;
-    if (!a.partial) {
+    if (!a.partial && !a.means) {
         sum[0] = (double)a.sum[channel];
         sum[1] = (double)a.dot[channel];
     }
@@ -191,12 +191,19 @@ FV_KERNEL(FINAL_CHANNELS *FINAL_SLICES) bn_gradient(struct fv_k_bn_gradient a, i
     else if (!a.centred)
         dgamma = rstd * (dgamma - mean * sum[0]);
     const bool real = channel < a.channels;
-    const double by_dz = !real ? 0 : (a.gamma ? (double)a.gamma[channel] : 1) * rstd;
-    const double by_x = -by_dz * rstd * dgamma / rows;
-    a.coefficients[channel] = (float)by_dz;
-    a.coefficients[a.c + channel] = (float)by_x;
-    a.coefficients[2 * a.c + channel] = (float)(-by_dz * sum[0] / rows - by_x * mean);
-    if (!real)
+    const double mean_dz = a.means ? (double)a.means[channel] : sum[0] / rows;
+    const double mean_dot = a.means ? (double)a.means[a.c + channel] : dgamma / rows;
+    if (a.own) {
+        a.own[channel] = (float)mean_dz;
+        a.own[a.c + channel] = (float)mean_dot;
+    } else {
+        const double by_dz = !real ? 0 : (a.gamma ? (double)a.gamma[channel] : 1) * rstd;
+        const double by_x = -by_dz * rstd * mean_dot;
+        a.coefficients[channel] = (float)by_dz;
+        a.coefficients[a.c + channel] = (float)by_x;
+        a.coefficients[2 * a.c + channel] = (float)(-by_dz * mean_dz - by_x * mean);
+    }
+    if (!real || a.means)
         return;
     if (a.dgamma)
         a.dgamma[channel] = (float)dgamma;
@@ -292,9 +299,10 @@ int fv_k_bn_gradient(const struct fv_k_bn_gradient *a, fv_stream s)
     if (a->rows < 1 || a->c < 1 || a->channels > a->c)
         return fv_err(FV_EINVAL, "kernel bn_gradient: %lld rows, %d of %d channels",
                       (long long)a->rows, a->channels, a->c);
-    return FV_LAUNCH(
-        "bn_gradient", bn_gradient, (unsigned)(a->c + FINAL_CHANNELS - 1) / FINAL_CHANNELS,
-        FINAL_CHANNELS * FINAL_SLICES, s, *a, a->partial ? fv_k_parts(a->rows, a->c) : 0);
+    return FV_LAUNCH("bn_gradient", bn_gradient,
+                     (unsigned)(a->c + FINAL_CHANNELS - 1) / FINAL_CHANNELS,
+                     FINAL_CHANNELS * FINAL_SLICES, s, *a,
+                     a->partial && !a->means ? fv_k_parts(a->rows, a->c) : 0);
 }
 
 int fv_k_bn_backward(const struct fv_k_bn_backward *a, fv_stream s)

@@ -61,11 +61,17 @@ int fv_k_bn_stats(const struct fv_k_bn_stats *a, fv_stream s);
 /* From those sums, or from sum and square (c floats each, as cuDNN's genstats leave them: no shift), what the other
  * launches need: mean and rstd = 1 / sqrt(biased variance + eps), and y = x * scale + shift; scale16 and shift16 are
  * the same in type16, for cuDNN. Channels from `channels` (of gamma, beta) on are padding: their scale and shift are 0.
- * batch_mean and batch_var (with Bessel's correction) are for fv_k_running. */
+ * batch_mean and batch_var (with Bessel's correction) are for fv_k_running.
+ *
+ * Over the rows of several ranks, of each as many: a first launch with `moments` leaves this rank's mean and biased
+ * variance there and writes nothing else; a second with those of all ranks (`gathered`) does the rest. */
 struct fv_k_bn_finalize {
     const float *partial;      /* of fv_k_bn_stats, or NULL */
     const float *sum, *square; /* where partial is NULL */
-    int64_t rows;
+    int64_t rows;              /* of this rank */
+    float *moments;            /* (2, c), or NULL */
+    const float *gathered;     /* (ranks, 2, c), or NULL */
+    int ranks;
     int c, channels;
     const float *gamma, *beta; /* channels; NULL: 1, 0 */
     float eps;
@@ -139,6 +145,11 @@ struct fv_k_bn_gradient {
     float *dgamma, *dbeta,
         *dslope;         /* channels each; NULL: not wanted. dslope: only after a prelu */
     float *coefficients; /* 3 * c floats, for fv_k_bn_backward */
+    /* Over the rows of several ranks, of each as many: a first launch with `own` (2, c) leaves there what is the mean
+     * over this rank's rows of dz and of dz * xhat, and no coefficients; a second makes these from `means`, the mean of
+     * all ranks' own, and nothing else. */
+    float *own;
+    const float *means;
 };
 int fv_k_bn_gradient(const struct fv_k_bn_gradient *a, fv_stream s);
 
