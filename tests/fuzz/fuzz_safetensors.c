@@ -6,6 +6,7 @@
  */
 #include "common/rng.h"
 #include "tests/fuzz/seeds.h"
+#include "trainer/files/weights.h"
 #include "trainer/run/checkpoint.h"
 
 #include <stdint.h>
@@ -17,11 +18,30 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
 static volatile unsigned sink;
 
+/* The same file as weights to begin with. */
+static void read_weights(const uint8_t *data, size_t n)
+{
+    enum { FLOATS_MAX = 1 << 20 };
+    struct fv_weights w;
+    char *copy = malloc(n);
+    memcpy(copy, data, n);
+    if (fv_weights_parse(&w, copy, n, "fuzz") == 0)
+        for (int i = 0; i < w.weights; i++) {
+            const size_t count = fv_weight_count(&w.weight[i]);
+            float *out = count <= FLOATS_MAX ? malloc((count + 1) * sizeof *out) : NULL;
+            if (out && fv_weight_read(&w.weight[i], out) == 0 && count)
+                sink += (unsigned)(out[count - 1] > 0);
+            free(out);
+        }
+    fv_weights_close(&w);
+}
+
 /* Touches all that an accepted file claims to hold. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     struct fv_st *st;
     struct fv_st_tensor t, same;
+    struct fv_st_meta m;
     char *copy = malloc(n ? n : 1);
     fuzz_keep_seed(data, n);
     if (n)
@@ -34,8 +54,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         if (fv_st_tensor(st, t.name, &same) < 0 || same.data != t.data)
             abort();
     }
-    fv_st_meta(st, "settings");
+    for (int i = 0; fv_st_meta_at(st, i, &m) == 0; i++)
+        if (fv_st_meta(st, m.key) != m.value)
+            abort();
     fv_st_close(&st);
+    read_weights(data, n);
     return 0;
 }
 

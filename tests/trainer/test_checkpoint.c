@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Safetensors: bytes written against a file drawn by hand, files of other programs, and every fault. */
 #include "trainer/run/checkpoint.h"
+#include "trainer/run/snapshot.h"
 
 #include "common/err.h"
 #include "common/fs.h"
@@ -12,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -172,6 +174,8 @@ static const struct {
      "impossible"},
     {"{\"a\":{\"dtype\":\"F32\",\"shape\":[4611686018427387904],\"data_offsets\":[0,0]}}", 0,
      "impossible"},
+    {"{\"a\":{\"dtype\":\"F32\",\"shape\":[0,4611686018427387904,4],\"data_offsets\":[0,0]}}", 0,
+     "impossible"},
     {"{\"a\":{\"dtype\":\"U8\",\"shape\":[1,1,1,1,1,1,1,1,1],\"data_offsets\":[0,1]}}", 1,
      "dimensions"},
     {T("[0,4]"), 8, "needs 8 bytes"},
@@ -207,6 +211,32 @@ static void test_faults(void **state)
     }
 }
 
+/* A file of nothing but metadata is gone through in a time that grows with it, and not with its square. */
+static void test_much_metadata(void **state)
+{
+    (void)state;
+    enum { MANY = 100000, ENTRY = 14 };
+    char *bytes = malloc(8 + ENTRY * (MANY + 4)), digest[FV_SNAPSHOT_DIGEST];
+    size_t n = 8;
+    struct fv_st *st;
+    struct fv_st_meta m;
+    n += (size_t)sprintf(bytes + n, "{\"__metadata__\":{");
+    for (int i = 0; i < MANY; i++)
+        n += (size_t)sprintf(bytes + n, "%s\"%06d\":\"\"", i ? "," : "", i);
+    n += (size_t)sprintf(bytes + n, "}}");
+    for (int i = 0; i < 8; i++)
+        bytes[i] = (char)((n - 8) >> 8 * i);
+    assert_int_equal(fv_st_parse(&st, bytes, n, "a.st"), 0);
+    const clock_t begin = clock();
+    assert_int_equal(fv__snapshot_digest_of(st, digest), 0);
+    assert_true(clock() - begin < 5 * CLOCKS_PER_SEC);
+    assert_int_equal(fv_st_meta_at(st, MANY - 1, &m), 0);
+    assert_string_equal(m.key, "099999");
+    assert_int_equal(fv_st_meta_at(st, MANY, &m), FV_ENOTFOUND);
+    assert_int_equal(fv_st_meta_at(st, -1, &m), FV_ENOTFOUND);
+    fv_st_close(&st);
+}
+
 /* No prefix of a file is a file. */
 static void test_every_truncation(void **state)
 {
@@ -230,7 +260,7 @@ int main(void)
         cmocka_unit_test(test_bytes_written),    cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_writer_refuses),   cmocka_unit_test(test_replaces_whole),
         cmocka_unit_test(test_reads_others),     cmocka_unit_test(test_faults),
-        cmocka_unit_test(test_every_truncation),
+        cmocka_unit_test(test_every_truncation), cmocka_unit_test(test_much_metadata),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

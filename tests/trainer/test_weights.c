@@ -229,6 +229,24 @@ static void the_old_format_is_refused_with_a_way_out(void **state)
     fv_weights_close(&w);
 }
 
+/* The length of a header may be the first bytes of a pickle: 384 are 80 01. */
+static void a_header_of_any_length_is_no_pickle(void **state)
+{
+    static const char header[] = "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}";
+    (void)state;
+    for (size_t length = 128; length < 1600; length += 256) {
+        struct fv_weights w;
+        char *bytes = calloc(1, 8 + length + 4);
+        memset(bytes + 8, ' ', length);
+        memcpy(bytes + 8, header, sizeof header - 1);
+        bytes[0] = (char)(length & 255);
+        bytes[1] = (char)(length >> 8);
+        ok(fv_weights_parse(&w, bytes, 8 + length + 4, "a.safetensors"));
+        assert_int_equal(w.weights, 1);
+        fv_weights_close(&w);
+    }
+}
+
 static int parse_changed(size_t keep, size_t at, const char *by, size_t by_n)
 {
     struct fv_weights w;
@@ -286,6 +304,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(another_net_is_refused),
         cmocka_unit_test(a_pickled_module_is_refused),
         cmocka_unit_test(the_old_format_is_refused_with_a_way_out),
+        cmocka_unit_test(a_header_of_any_length_is_no_pickle),
         cmocka_unit_test(damage_is_named),
     };
     if (argc != 2)

@@ -64,6 +64,14 @@ static int read_safetensors(struct fv_weights *w, const char *origin)
     return 0;
 }
 
+/* A pickle says its protocol first. A safetensors file may begin with the same bytes, as the length of its header, and
+ * has a brace behind that. */
+static int is_bare_pickle(const char *bytes, size_t n)
+{
+    return n >= 2 && bytes[0] == '\x80' && bytes[1] >= 0 && bytes[1] <= 5 &&
+           !(n > 8 && bytes[8] == '{');
+}
+
 int fv_weights_parse(struct fv_weights *w, char *bytes, size_t n, const char *origin)
 {
     *w = (struct fv_weights){0};
@@ -72,7 +80,7 @@ int fv_weights_parse(struct fv_weights *w, char *bytes, size_t n, const char *or
         w->kind = "torch.save";
         return fv__weights_read_pth(w, (const uint8_t *)bytes, n, origin);
     }
-    if (n >= 2 && bytes[0] == '\x80' && bytes[1] >= 0 && bytes[1] <= 5) {
+    if (is_bare_pickle(bytes, n)) {
         free(bytes);
         return fv_err(
             FV_EUNSUPPORTED,

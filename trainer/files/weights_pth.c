@@ -89,7 +89,7 @@ static int read_shape(const struct pth *p, struct fv_weight *t, const struct fv_
         if (!d || !s || d->number < 0 || s->number < 0 || d->number > INT32_MAX)
             return corrupt(p, t->name, "a size or stride that is none");
         t->dim[i] = d->number;
-        t->stride[i] = s->number;
+        t->stride[i] = d->number > 1 ? s->number : 0; /* nothing else is reached */
         uint64_t step;
         if (__builtin_mul_overflow(count, (uint64_t)d->number, &count) ||
             count > PTRDIFF_MAX / 16 ||

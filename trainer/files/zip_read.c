@@ -53,9 +53,8 @@ static int find_directory(const struct fv_zip *z, uint64_t dir[3])
     dir[0] = get(end + 16, 4);
     dir[1] = get(end + 12, 4);
     dir[2] = get(end + 10, 2);
-    const uint8_t *locator = end - LOCATOR;
-    if (end - z->p >= LOCATOR && memcmp(locator, "PK\6\7", 4) == 0) {
-        const uint64_t at = get(locator + 8, 8);
+    if (end - z->p >= LOCATOR && memcmp(end - LOCATOR, "PK\6\7", 4) == 0) {
+        const uint64_t at = get(end - LOCATOR + 8, 8);
         if (z->n < END64 || at > z->n - END64 || memcmp(z->p + at, "PK\6\6", 4) != 0)
             return corrupt(z, "its zip64 record is missing");
         dir[0] = get(z->p + at + 48, 8);

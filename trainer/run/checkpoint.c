@@ -129,11 +129,14 @@ struct fv_st {
     struct fv_st_tensor *tensor; /* in the file's order */
     const struct fv_st_tensor **by_name;
     int tensors;
+    struct fv_st_meta *meta; /* in the file's order */
+    int metas;
 };
 
 static int read_shape(struct fv_st_tensor *t, const json_t *shape, const char *origin)
 {
     size_t item = dtype_bytes(t->dtype), bytes = item;
+    int64_t stride = 1; /* a dimension of 0 must not hide what others come to */
     if (item == 0)
         return fv_err(FV_EUNSUPPORTED, "%s: tensor '%s' has the unknown type '%s'", origin, t->name,
                       t->dtype);
@@ -148,7 +151,8 @@ static int read_shape(struct fv_st_tensor *t, const json_t *shape, const char *o
         if (!json_is_integer(dim) || t->dim[i] < 0)
             return fv_err(FV_ECORRUPT, "%s: tensor '%s' has a dimension that is not a size", origin,
                           t->name);
-        if (__builtin_mul_overflow(bytes, (size_t)t->dim[i], &bytes))
+        if (__builtin_mul_overflow(bytes, (size_t)t->dim[i], &bytes) ||
+            __builtin_mul_overflow(stride, t->dim[i] > 0 ? t->dim[i] : 1, &stride))
             return fv_err(FV_ECORRUPT, "%s: tensor '%s' has an impossible shape", origin, t->name);
     }
     if (bytes != t->bytes)
@@ -211,14 +215,21 @@ static int check_cover(const struct fv_st *st, const char *data, size_t data_byt
     return 0;
 }
 
-static int read_metadata(const json_t *meta, const char *origin)
+static int read_metadata(struct fv_st *st, const json_t *meta, const char *origin)
 {
     const char *key;
     json_t *value;
     if (!json_is_object(meta))
         return fv_err(FV_ECORRUPT, "%s: __metadata__ is not an object", origin);
-    json_object_foreach((json_t *)meta, key, value) if (!json_is_string(value)) return fv_err(
-        FV_ECORRUPT, "%s: the metadata '%s' is not a string", origin, key);
+    st->meta = calloc(json_object_size(meta) + 1, sizeof *st->meta);
+    if (!st->meta)
+        return fv_err(FV_ENOMEM, "%s: out of memory", origin);
+    json_object_foreach((json_t *)meta, key, value)
+    {
+        if (!json_is_string(value))
+            return fv_err(FV_ECORRUPT, "%s: the metadata '%s' is not a string", origin, key);
+        st->meta[st->metas++] = (struct fv_st_meta){key, json_string_value(value)};
+    }
     return 0;
 }
 
@@ -234,7 +245,7 @@ static int read_header(struct fv_st *st, const char *data, size_t data_bytes, co
     json_object_foreach(st->header, name, entry)
     {
         if (strcmp(name, "__metadata__") == 0)
-            FV_TRY(read_metadata(entry, origin));
+            FV_TRY(read_metadata(st, entry, origin));
         else
             FV_TRY(read_tensor(&st->tensor[st->tensors++], name, entry, data, data_bytes, origin));
     }
@@ -296,6 +307,7 @@ void fv_st_close(struct fv_st **st)
     json_decref((*st)->header);
     free((*st)->tensor);
     free((*st)->by_name);
+    free((*st)->meta);
     free((*st)->bytes);
     free(*st);
     *st = NULL;
@@ -327,15 +339,8 @@ const char *fv_st_meta(const struct fv_st *st, const char *key)
 
 int fv_st_meta_at(const struct fv_st *st, int i, struct fv_st_meta *out)
 {
-    const char *key;
-    json_t *value;
-    int at = 0;
-    json_object_foreach(json_object_get(st->header, "__metadata__"), key, value)
-    {
-        if (at++ == i) {
-            *out = (struct fv_st_meta){key, json_string_value(value)};
-            return 0;
-        }
-    }
-    return fv_err(FV_ENOTFOUND, "there is no metadata number %d", i);
+    if (i < 0 || i >= st->metas)
+        return fv_err(FV_ENOTFOUND, "there is no metadata number %d", i);
+    *out = st->meta[i];
+    return 0;
 }

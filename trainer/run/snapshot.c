@@ -331,7 +331,7 @@ int fv__snapshot_net(const struct fv_st *st, const char *path, struct fv_net **n
     FV_TRY(read_three(st, path, "mean", a.mean));
     FV_TRY(read_three(st, path, "std", a.std));
     for (int c = 0; c < 3; c++)
-        if (!isfinite(a.mean[c]) || !(a.std[c] > 0))
+        if (!isfinite(a.mean[c]) || !isfinite(a.std[c]) || !(a.std[c] > 0))
             return fv_err(FV_ECORRUPT, "%s: mean or std of the colours are not usable", path);
     a.size = (int)size;
     a.classes = (int)classes;
