@@ -88,6 +88,8 @@ struct fv_optim_rule {
     const char *state[2]; /* what a checkpoint calls them: "optim.<state>.<tensor>" */
     /* The definition, for one weight: ref calls it, the other backends do the same in fp32 over whole tensors. */
     void (*update)(const struct fv_optim_scalars *c, double *w, double g, double state[2]);
+    const char *
+        uses; /* the options that it reads and not all others, with blanks around each: " beta1 beta2 eps " */
 };
 extern const struct fv_optim_rule fv_optim_rules[FV_OPTIM_KINDS];
 extern const char *const fv_optim_names[]; /* NULL-terminated, in the order of the kinds */

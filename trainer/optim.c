@@ -39,17 +39,24 @@ static void update_adam(const struct fv_optim_scalars *c, double *w, double g, d
 }
 
 const struct fv_optim_rule fv_optim_rules[FV_OPTIM_KINDS] = {
-    [FV_OPTIM_SGD] = {"sgd", "gradient descent with momentum", 1, {"momentum"}, update_sgd},
+    [FV_OPTIM_SGD] = {"sgd",
+                      "gradient descent with momentum",
+                      1,
+                      {"momentum"},
+                      update_sgd,
+                      " momentum nesterov decoupled-decay "},
     [FV_OPTIM_ADAM] = {"adam",
                        "steps of even size: the mean gradient over the root of its mean square",
                        2,
                        {"exp_avg", "exp_avg_sq"},
-                       update_adam},
+                       update_adam,
+                       " beta1 beta2 eps decoupled-decay "},
     [FV_OPTIM_ADAMW] = {"adamw",
                         "Adam with a weight decay that its steps of even size do not touch",
                         2,
                         {"exp_avg", "exp_avg_sq"},
-                        update_adam},
+                        update_adam,
+                        " beta1 beta2 eps "},
 };
 const char *const fv_optim_names[] = {"sgd", "adam", "adamw", NULL};
 

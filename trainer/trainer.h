@@ -65,7 +65,8 @@ struct fv_train_settings {
     double eta_min;          /* 1e-5 */
     const char *milestones;  /* "10,16,22"; NULL: none */
     double gamma, power, pct_start, div_factor, final_div_factor;
-    double warmup; /* epochs of linear warm-up before the schedule (1) */
+    const char *cycle_momentum; /* "0.85,0.95"; NULL: it stays */
+    double warmup;              /* epochs of linear warm-up before the schedule (1) */
     /* early stopping */
     int64_t patience;        /* epochs; 0: none */
     const char *patience_on; /* "val-acc" (trainer/run/measure.h) */

@@ -7,7 +7,8 @@
 Nets, weights and images are those of make_trainer_golden.py, in double; weights, running statistics, the optimiser's
 states and the average are rounded to fp32 after each update, as a backend keeps them. The seed is the first for which
 no value that a ReLU or a max-pool sees comes near a branch. Decoupled decay for SGD, which torch lacks, is AdamW's
-line before SGD's step; the average is timm's ModelEmaV2 (an average of the whole state_dict) in torch's lerp form.
+line before SGD's step; "cycle" has torch's OneCycleLR move rate and momentum with each step, the whole number of which
+is that of the updates; the average is timm's ModelEmaV2 (an average of the whole state_dict) in torch's lerp form.
 
 A case is a line of settings; for each step "loss"; for each update that clips "norm"; then for each tensor "value",
 "first", "second", "ema": name, root mean square, SAMPLES values at (2 j + 1) * count / (2 * SAMPLES).
@@ -23,7 +24,7 @@ import make_trainer_golden as base
 base.SAMPLES = 8
 STEPS, CLASSES, BATCH = 20, 5, 6
 USUAL = dict(kind="sgd", lr=0.05, momentum=0.0, nesterov=0, beta1=0.9, beta2=0.999, eps=1e-8, decay=0.0, decoupled=0,
-             clip=0.0, parts=1, ema=0.0, decay_all=1, lr_of="-", freeze="-")
+             clip=0.0, parts=1, ema=0.0, decay_all=1, lr_of="-", freeze="-", cycle="-")
 TRAINED = dict(momentum=0.9, decay=5e-4)
 CASES = [
     ("tiny", dict()),
@@ -41,6 +42,8 @@ CASES = [
     ("tiny", dict(**TRAINED, lr_of="fc=3,layer1=0.5,layer1.0.conv2=0.25", freeze="conv1,bn1,layer2.0.bn1.weight")),
     ("grouped", dict(kind="adamw", lr=1e-3, decay=0.05, lr_of="fc=10", freeze="conv2,bn2", ema=0.9, clip=0.5)),
     ("tiny", dict(**TRAINED, ema=0.95, nesterov=1)),
+    ("tiny", dict(**TRAINED, cycle="0.85,0.95")),
+    ("grouped", dict(kind="adamw", lr=1e-3, decay=0.05, cycle="0.8,0.92")),
 ]
 
 
@@ -115,6 +118,11 @@ def run(number, net_name, s, seed):
             m.register_forward_hook(base.check_maxpool)
     optim = make_optimiser(net, s)
     freeze_norms(net)
+    cycle = None
+    if s["cycle"] != "-":
+        low, high = map(float, s["cycle"].split(","))
+        cycle = torch.optim.lr_scheduler.OneCycleLR(optim, s["lr"], total_steps=STEPS, base_momentum=low,
+                                                    max_momentum=high)
     ema = {k: v.clone() for k, v in base.tensors(net)}
     label = torch.tensor([(3 * i) % CLASSES for i in range(BATCH)])
     out = [" ".join(["case", str(number), net_name, str(seed), str(size), str(CLASSES), str(BATCH), str(STEPS)]
@@ -125,6 +133,8 @@ def run(number, net_name, s, seed):
         out.append(f"loss {loss.item():.12e}")
         if (step + 1) % s["parts"] == 0:
             update(net, optim, s, out)
+            if cycle and step + 1 < STEPS:
+                cycle.step()
             round_all(v for _, v in base.tensors(net))
             if s["ema"]:
                 for k, v in base.tensors(net):

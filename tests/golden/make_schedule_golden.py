@@ -5,7 +5,8 @@ source is repeated here (deepinsight/insightface, recognition/arcface_torch/lr_s
 
     python3 tests/golden/make_schedule_golden.py tests/golden
 
-A case is a line of settings, then a line for each step on which a rate is compared: step, rate. Schedulers step once
+A case is a line of settings, then a line for each step on which a rate is compared: step, rate, and of a case whose
+momentum moves that momentum, which is SGD's, or of "adam" beta1. Schedulers step once
 a step or once an epoch; warm-ups of other schedules than the polynomial one are torch's LinearLR in SequentialLR.
 """
 import sys
@@ -37,7 +38,7 @@ class PolynomialLRWarmup(ls._LRScheduler):
 
 
 USUAL = dict(name="", lr=0.1, eta_min=0.0, epochs=12, warmup=0, by_epoch=0, t0=1, t_mult=1, milestones="-", gamma=0.1,
-             power=1.0, pct=0.3, div=25.0, final_div=1e4)
+             power=1.0, pct=0.3, div=25.0, final_div=1e4, low=0.0, high=0.0, optim="sgd")
 CASES = [
     dict(name="constant"),
     dict(name="cosine", eta_min=1e-5),
@@ -56,6 +57,8 @@ CASES = [
     dict(name="one-cycle"),
     dict(name="one-cycle", pct=0.45, div=10.0, final_div=100.0, lr=0.02, epochs=9),
     dict(name="one-cycle", by_epoch=1),
+    dict(name="one-cycle", low=0.85, high=0.95),
+    dict(name="one-cycle", low=0.8, high=0.9, pct=0.45, epochs=9, by_epoch=1, optim="adam"),
 ]
 
 
@@ -66,7 +69,8 @@ def scheduler(optim, s, unit):
         return PolynomialLRWarmup(optim, warm, total, s["power"])
     if s["name"] == "one-cycle":
         return ls.OneCycleLR(optim, max_lr=s["lr"], total_steps=total, pct_start=s["pct"], div_factor=s["div"],
-                             final_div_factor=s["final_div"], cycle_momentum=False)
+                             final_div_factor=s["final_div"], cycle_momentum=s["high"] > 0, base_momentum=s["low"],
+                             max_momentum=s["high"])
     marks = [int(m) * unit - warm for m in s["milestones"].split(",")] if s["milestones"] != "-" else []
     make = {
         "constant": lambda: ls.LambdaLR(optim, lambda _: 1.0),
@@ -80,7 +84,8 @@ def scheduler(optim, s, unit):
 def rates(s):
     unit = 1 if s["by_epoch"] else STEPS_PER_EPOCH
     if s["name"] in ("polynomial", "one-cycle") or not s["warmup"]:
-        optim = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=s["lr"])
+        make = torch.optim.SGD if s["optim"] == "sgd" else torch.optim.Adam
+        optim = make([torch.nn.Parameter(torch.zeros(1))], lr=s["lr"])
         return torch_rates(optim, scheduler(optim, s, unit), s, 0)
     # The line of the warm-up by LinearLR, then the schedule from its own beginning.
     warm = s["warmup"] * STEPS_PER_EPOCH
@@ -100,7 +105,9 @@ def torch_rates(optim, sched, s, first):
     for step in range(first, s["epochs"] * STEPS_PER_EPOCH):
         # The chained form of InsightFace's class has the full rate at its first step, before the warm-up begins.
         if not (s["name"] == "polynomial" and s["warmup"] and step == 0):
-            out.append((step, optim.param_groups[0]["lr"]))
+            group = optim.param_groups[0]
+            momentum = group["momentum"] if s["optim"] == "sgd" else group["betas"][0]
+            out.append((step, group["lr"], momentum) if s["high"] else (step, group["lr"]))
         optim.step()
         if not s["by_epoch"] or (step + 1) % STEPS_PER_EPOCH == 0:
             if step + 1 < s["epochs"] * STEPS_PER_EPOCH:
@@ -116,5 +123,5 @@ if __name__ == "__main__":
             s = {**USUAL, **case}
             rows = rates(s)
             print("case", *s.values(), STEPS_PER_EPOCH, len(rows), file=f)
-            for step, rate in rows:
-                print(step, f"{rate:.17g}", file=f)
+            for step, *values in rows:
+                print(step, *(f"{v:.17g}" for v in values), file=f)

@@ -35,12 +35,12 @@ static const struct trick {
     const char *name;
     double clip_norm, ema;
     int accumulate, nesterov, patience;
-    const char *freeze, *lr_of;
+    const char *freeze, *lr_of, *cycle;
 } tricks[] = {
-    {"plain", 0, 0, 1, 0, 0, NULL, NULL},
-    {"average", 0, 0.9, 1, 0, 0, NULL, NULL},
-    {"clipped halves", 0.5, 0, 4, 0, 0, NULL, NULL},
-    {"all", 0.7, 0.95, 4, 1, 1, "conv1,bn1", "fc=10,layer1=0.5"},
+    {"plain", 0, 0, 1, 0, 0, NULL, NULL, NULL},
+    {"average", 0, 0.9, 1, 0, 0, NULL, NULL, NULL},
+    {"clipped halves", 0.5, 0, 4, 0, 0, NULL, NULL, NULL},
+    {"all", 0.7, 0.95, 4, 1, 1, "conv1,bn1", "fc=10,layer1=0.5", "0.8,0.9"},
 };
 
 enum { TRICKS = sizeof tricks / sizeof *tricks };
@@ -115,6 +115,7 @@ static void test_every_combination(void **state)
                 fix.settings.nesterov = tricks[t].nesterov;
                 fix.settings.patience = tricks[t].patience;
                 fix.settings.patience_on = "val-acc";
+                fix.settings.cycle_momentum = tricks[t].cycle;
                 fix.settings.freeze = tricks[t].freeze;
                 fix.settings.lr_of = tricks[t].lr_of;
                 check_case(number);

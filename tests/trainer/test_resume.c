@@ -283,8 +283,10 @@ static void test_removes_leftovers(void **state)
     FILE *f = fopen(fixture_path(&fix, "left", "last.safetensors.tmp-99999"), "w");
     assert_non_null(f);
     fclose(f);
+    assert_int_equal(fv_file_write(fixture_path(&fix, "left", "notes.tmp-old"), "mine", 4), 0);
     assert_int_equal(fixture_run(&fix, "left", 1), 0);
     assert_int_equal(access(fixture_path(&fix, "left", "last.safetensors.tmp-99999"), F_OK), -1);
+    assert_int_equal(access(fixture_path(&fix, "left", "notes.tmp-old"), F_OK), 0);
 }
 
 int main(void)

@@ -133,16 +133,17 @@ static void test_warmup(void **state)
 static int read_case(FILE *f, const struct fv_schedule **sched, struct fv_schedule_settings *s,
                      uint64_t *per_epoch, int *rows)
 {
-    char name[32], milestones[64];
+    char name[32], milestones[64], optim[8];
     unsigned long long per;
     *s = (struct fv_schedule_settings){0};
     const int n = fscanf(
-        f, " case %31s %lf %lf %lf %lf %d %lf %lf %63s %lf %lf %lf %lf %lf %llu %d", name, &s->lr,
-        &s->eta_min, &s->epochs, &s->warmup, &s->by_epoch, &s->t0, &s->t_mult, milestones,
-        &s->gamma, &s->power, &s->pct_start, &s->div_factor, &s->final_div_factor, &per, rows);
+        f, " case %31s %lf %lf %lf %lf %d %lf %lf %63s %lf %lf %lf %lf %lf %lf %lf %7s %llu %d",
+        name, &s->lr, &s->eta_min, &s->epochs, &s->warmup, &s->by_epoch, &s->t0, &s->t_mult,
+        milestones, &s->gamma, &s->power, &s->pct_start, &s->div_factor, &s->final_div_factor,
+        &s->momentum_low, &s->momentum_high, optim, &per, rows);
     if (n == EOF)
         return 0;
-    assert_int_equal(n, 16);
+    assert_int_equal(n, 19);
     *sched = find(name);
     *per_epoch = per;
     assert_int_equal(fv_schedule_read_milestones(s, strcmp(milestones, "-") ? milestones : NULL),
@@ -156,7 +157,7 @@ static void test_golden(void **state)
     const struct fv_schedule *sched;
     struct fv_schedule_settings s;
     uint64_t per_epoch;
-    int rows, cases = 0, kinds = 0;
+    int rows, cases = 0, kinds = 0, moved = 0;
     FILE *f = fopen(*state, "r");
     assert_non_null(f);
     assert_int_equal(fscanf(f, "#%*[^\n]"), 0);
@@ -170,9 +171,15 @@ static void test_golden(void **state)
             if (!(fabs(got - want) <= 1e-12))
                 fail_msg("case %d (%s), step %llu: rate %.17g, torch has %.17g", cases, sched->name,
                          step, got, want);
+            if (s.momentum_high == 0)
+                continue;
+            assert_int_equal(fscanf(f, "%lf", &want), 1);
+            assert_close(fv_schedule_momentum(sched, &s, step, per_epoch, NAN), want);
+            moved += want < s.momentum_high;
         }
     fclose(f);
-    assert_true(cases >= 17);
+    assert_true(cases >= 19);
+    assert_true(moved > 100);
     assert_int_equal(kinds, 6);
 }
 
@@ -194,6 +201,18 @@ static void test_refusals(void **state)
         assert_int_equal(fv_schedule_read_milestones(&s, bad[i]), FV_EUSAGE);
         assert_non_null(strstr(fv_err_text(), "--milestones"));
     }
+    static const char *const bad_momenta[] = {"0.9",   "0.85,0.95,", "0.95,0.85", "-1,0.5",
+                                              "0.5,1", "0,0",        "a,b",       "nan,nan"};
+    for (size_t i = 0; i < sizeof bad_momenta / sizeof *bad_momenta; i++) {
+        assert_int_equal(fv_schedule_read_momentum(&s, bad_momenta[i]), FV_EUSAGE);
+        assert_non_null(strstr(fv_err_text(), "--cycle-momentum"));
+    }
+    assert_int_equal(fv_schedule_read_momentum(&s, "0.85,0.95"), 0);
+    assert_true(s.momentum_low == 0.85 && s.momentum_high == 0.95);
+    /* only one-cycle moves it, and it only where that was asked for */
+    assert_true(fv_schedule_momentum(find("cosine"), &s, 3, 10, 0.7) == 0.7);
+    assert_int_equal(fv_schedule_read_momentum(&s, NULL), 0);
+    assert_true(fv_schedule_momentum(find("one-cycle"), &s, 3, 10, 0.7) == 0.7);
     assert_int_equal(fv_schedule_read_milestones(&s, NULL), 0);
     assert_int_equal(fv_schedule_check(find("constant"), &s), 0); /* does not mind eta_min */
     assert_int_equal(fv_schedule_check(find("cosine"), &s), FV_EUSAGE);

@@ -442,6 +442,13 @@ static void test_refuses_requests(void **state)
     fix.settings.warmup = EPOCHS + 1;
     assert_says(fixture_run(&fix, "no", 0), FV_EUSAGE, "--warmup");
     fix.settings = s;
+    static const char *const colours[] = {"0.5x", "0.1 0.2 0.3", "0.1,0.2", "0.1,0.2,0.3,",
+                                          "",     "nan"};
+    for (size_t i = 0; i < sizeof colours / sizeof *colours; i++) {
+        fix.settings.mean = colours[i];
+        assert_says(fixture_run(&fix, "no", 0), FV_EUSAGE, "--mean");
+    }
+    fix.settings = s;
     fix.train.source.classes = 1;
     assert_says(fixture_run(&fix, "no", 0), FV_EINVAL, "two is the least");
     fix.train.source.classes = FIXTURE_CLASSES;

@@ -8,6 +8,7 @@
 #include "tests/cmocka_all.h"
 #include "trainer/run/diagnose.h"
 #include "trainer/run/groups.h"
+#include "trainer/run/snapshot.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -266,11 +267,125 @@ static void test_idle_options_are_named(void **state)
     fix.settings.schedule = "constant";
     fix.settings.lr = 1e-6; /* below the usual --eta-min, which a constant rate does not mind */
     fix.settings.gamma = 0.5;
+    fix.settings.cycle_momentum = "0.8,0.9";
+    fix.settings.beta1 = 0.8;
+    fix.settings.momentum = 0.8;
+    fix.settings.patience_on = "loss";
+    fix.settings.init_bgr = 1;
     said[0] = '\0';
     fix.report.message = keep_words;
     assert_int_equal(fixture_run(&fix, "idle", 0), 0);
-    assert_non_null(strstr(said, "--gamma 0.5 says nothing to --schedule constant"));
+    static const char *const idle[] = {
+        "--gamma 0.5 says nothing to --schedule constant",
+        "--cycle-momentum 0.8,0.9 says nothing to --schedule constant",
+        "--beta1 0.8 says nothing to --optim sgd",
+        "--patience-on loss says nothing without --patience",
+        "--init-bgr says nothing without --init"};
+    for (size_t i = 0; i < sizeof idle / sizeof *idle; i++)
+        if (!strstr(said, idle[i]))
+            fail_msg("\"%s\" is not in:\n%s", idle[i], said);
     assert_null(strstr(said, "--eta-min"));
+    assert_null(strstr(said, "--momentum"));
+    fix.settings.optim = "adamw";
+    fix.settings.nesterov = fix.settings.decoupled_decay = 1;
+    said[0] = '\0';
+    assert_int_equal(fixture_run(&fix, "idle too", 0), 0);
+    static const char *const too[] = {"--momentum 0.8 says nothing to --optim adamw",
+                                      "--nesterov says nothing to --optim adamw",
+                                      "--decoupled-decay says nothing to --optim adamw"};
+    for (size_t i = 0; i < sizeof too / sizeof *too; i++)
+        if (!strstr(said, too[i]))
+            fail_msg("\"%s\" is not in:\n%s", too[i], said);
+    assert_null(strstr(said, "--beta1"));
+}
+
+/* A cycle that stays at one value is that value; another one is not; and it is beta1 of Adam. */
+static void test_momentum_cycles(void **state)
+{
+    (void)state;
+    static const char *const names[2][3] = {{"sgd", "sgd still", "sgd moving"},
+                                            {"adam", "adam still", "adam moving"}};
+    fix.settings.epochs = 1;
+    fix.settings.save_every = 0;
+    fix.settings.schedule = "one-cycle";
+    for (int adam = 0; adam < 2; adam++) {
+        static const char *const cycle[] = {NULL, "0.9,0.9", "0.8,0.9"};
+        size_t n[3];
+        char *bytes[3];
+        fix.settings.optim = adam ? "adam" : "sgd";
+        fix.settings.lr = adam ? 0.003 : 0.05;
+        for (int i = 0; i < 3; i++) {
+            fix.settings.momentum = adam || i == 0 ? 0.9 : 0.1;
+            fix.settings.beta1 = !adam || i == 0 ? 0.9 : 0.1;
+            fix.settings.cycle_momentum = cycle[i];
+            assert_int_equal(fixture_run(&fix, names[adam][i], 0), 0);
+            bytes[i] = slurp(names[adam][i], "last.safetensors", &n[i]);
+        }
+        assert_int_equal(n[0], n[1]);
+        assert_memory_equal(bytes[0], bytes[1], n[0]);
+        assert_true(n[0] != n[2] || memcmp(bytes[0], bytes[2], n[0]) != 0);
+        for (int i = 0; i < 3; i++)
+            free(bytes[i]);
+    }
+    fix.settings.cycle_momentum = "0.9";
+    assert_says(fixture_run(&fix, "bad", 0), FV_EUSAGE, "--cycle-momentum 0.9: two numbers");
+}
+
+enum { MOST = 400 };
+
+/* "last" of a run, with another value of one key and a digest that fits. */
+static void change_meta(const char *run, const char *key, const char *value)
+{
+    static struct fv_st_tensor t[MOST];
+    static struct fv_st_meta m[MOST];
+    char digest[FV_SNAPSHOT_DIGEST];
+    struct fv_st *st;
+    int tensors = 0, metas = 0, hits = 0;
+    assert_int_equal(fv_st_open(&st, fixture_path(&fix, run, "last.safetensors")), 0);
+    while (tensors < MOST && fv_st_tensor_at(st, tensors, &t[tensors]) == 0)
+        tensors++;
+    while (metas < MOST && fv_st_meta_at(st, metas, &m[metas]) == 0)
+        metas++;
+    for (int i = 0; i < metas; i++)
+        if (strcmp(m[i].key, key) == 0 && ++hits)
+            m[i].value = value;
+    assert_int_equal(hits, 1);
+    assert_int_equal(fv__snapshot_digest(t, tensors, m, metas, digest), 0);
+    for (int i = 0; i < metas; i++)
+        if (strcmp(m[i].key, "digest") == 0)
+            m[i].value = digest;
+    assert_int_equal(fv_st_write(fixture_path(&fix, run, "last.safetensors"), t, tensors, m, metas),
+                     0);
+    fv_st_close(&st);
+}
+
+/* Whole by its digest, and yet no state that a run can be in. */
+static void test_impossible_progress(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *key, *value, *says;
+    } odd[] = {{"broken_step", "1", "no step is half done"},
+               {"updates", "19", "does not lie in"},
+               {"step", "25", "does not lie in"},
+               {"epoch", "4", "does not lie in"},
+               {"watched_epoch", "4", "does not lie in"},
+               {"std", "inf 1 1", "std"}};
+    fix.settings.save_every = 0;
+    for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
+        char run[16];
+        snprintf(run, sizeof run, "odd %zu", i);
+        assert_int_equal(fixture_run(&fix, run, 0), 0);
+        if (strcmp(odd[i].key, "std") == 0) {
+            struct fv_model *m;
+            change_meta(run, "std", odd[i].value);
+            assert_says(fv_model_open(&m, fixture_path(&fix, run, "last.safetensors"), "ref", 1, 4),
+                        FV_ECORRUPT, odd[i].says);
+            continue;
+        }
+        change_meta(run, odd[i].key, odd[i].value);
+        assert_says(fixture_run(&fix, run, 1), FV_ECORRUPT, odd[i].says);
+    }
 }
 
 static void test_labels(void **state)
@@ -345,6 +460,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_damaged_checkpoints, setup, teardown),
         cmocka_unit_test(test_groups),
         cmocka_unit_test_setup_teardown(test_idle_options_are_named, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_momentum_cycles, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_impossible_progress, setup, teardown),
         cmocka_unit_test(test_labels),
         cmocka_unit_test(test_stuck_loss),
     };

@@ -63,15 +63,26 @@ static double polynomial_rate(settings s, when t)
     return s->lr * pow(fmax(left, 0), s->power);
 }
 
-/* The first phase ends at step pct_start * steps - 1, the second at the last step; with fewer than two steps to rise in
- * torch divides by zero or worse, and here the rise is left out. */
-static double one_cycle_rate(settings s, when t)
+/* From `first` to `middle` and on to `last`. The first phase ends at step pct_start * steps - 1, the second at the last
+ * step; with fewer than two steps to rise in torch divides by zero or worse, and here the rise is left out. */
+static double cycle(settings s, when t, double first, double middle, double last)
 {
     const double top = s->pct_start * t->steps - 1, end = t->steps - 1;
-    const double first = s->lr / s->div_factor, last = first / s->final_div_factor;
     if (t->step <= top && top > 0)
-        return half_cosine(s->lr, first, 1 - t->step / top);
-    return half_cosine(s->lr, last, end > top ? fmin((t->step - top) / (end - top), 1) : 1);
+        return half_cosine(middle, first, 1 - t->step / top);
+    return half_cosine(middle, last, end > top ? fmin((t->step - top) / (end - top), 1) : 1);
+}
+
+static double one_cycle_rate(settings s, when t)
+{
+    const double first = s->lr / s->div_factor;
+    return cycle(s, t, first, s->lr, first / s->final_div_factor);
+}
+
+/* Low where the rate is high. */
+static double one_cycle_momentum(settings s, when t)
+{
+    return cycle(s, t, s->momentum_high, s->momentum_low, s->momentum_high);
 }
 
 /* Reaches the full rate in its last step. */
@@ -88,16 +99,17 @@ static double rising_from_zero(settings s, double step, double steps)
 
 /* clang-format off */
 #define ROWS(ROW) \
-    ROW("constant", "the same rate throughout", constant_rate, rising, " warmup ") \
+    ROW("constant", "the same rate throughout", constant_rate, rising, " warmup ", NULL) \
     ROW("cosine", "half a cosine from lr down to eta-min over the run", cosine_rate, rising, \
-        " warmup eta-min schedule-by ") \
+        " warmup eta-min schedule-by ", NULL) \
     ROW("cosine-restarts", "half cosines of t0, t0 * t-mult, ... epochs, each starting at lr again", \
-        cosine_restarts_rate, rising, " warmup eta-min schedule-by t0 t-mult ") \
-    ROW("step", "times gamma at each milestone", step_rate, rising, " warmup schedule-by milestones gamma ") \
+        cosine_restarts_rate, rising, " warmup eta-min schedule-by t0 t-mult ", NULL) \
+    ROW("step", "times gamma at each milestone", step_rate, rising, " warmup schedule-by milestones gamma ", NULL) \
     ROW("polynomial", "from lr down to zero by (1 - done)^power; the warm-up begins at zero (InsightFace's)", \
-        polynomial_rate, rising_from_zero, " warmup schedule-by power ") \
+        polynomial_rate, rising_from_zero, " warmup schedule-by power ", NULL) \
     ROW("one-cycle", "a half cosine up to lr in pct-start of the run and one down (torch's OneCycleLR); no warm-up", \
-        one_cycle_rate, NULL, " schedule-by pct-start div-factor final-div-factor ")
+        one_cycle_rate, NULL, " schedule-by pct-start div-factor final-div-factor cycle-momentum ", \
+        one_cycle_momentum)
 #define AS_SCHEDULE(...) &(const struct fv_schedule){__VA_ARGS__},
 #define AS_NAME(name, ...) name,
 const struct fv_schedule *const fv_schedules[] = {ROWS(AS_SCHEDULE) NULL};
@@ -146,6 +158,23 @@ int fv_schedule_read_milestones(struct fv_schedule_settings *s, const char *text
     return 0;
 }
 
+int fv_schedule_read_momentum(struct fv_schedule_settings *s, const char *text)
+{
+    char rest;
+    s->momentum_low = s->momentum_high = 0;
+    if (!text || !*text)
+        return 0;
+    if (sscanf(text, "%lf,%lf%c", &s->momentum_low, &s->momentum_high, &rest) != 2 ||
+        !(s->momentum_low >= 0) || !(s->momentum_high >= s->momentum_low) ||
+        !(s->momentum_high > 0 && s->momentum_high < 1))
+        return fv_err(FV_EUSAGE,
+                      "--cycle-momentum %s: two numbers from 0 to below 1 with a comma between "
+                      "them, the lower first, "
+                      "as 0.85,0.95",
+                      text);
+    return 0;
+}
+
 int fv_schedule_check(const struct fv_schedule *sched, const struct fv_schedule_settings *s)
 {
     if (fv_schedule_uses(sched, "eta-min") && s->eta_min > s->lr)
@@ -159,20 +188,36 @@ int fv_schedule_check(const struct fv_schedule *sched, const struct fv_schedule_
     return 0;
 }
 
-double fv_schedule_rate(const struct fv_schedule *sched, const struct fv_schedule_settings *s,
-                        uint64_t step, uint64_t steps_per_epoch)
+/* Where a step lies behind a warm-up of so many epochs. */
+static struct fv_schedule_time time_of(settings s, uint64_t step, uint64_t steps_per_epoch,
+                                       double warmup)
 {
     const double per_epoch = (double)steps_per_epoch, now = (double)step / per_epoch;
-    const double warmup = sched->warmup ? s->warmup : 0;
-    if (now < warmup)
-        return sched->warmup(s, (double)step, warmup * per_epoch);
     struct fv_schedule_time t = {.epochs = now - warmup, .run = now};
     if (s->by_epoch) {
         t.epochs = floor(t.epochs);
         t.run = floor(t.run);
     }
-    const double unit = s->by_epoch ? 1 : per_epoch;
     t.step = s->by_epoch ? t.epochs : (double)step - warmup * per_epoch;
-    t.steps = (s->epochs - warmup) * unit;
+    t.steps = (s->epochs - warmup) * (s->by_epoch ? 1 : per_epoch);
+    return t;
+}
+
+double fv_schedule_rate(const struct fv_schedule *sched, const struct fv_schedule_settings *s,
+                        uint64_t step, uint64_t steps_per_epoch)
+{
+    const double per_epoch = (double)steps_per_epoch, warmup = sched->warmup ? s->warmup : 0;
+    if ((double)step / per_epoch < warmup)
+        return sched->warmup(s, (double)step, warmup * per_epoch);
+    const struct fv_schedule_time t = time_of(s, step, steps_per_epoch, warmup);
     return sched->rate(s, &t);
+}
+
+double fv_schedule_momentum(const struct fv_schedule *sched, const struct fv_schedule_settings *s,
+                            uint64_t step, uint64_t steps_per_epoch, double usual)
+{
+    if (!sched->momentum || s->momentum_high == 0)
+        return usual;
+    const struct fv_schedule_time t = time_of(s, step, steps_per_epoch, 0);
+    return sched->momentum(s, &t);
 }

@@ -24,6 +24,8 @@ struct fv_schedule_settings {
     double power; /* polynomial */
     /* one-cycle: share of the rise, highest rate / first rate, first rate / last rate */
     double pct_start, div_factor, final_div_factor;
+    double momentum_low,
+        momentum_high; /* one-cycle: what the momentum moves between; both 0: it does not move */
 };
 
 struct fv_schedule_time {
@@ -39,6 +41,8 @@ struct fv_schedule {
     double (*warmup)(const struct fv_schedule_settings *s, double step, double steps);
     const char
         *uses; /* the options that it reads, with blanks around each: " t0 t-mult eta-min " */
+    double (*momentum)(const struct fv_schedule_settings *s,
+                       const struct fv_schedule_time *t); /* NULL: stays */
 };
 extern const struct fv_schedule *const fv_schedules[]; /* NULL-terminated */
 extern const char *const fv_schedule_names[];          /* the same names, for an option table */
@@ -48,10 +52,16 @@ int fv_schedule_find(const struct fv_schedule **out, const char *name);
 int fv_schedule_uses(const struct fv_schedule *sched, const char *option);
 /* Reads "10,16,22" into milestones; FV_EUSAGE names --milestones. NULL or "" is none. */
 int fv_schedule_read_milestones(struct fv_schedule_settings *s, const char *text);
+/* Reads "0.85,0.95" into the momenta; FV_EUSAGE names --cycle-momentum. NULL or "" is none. */
+int fv_schedule_read_momentum(struct fv_schedule_settings *s, const char *text);
 /* FV_EUSAGE if the schedule cannot make anything of the settings. */
 int fv_schedule_check(const struct fv_schedule *sched, const struct fv_schedule_settings *s);
 /* The rate of one step (0 is the first of the run). */
 double fv_schedule_rate(const struct fv_schedule *sched, const struct fv_schedule_settings *s,
                         uint64_t step, uint64_t steps_per_epoch);
+
+/* The momentum of one step, which is beta1 of Adam; `usual` where the schedule does not move it. */
+double fv_schedule_momentum(const struct fv_schedule *sched, const struct fv_schedule_settings *s,
+                            uint64_t step, uint64_t steps_per_epoch, double usual);
 
 #endif

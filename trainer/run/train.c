@@ -55,7 +55,8 @@ int fv__run_fetch(struct fv_run *run)
         if (snap->state[i])
             FV_TRY(run->backend->state_get(run->program, (enum fv_state)i, snap->state[i]));
     snap->half_step = part_due(run) > 0;
-    if (snap->at.broken) /* a file holds no NaN: that the sum is one is noted beside it */
+    if (snap->at.broken &&
+        snap->state[FV_STATE_SUM]) /* a file holds no NaN: that the sum is one is noted beside it */
         memset(snap->state[FV_STATE_SUM], 0, run->net->params * sizeof(float));
     snap->lr = fv__run_rate(run, snap->at.step);
     return fv__snapshot_check(snap, run->folder);
@@ -194,9 +195,19 @@ static int check_batch(const struct fv_run *run, const struct fv_batch *b)
     return fv__diagnose_labels(b, run->net->classes);
 }
 
+static double momentum_of(const struct fv_run *run, double usual)
+{
+    return fv_schedule_momentum(run->schedule, &run->course, run->snap.at.step,
+                                run->snap.steps_per_epoch, usual);
+}
+
 static int step(struct fv_run *run, const struct fv_batch *b)
 {
     struct fv_optim optim = run->optim;
+    if (optim.kind == FV_OPTIM_SGD)
+        optim.momentum = momentum_of(run, optim.momentum);
+    else
+        optim.beta1 = momentum_of(run, optim.beta1);
     run->lr = fv__run_rate(run, run->snap.at.step);
     optim.lr = run->lr;
     optim.updates = run->snap.at.updates;

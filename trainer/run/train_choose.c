@@ -7,26 +7,50 @@
 #include "common/err.h"
 #include "trainer/run/groups.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Options of the schedules that this one does not read. One that was set says so; it does no harm. */
+static int names(const char *uses, const char *option)
+{
+    char word[64];
+    snprintf(word, sizeof word, " %s ", option);
+    return strstr(uses, word) != NULL;
+}
+
+/* What an option is idle beside, as "--schedule constant", in text[n]; 0: nothing. */
+static int idle_beside(const struct fv_run *run, const char *option, char *text, size_t n)
+{
+    const struct fv_train_settings *s = run->s;
+    const struct fv_optim_rule *optim = &fv_optim_rules[run->optim.kind];
+    int of_schedules = 0, of_optims = 0;
+    for (int i = 0; fv_schedules[i]; i++)
+        of_schedules |= names(fv_schedules[i]->uses, option);
+    for (int i = 0; i < FV_OPTIM_KINDS; i++)
+        of_optims |= names(fv_optim_rules[i].uses, option);
+    if (of_schedules && !names(run->schedule->uses, option))
+        return snprintf(text, n, "to --schedule %s", run->schedule->name);
+    if (of_optims && !names(optim->uses, option))
+        return snprintf(text, n, "to --optim %s", optim->name);
+    if (strcmp(option, "patience-on") == 0 && s->patience == 0)
+        return snprintf(text, n, "without --patience");
+    if (strcmp(option, "init-bgr") == 0 && !s->init)
+        return snprintf(text, n, "without --init");
+    return 0;
+}
+
+/* Options that nothing of this run reads. One that was set says so; it does no harm. */
 static void warn_of_idle_options(const struct fv_run *run)
 {
     struct fv_train_settings fresh;
     fv_train_defaults(&fresh);
     for (const struct fv_opt *o = fv_train_opts; o->name; o++) {
-        char now[96], usual[96];
-        int known = 0;
-        for (int i = 0; fv_schedules[i]; i++)
-            known |= fv_schedule_uses(fv_schedules[i], o->name);
-        if (!known || fv_schedule_uses(run->schedule, o->name))
-            continue;
+        char now[96], usual[96], beside[64];
         fv_opt_format(o, run->s, now, sizeof now);
         fv_opt_format(o, &fresh, usual, sizeof usual);
-        if (strcmp(now, usual) != 0)
-            fv_say(run->report, FV_LEVEL_WARN, "--%s %s says nothing to --schedule %s", o->name,
-                   now, run->schedule->name);
+        if (strcmp(now, usual) != 0 && idle_beside(run, o->name, beside, sizeof beside) > 0)
+            fv_say(run->report, FV_LEVEL_WARN, "--%s%s%s says nothing %s", o->name,
+                   o->type == FV_OPT_FLAG ? "" : " ", o->type == FV_OPT_FLAG ? "" : now, beside);
     }
 }
 
@@ -48,9 +72,8 @@ int fv__run_choose_schedule(struct fv_run *run)
                                        .div_factor = s->div_factor,
                                        .final_div_factor = s->final_div_factor};
     FV_TRY(fv_schedule_read_milestones(c, s->milestones));
-    FV_TRY(fv_schedule_check(run->schedule, c));
-    warn_of_idle_options(run);
-    return 0;
+    FV_TRY(fv_schedule_read_momentum(c, s->cycle_momentum));
+    return fv_schedule_check(run->schedule, c);
 }
 
 int fv__run_choose_watched(struct fv_run *run)
@@ -90,6 +113,7 @@ int fv__run_choose_optim(struct fv_run *run)
                                    .lr_factor = run->lr_factor,
                                    .decay_factor = run->decay_factor};
     FV_TRY(fv_optim_find(&run->optim.kind, s->optim));
+    warn_of_idle_options(run);
     FV_TRY(fv__groups_fill(&g, run->net, run->lr_factor, run->decay_factor));
     const size_t frozen = fv__groups_frozen(run->net, run->lr_factor);
     if (frozen > 0)

@@ -29,14 +29,13 @@
 static int read_colours(const char *option, const char *text, const float imagenet[3], float out[3])
 {
     char rest;
-    const int n = sscanf(text, "%f,%f,%f%c", &out[0], &out[1], &out[2], &rest);
     if (strcmp(text, "imagenet") == 0) {
         memcpy(out, imagenet, 3 * sizeof *out);
         return 0;
     }
-    if (n == 1 && !strchr(text, ','))
+    if (sscanf(text, "%f%c", &out[0], &rest) == 1)
         out[1] = out[2] = out[0];
-    else if (n != 3)
+    else if (sscanf(text, "%f,%f,%f%c", &out[0], &out[1], &out[2], &rest) != 3)
         return fv_err(FV_EUSAGE, "--%s %s: one number, three with commas between them, or imagenet",
                       option, text);
     for (int c = 0; c < 3; c++)
@@ -104,6 +103,13 @@ static int check_request(const struct fv_train_settings *s, const struct fv_trai
     return d->verify ? check_pairs(d) : 0;
 }
 
+/* As fv_file_create names what it has not finished: "last.safetensors.tmp-4711". */
+static int is_leftover(const char *name)
+{
+    const char *tail = strstr(name, ".tmp-");
+    return tail && tail[5] && tail[5 + strspn(tail + 5, "0123456789")] == '\0';
+}
+
 static int lock_folder(struct fv_run *run)
 {
     FV_TRY(fv_mkdirs(run->folder));
@@ -116,7 +122,7 @@ static int lock_folder(struct fv_run *run)
                    : fv_err_errno(FV_EIO, "%s: cannot lock", run->folder);
     DIR *dir = opendir(run->folder);
     for (const struct dirent *e; dir && (e = readdir(dir));)
-        if (strstr(e->d_name, ".tmp-"))
+        if (is_leftover(e->d_name))
             unlinkat(run->lock, e->d_name, 0);
     if (dir)
         closedir(dir);
@@ -177,6 +183,10 @@ static int resume_from(struct fv_run *run, const struct fv_st *st, const char *p
         return fv_err(FV_ECORRUPT, "%s: step %llu does not lie in epoch %llu of %llu steps each",
                       path, (unsigned long long)at->step, (unsigned long long)at->epoch + 1,
                       (unsigned long long)spe);
+    if (at->broken > (uint64_t)run->snap.half_step)
+        return fv_err(FV_ECORRUPT,
+                      "%s: tells of half a step that was not finite, and no step is half done",
+                      path);
     if (strcmp(backend, run->backend_info) != 0)
         fv_say(run->report, FV_LEVEL_WARN,
                "this run was on %s and goes on on %s: it will not end in exactly the same numbers",

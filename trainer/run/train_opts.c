@@ -231,6 +231,13 @@ const struct fv_opt fv_train_opts[] = {
      .help = "one-cycle: the first rate is so many times the last",
      .min = 1,
      .max = 1e12},
+    {.name = "cycle-momentum",
+     .type = FV_OPT_STRING,
+     .offset = FIELD(cycle_momentum),
+     .metavar = "LOW,HIGH",
+     .help = "one-cycle: the momentum (Adam: beta1) falls from HIGH to LOW while the rate rises, "
+             "and rises again; "
+             "torch has 0.85,0.95; without it stays"},
     {.name = "warmup",
      .type = FV_OPT_REAL,
      .offset = FIELD(warmup),
