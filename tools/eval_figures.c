@@ -12,7 +12,7 @@
 #include <string.h>
 
 static const char *const eer_kinds[] = {"crossing", "midpoint", NULL};
-static const char *const tpr_kinds[] = {"step", "interp", "nearest", "val", NULL};
+static const char *const tpr_kinds[] = {"step", "interp", "nearest", "corners", "val", NULL};
 static const char *const interval_kinds[] = {"bca", "percentile", NULL};
 
 #define FIELD(f) offsetof(struct eval_figures, f)
@@ -20,7 +20,8 @@ static const char *const interval_kinds[] = {"bca", "percentile", NULL};
 const struct fv_opt eval_figures_opts[] = {
     {"fpr", 0, FV_OPT_STRING, 0, FIELD(fpr), "LIST", "false match rates at which TPR is told (8 at most)", 0, 0, NULL},
     {"tpr", 0, FV_OPT_CHOICE, 0, FIELD(tpr), "RULE", "how: step: never above that rate; interp: between two "
-     "thresholds; nearest: the nearest rate, may be above; val: threshold from the other folds", 0, 0, tpr_kinds},
+     "thresholds; nearest: the nearest rate, may be above; corners: InsightFace's IJB; val: threshold from the other "
+     "folds", 0, 0, tpr_kinds},
     {"eer", 0, FV_OPT_CHOICE, 0, FIELD(eer), "RULE", "crossing: of the ROC and TPR = 1 - FPR; midpoint: of FVC's "
      "interval", 0, 0, eer_kinds},
     {"folds", 0, FV_OPT_INT, 0, FIELD(folds), "N", "divide a list without folds; 0: as the list has them", 0, 1000,

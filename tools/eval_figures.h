@@ -34,11 +34,12 @@ struct eval_scores {
     uint32_t identities;
     const uint16_t *fold; /* with folds > 0: of the list */
     uint32_t folds;
+    const char *fold_origin; /* for people; NULL: of the list */
     const double *threshold; /* chosen elsewhere; NULL: none */
     int threads;
 };
 
-/* Everything; f must outlive r. */
+/* Everything; f must outlive r. s: NULL when the ROC is all there is. */
 int eval_figures_add_all(struct results *r, struct eval_figures *f, const struct fv_roc *roc,
                          const struct eval_scores *s);
 

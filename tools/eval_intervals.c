@@ -145,7 +145,7 @@ struct folds {
 static int find_folds(struct folds *out, const struct eval_figures *f, const struct eval_scores *s)
 {
     *out = (struct folds){.set = {s->score, s->same, s->fold, s->n, s->fold ? s->folds : 0},
-                          .origin = "of the list"};
+                          .origin = s->fold_origin ? s->fold_origin : "of the list"};
     if (f->folds == 0)
         return FV_OK;
     out->made = malloc(s->n * sizeof *out->made);

@@ -13,8 +13,9 @@
 #include "common/report.h"
 #include "store/store.h"
 #include "tools/command.h"
-#include "tools/eval_figures.h"
+#include "tools/dev_threshold.h"
 #include "tools/eval_net.h"
+#include "tools/eval_protocol.h"
 #include "tools/eval_report.h"
 #include "tools/pair_set.h"
 #include "tools/results.h"
@@ -72,63 +73,27 @@ const struct fv_command fveval_pairs_cmd = {
 struct eval {
     const struct eval_settings *s;
     struct eval_figures *figures;
+    struct eval_protocol *protocol;
     const struct fv_args *checkpoints;
     struct pair_set set;
     double threshold; /* of the development list */
     struct eval_report report;
 };
 
-/* --- a threshold from the development list -------------------------------------------------------- */
-
-/* The rate of "fmr=RATE"; -1: by EER or accuracy. */
-static int read_rule(const char *text, double *rate)
-{
-    char *end;
-
-    *rate = -1;
-    if (strcmp(text, "eer") == 0 || strcmp(text, "accuracy") == 0)
-        return FV_OK;
-    if (strncmp(text, "fmr=", 4) == 0) {
-        *rate = strtod(text + 4, &end);
-        if (end != text + 4 && !*end && *rate > 0 && *rate < 1)
-            return FV_OK;
-    }
-    return fv_err(FV_EUSAGE,
-                  "--dev-by: '%s' is none of eer, accuracy, fmr=0.001 (any rate between 0 and 1)",
-                  text);
-}
+/* --- what the scores say -------------------------------------------------------------------------- */
 
 static int choose_threshold(struct eval *e, struct results *r)
 {
     const struct pair_list *dev = &e->set.dev;
     struct fv_roc roc;
-    struct fv_eer eer;
-    struct fv_best best;
-    struct fv_tpr tpr;
-    double rate;
 
-    FV_TRY(read_rule(e->s->dev_by, &rate));
-    const int rc = fv_roc_make(&roc, dev->score, dev->same, dev->pairs.n);
+    int rc = fv_roc_make(&roc, dev->score, dev->same, dev->pairs.n);
     if (rc < 0)
         return fv_err(rc, "%s: %s", e->s->dev_pairs, fv_err_text());
-    fv_roc_eer(&roc, &eer);
-    fv_roc_best(&roc, &best);
-    fv_roc_tpr(&roc, rate, &tpr);
-    e->threshold = rate > 0                           ? tpr.threshold
-                   : strcmp(e->s->dev_by, "eer") == 0 ? eer.threshold
-                                                      : best.threshold;
-    if (rate > 0 && tpr.false_matches == 0 &&
-        tpr.true_matches == 0) /* above all: no score, but a number */
-        e->threshold = nextafter(roc.point[1].threshold, INFINITY);
-    results_string(r, "dev_by", e->s->dev_by);
-    results_int(r, "dev_genuine", roc.genuine, NULL);
-    results_int(r, "dev_impostor", roc.impostor, NULL);
-    results_real(r, "dev_eer", eer.eer, "%.4f", eer.eer);
+    rc = dev_threshold_choose(&e->threshold, e->s->dev_by, &roc, r);
     fv_roc_free(&roc);
-    return FV_OK;
+    return rc;
 }
-
-/* --- what the scores say -------------------------------------------------------------------------- */
 
 static void add_pairs(struct results *r, const struct pair_set *s)
 {
@@ -254,7 +219,7 @@ static int add_figures(struct eval *e, const struct fv_roc *roc, struct results 
         FV_TRY(choose_threshold(e, r));
         scores.threshold = &e->threshold;
     }
-    return eval_figures_add_all(r, e->figures, roc, &scores);
+    return eval_protocol_add(r, e->protocol, l->pairs.format, e->figures, roc, &scores);
 }
 
 static int collect(struct eval *e, struct fv_model **first, struct results *r,
@@ -276,8 +241,9 @@ static int collect(struct eval *e, struct fv_model **first, struct results *r,
 static int write_report(struct eval *e, const struct roc_curve *curve, int n)
 {
     const struct fv_opt_group groups[] = {{"options", pairs_opts, (void *)e->s},
-                                          {"figures", eval_figures_opts, e->figures}};
-    char *settings = fv_opt_write_text(groups, 2);
+                                          {"figures", eval_figures_opts, e->figures},
+                                          {"protocol", eval_protocol_opts, e->protocol}};
+    char *settings = fv_opt_write_text(groups, 3);
     struct report_verification v = {.checkpoint = e->checkpoints->arg[0],
                                     .others = e->checkpoints->n - 1,
                                     .curve = curve,
@@ -324,8 +290,9 @@ static char *make_notes(void)
     fputs("A pair list is one of these, found out from its lines (or --pairs-format):\n", f);
     for (size_t i = 0; fv_pairs_format(i, &name, &help); i++)
         fprintf(f, "  %-6s %s\n", name, help);
+    eval_protocol_list(f);
     fputs(
-        "Names need neither suffix nor first folder as long as they mean one image; a missing "
+        "\nNames need neither suffix nor first folder as long as they mean one image; a missing "
         "image "
         "is an\n"
         "error. With --templates, --pairs is 'template1 template2 0|1' and compares templates: the "
@@ -354,24 +321,28 @@ static int print_help(const struct fv_opt_group *groups, int n)
 }
 
 /* What a command line says wrong is said before an image is read. */
-static int check_usage(const struct eval_settings *s, struct eval_figures *f)
+static int check_usage(const struct eval_settings *s, struct eval_figures *f,
+                       struct eval_protocol *p)
 {
     double rate;
 
     f->seed = s->seed;
+    FV_TRY(eval_protocol_check(p, f));
     FV_TRY(eval_figures_check(f));
-    return read_rule(s->dev_by, &rate);
+    return dev_threshold_rule(s->dev_by, &rate);
 }
 
 int fveval_pairs(int argc, char **argv)
 {
-    enum { GROUPS = 3 };
+    enum { GROUPS = 4 };
     struct eval_settings s = {
         .format = "auto", .dev_by = "eer", .n = 6000, .seed = 1, .net = EVAL_NET_DEFAULTS};
     struct eval_figures figures;
+    struct eval_protocol protocol = {NULL, NULL};
     struct tool_trace trace = {0};
     const struct fv_opt_group groups[GROUPS] = {{"options", pairs_opts, &s},
                                                 {"figures", eval_figures_opts, &figures},
+                                                {"protocol", eval_protocol_opts, &protocol},
                                                 {"tracing", tool_trace_opts, &trace}};
     struct roc_curve curve[3] = {{0}};
     struct fv_args args;
@@ -380,10 +351,11 @@ int fveval_pairs(int argc, char **argv)
     FV_TRY(fv_opt_parse(&fveval_pairs_cmd, groups, GROUPS, argc, argv, &args));
     if (args.help)
         return print_help(groups, GROUPS);
-    FV_TRY(check_usage(&s, &figures));
+    FV_TRY(check_usage(&s, &figures, &protocol));
     FV_TRY(tool_trace_start(&trace));
     struct eval e = {.s = &s,
                      .figures = &figures,
+                     .protocol = &protocol,
                      .checkpoints = &args,
                      .set.keeps = s.report != NULL,
                      .set.images.report = fv_console_report("fveval", s.net.quiet ? 1 : 2)};

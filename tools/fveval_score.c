@@ -9,8 +9,8 @@
 #include "common/report.h"
 #include "store/store.h"
 #include "tools/command.h"
-#include "tools/eval_figures.h"
 #include "tools/eval_net.h"
+#include "tools/eval_protocol.h"
 #include "tools/results.h"
 #include "tools/roc_plot.h"
 #include "tools/score_input.h"
@@ -22,7 +22,7 @@
 
 struct score_settings {
     const char *pairs, *format, *same, *names, *names_b, *labels, *labels_b, *scores, *roc;
-    int64_t threads, keep;
+    int64_t threads, keep, seed;
     int all, json, quiet;
 };
 
@@ -42,9 +42,10 @@ static const struct fv_opt score_opts[] = {
     {"names-b", 0, FV_OPT_STRING, 0, FIELD(names_b), "FILE", "the same of B", 0, 0, NULL},
     {"scores", 0, FV_OPT_STRING, 0, FIELD(scores), "FILE", "write every pair with its score as CSV", 0, 0, NULL},
     {"roc", 0, FV_OPT_STRING, 0, FIELD(roc), "FILE", "draw the ROC as PNG (by gnuplot)", 0, 0, NULL},
+    {"seed", 0, FV_OPT_INT, 0, FIELD(seed), "N", "chooses what the bootstrap draws", 0, 0, NULL},
     {"keep", 0, FV_OPT_INT, 0, FIELD(keep), "N", "for --all: highest scores of each kind that are kept exactly",
      1, 1 << 28, NULL},
-    {"threads", 'j', FV_OPT_INT, 0, FIELD(threads), "N", "for --all; 0: one per processor", 0, 256, NULL},
+    {"threads", 'j', FV_OPT_INT, 0, FIELD(threads), "N", "0: one per processor", 0, 256, NULL},
     EVAL_OUTPUT_OPTS(),
     {.name = NULL},
 };
@@ -69,10 +70,14 @@ struct score {
     const struct score_settings *s;
     const struct fv_report *report;
     struct score_input a, b;
+    struct eval_figures *figures;
+    struct eval_protocol *protocol;
     int two; /* b counts */
     struct fv_pairs pairs;
     double *score;
     uint8_t *same;
+    uint32_t *who[2]; /* identities of the two sides; NULL: unknown */
+    uint32_t identities;
 };
 
 static const struct score_input *second(const struct score *e)
@@ -88,62 +93,6 @@ static int list_pairs(struct score *e)
                               b = {second(e)->path, second(e)->rows.name, second(e)->rows.n};
 
     return fv_pairs_read_names(&e->pairs, &a, &b, e->s->pairs, e->s->format);
-}
-
-/* One number a pair out of text or .npy. */
-static int read_same(double **out, size_t *n, const char *path)
-{
-    const size_t length = strlen(path);
-    struct fv_rows r;
-
-    if (length > 4 && strcmp(path + length - 4, ".npy") == 0)
-        return fv_numbers_read(out, n, path);
-    FV_TRY(fv_rows_read(&r, path));
-    *n = r.n;
-    *out = malloc((r.n + 1) * sizeof **out);
-    for (size_t i = 0; *out && i < r.n; i++)
-        (*out)[i] = strcmp(r.name[i], "0") == 0 || strcmp(r.name[i], "1") == 0
-                        ? (double)(r.name[i][0] - '0')
-                        : NAN;
-    fv_rows_free(&r);
-    return *out ? FV_OK : fv_err(FV_ENOMEM, "out of memory for %zu pairs", *n);
-}
-
-/* Row i against row i, or 2i against 2i + 1. */
-static int neighbours(struct score *e, const double *same, size_t n)
-{
-    const size_t want = e->two ? e->a.vectors.n : e->a.vectors.n / 2;
-
-    if (e->two ? e->b.vectors.n != want : e->a.vectors.n % 2)
-        return fv_err(FV_EINVAL, "%s: has %zu rows, which do not make pairs", second(e)->path,
-                      second(e)->vectors.n);
-    if (n != want)
-        return fv_err(FV_EINVAL, "%s: has %zu lines for %zu pairs", e->s->same, n, want);
-    e->pairs.pair = malloc((n + 1) * sizeof *e->pairs.pair);
-    if (!e->pairs.pair)
-        return fv_err(FV_ENOMEM, "out of memory for %zu pairs", n);
-    for (size_t i = 0; i < n; i++) {
-        if (same[i] != 0 && same[i] != 1)
-            return fv_err(FV_ECORRUPT, "%s: line %zu: is neither 0 nor 1", e->s->same, i + 1);
-        e->pairs.pair[i] = (struct fv_pair){.a = (uint32_t)(e->two ? i : 2 * i),
-                                            .b = (uint32_t)(e->two ? i : 2 * i + 1),
-                                            .same = same[i] == 1};
-        e->pairs.genuine += same[i] == 1;
-    }
-    e->pairs.n = n;
-    return FV_OK;
-}
-
-static int neighbour_pairs(struct score *e)
-{
-    double *same = NULL;
-    size_t n = 0;
-    int rc = read_same(&same, &n, e->s->same);
-
-    if (rc >= 0)
-        rc = neighbours(e, same, n);
-    free(same);
-    return rc;
 }
 
 /* Both sides in one array of rows, for one that scores pairs of it. */
@@ -194,16 +143,64 @@ static int write_scores(const struct score *e)
     return rc;
 }
 
+/* Whom the two sides of each pair show, where names say it: by identities beside them, or folders. */
+static int find_people(struct score *e)
+{
+    const struct score_input *b = second(e);
+
+    if (!e->a.named || !b->named)
+        return FV_OK;
+    const int rc = score_input_label(&e->a, e->two ? &e->b : NULL, NULL, NULL);
+    if (rc == FV_ENOTFOUND) /* names without folders */
+        return FV_OK;
+    FV_TRY(rc);
+    for (int side = 0; side < 2; side++) {
+        e->who[side] = malloc((e->pairs.n + 1) * sizeof *e->who[side]);
+        if (!e->who[side])
+            return fv_err(FV_ENOMEM, "out of memory for %zu pairs", e->pairs.n);
+    }
+    for (size_t i = 0; i < e->pairs.n; i++) {
+        e->who[0][i] = e->a.label[e->pairs.pair[i].a];
+        e->who[1][i] = b->label[e->pairs.pair[i].b];
+    }
+    e->identities = (uint32_t)(e->a.vectors.n + (e->two ? e->b.vectors.n : 0));
+    return FV_OK;
+}
+
+static int add_figures(struct score *e, const struct fv_roc *roc, struct results *r)
+{
+    uint16_t *fold = malloc((e->pairs.n + 1) * sizeof *fold);
+    const struct eval_scores scores = {.score = e->score,
+                                       .same = e->same,
+                                       .n = e->pairs.n,
+                                       .a = e->who[0],
+                                       .b = e->who[1],
+                                       .identities = e->identities,
+                                       .fold = fold,
+                                       .folds = e->pairs.folds,
+                                       .threads = (int)e->s->threads};
+
+    if (!fold)
+        return fv_err(FV_ENOMEM, "out of memory for %zu pairs", e->pairs.n);
+    for (size_t i = 0; i < e->pairs.n; i++)
+        fold[i] = e->pairs.pair[i].fold;
+    const int rc = eval_protocol_add(r, e->protocol, e->pairs.format, e->figures, roc, &scores);
+    free(fold);
+    return rc;
+}
+
 static int by_pairs(struct score *e, struct results *r, struct roc_curve *curve)
 {
-    FV_TRY(e->s->pairs ? list_pairs(e) : neighbour_pairs(e));
+    FV_TRY(e->s->pairs ? list_pairs(e)
+                       : score_input_neighbours(&e->pairs, &e->a, second(e), e->s->same));
     FV_TRY(score_pairs(e));
     FV_TRY(fv_roc_make(&curve->roc, e->score, e->same, e->pairs.n));
     if (e->pairs.format)
         results_string(r, "pairs_format", e->pairs.format);
     if (e->pairs.folds)
         results_int(r, "folds", e->pairs.folds, NULL);
-    eval_figures_add(r, &curve->roc);
+    FV_TRY(find_people(e));
+    FV_TRY(add_figures(e, &curve->roc, r));
     return e->s->scores ? write_scores(e) : FV_OK;
 }
 
@@ -236,14 +233,14 @@ static int by_all(struct score *e, struct results *r, struct roc_curve *curve)
     FV_TRY(fv_allpairs_run(&p, e->a.vectors.dim, &a, e->two ? &b : NULL, &s));
     results_string(r, "labels", e->a.label_of);
     add_bounds(r, &p);
-    eval_figures_add(r, &p.roc);
     curve->roc = p.roc; /* whose memory goes with it */
-    return FV_OK;
+    return eval_figures_add_all(r, e->figures, &curve->roc, NULL);
 }
 
 /* --- the command ---------------------------------------------------------------------------------- */
 
-static int check_settings(const struct score_settings *s, int files)
+static int check_settings(const struct score_settings *s, struct eval_figures *f,
+                          struct eval_protocol *p, int files)
 {
     if ((s->pairs != NULL) + (s->same != NULL) + s->all != 1)
         return fv_err(FV_EUSAGE, "give one of --pairs LIST, --same FILE and --all");
@@ -254,6 +251,14 @@ static int check_settings(const struct score_settings *s, int files)
     if (files < 2 && (s->names_b || s->labels_b))
         return fv_err(FV_EUSAGE, "%s is of a second .npy file, and there is one",
                       s->names_b ? "--names-b" : "--labels-b");
+    if (s->all && p->name)
+        return fv_err(FV_EUSAGE, "--protocol is for --pairs and --same");
+    f->seed = s->seed;
+    FV_TRY(eval_protocol_check(p, f));
+    FV_TRY(eval_figures_check(f));
+    if (s->all && !f->rule)
+        return fv_err(FV_EUSAGE,
+                      "--tpr val is for --pairs and --same: all against all has no folds");
     return FV_OK;
 }
 
@@ -293,24 +298,49 @@ static void close_score(struct score *e)
     fv_pairs_free(&e->pairs);
     free(e->score);
     free(e->same);
+    free(e->who[0]);
+    free(e->who[1]);
+}
+
+/* --help ends with the protocols. */
+static int print_help(const struct fv_opt_group *groups, int n)
+{
+    struct fv_command cmd = fveval_score_cmd;
+    char *notes = NULL;
+    size_t size;
+    FILE *f = open_memstream(&notes, &size);
+
+    if (!f)
+        return fv_err(FV_ENOMEM, "out of memory");
+    eval_protocol_list(f);
+    fprintf(f, "\n%s", cmd.notes);
+    if (fclose(f) != 0)
+        return fv_err(FV_ENOMEM, "out of memory");
+    cmd.notes = notes;
+    fv_opt_help(&cmd, groups, n, stdout);
+    free(notes);
+    return FV_OK;
 }
 
 int fveval_score(int argc, char **argv)
 {
-    struct score_settings s = {.format = "auto", .keep = 1 << 18};
+    struct score_settings s = {.format = "auto", .keep = 1 << 18, .seed = 1};
+    struct eval_figures figures;
+    struct eval_protocol protocol = {NULL, NULL};
     struct tool_trace trace = {0};
     const struct fv_opt_group groups[] = {{"options", score_opts, &s},
+                                          {"figures", eval_figures_opts, &figures},
+                                          {"protocol", eval_protocol_opts, &protocol},
                                           {"tracing", tool_trace_opts, &trace}};
     struct roc_curve curve = {.name = "embeddings"};
-    struct score e = {.s = &s};
+    struct score e = {.s = &s, .figures = &figures, .protocol = &protocol};
     struct fv_args args;
 
-    FV_TRY(fv_opt_parse(&fveval_score_cmd, groups, 2, argc, argv, &args));
-    if (args.help) {
-        fv_opt_help(&fveval_score_cmd, groups, 2, stdout);
-        return FV_OK;
-    }
-    FV_TRY(check_settings(&s, args.n));
+    eval_figures_defaults(&figures);
+    FV_TRY(fv_opt_parse(&fveval_score_cmd, groups, 4, argc, argv, &args));
+    if (args.help)
+        return print_help(groups, 4);
+    FV_TRY(check_settings(&s, &figures, &protocol, args.n));
     FV_TRY(tool_trace_start(&trace));
     e.report = fv_console_report("fveval", s.quiet ? 1 : 2);
     int rc = open_inputs(&e, &args);

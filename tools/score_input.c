@@ -4,6 +4,7 @@
 #include "common/err.h"
 #include "common/fs.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,6 +49,63 @@ void score_input_close(struct score_input *in)
     fv_rows_free(&in->rows);
     free(in->label);
     *in = (struct score_input){0};
+}
+
+/* --- pairs of neighbours -------------------------------------------------------------------------- */
+
+/* One number a pair out of text or .npy. */
+static int read_same(double **out, size_t *n, const char *path)
+{
+    struct fv_rows r;
+
+    if (ends_in(path, ".npy"))
+        return fv_numbers_read(out, n, path);
+    FV_TRY(fv_rows_read(&r, path));
+    *n = r.n;
+    *out = malloc((r.n + 1) * sizeof **out);
+    for (size_t i = 0; *out && i < r.n; i++)
+        (*out)[i] = strcmp(r.name[i], "0") == 0 || strcmp(r.name[i], "1") == 0
+                        ? (double)(r.name[i][0] - '0')
+                        : NAN;
+    fv_rows_free(&r);
+    return *out ? FV_OK : fv_err(FV_ENOMEM, "out of memory for %zu pairs", *n);
+}
+
+static int make_pairs(struct fv_pairs *out, int two, const double *same, size_t n, const char *path)
+{
+    out->pair = malloc((n + 1) * sizeof *out->pair);
+    if (!out->pair)
+        return fv_err(FV_ENOMEM, "out of memory for %zu pairs", n);
+    for (size_t i = 0; i < n; i++) {
+        if (same[i] != 0 && same[i] != 1)
+            return fv_err(FV_ECORRUPT, "%s: line %zu: is neither 0 nor 1", path, i + 1);
+        out->pair[i] = (struct fv_pair){.a = (uint32_t)(two ? i : 2 * i),
+                                        .b = (uint32_t)(two ? i : 2 * i + 1),
+                                        .same = same[i] == 1};
+        out->genuine += same[i] == 1;
+    }
+    out->n = n;
+    return FV_OK;
+}
+
+int score_input_neighbours(struct fv_pairs *out, const struct score_input *a,
+                           const struct score_input *b, const char *path)
+{
+    const int two = a != b;
+    const size_t want = two ? a->vectors.n : a->vectors.n / 2;
+    double *same = NULL;
+    size_t n = 0;
+
+    if (two ? b->vectors.n != want : a->vectors.n % 2)
+        return fv_err(FV_EINVAL, "%s: has %zu rows, which do not make pairs", b->path,
+                      b->vectors.n);
+    int rc = read_same(&same, &n, path);
+    if (rc >= 0 && n != want)
+        rc = fv_err(FV_EINVAL, "%s: has %zu lines for %zu pairs", path, n, want);
+    if (rc >= 0)
+        rc = make_pairs(out, two, same, n, path);
+    free(same);
+    return rc;
 }
 
 /* --- labels --------------------------------------------------------------------------------------- */

@@ -158,6 +158,12 @@ out_has '(VAL over 6 folds; mean FAR'
 run $eval --folds 37
 exits 2
 err_has '--folds: 36 genuine and 36 impostor pairs cannot be divided into 37 folds'
+run $eval --protocol cfp-fp
+exits 1
+err_has 'protocol cfp-fp: its list has 3500 genuine and 3500 impostor pairs, and this one 36 and 36'
+run $eval --protocol bin --bootstrap 0
+exits 0
+out_has 'insightface accuracy'
 run $eval --fpr 0.1,none
 exits 2
 err_has "--fpr: 'none' is no rate between 0 and 1"

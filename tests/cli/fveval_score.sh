@@ -46,6 +46,51 @@ run fveval score e.npy e.npy --same same.txt
 exits 1
 err_has 'same.txt: has 10 lines for 20 pairs'
 
+# Who the rows show is known by their names, and intervals are over them; rows that nobody names have none.
+run fveval embed run/last.safetensors --db faces.lmdb --backend ref -o all.npy -q
+exits 0
+for a in 1 2 3 4 5 6; do
+    for i in 1 2 3 4 5 6; do
+        echo "p$a/$i.pgm p$a/$((i + 1)).pgm 1"
+        echo "p$a/$i.pgm p$((a % 6 + 1))/$i.pgm 0"
+    done
+done >all.txt
+run fveval score all.npy --pairs all.txt --bootstrap 50 -q
+exits 0
+out_has '(95 % over 6 identities; pairs one by one:'
+run fveval score e.npy --pairs numbers.txt -q
+exits 0
+last='looking for intervals'
+grep -q 'identities; pairs one by one' "$work/out" && fail 'an interval over people whom nobody named'
+run fveval score e.npy --pairs pairs.txt --names names.csv --fpr 0.2 --tpr corners --bootstrap 0 -q
+exits 0
+out_has '(corners: realised FMR'
+
+# A protocol is its own pairs, and tells its own figures beside.
+awk 'BEGIN { for (i = 0; i < 6000; i++) { s = i % 600 < 300; a = i * 7 % 20; b = (a + 1 + i % 9) % 10
+    print a, (s ? int(a / 10) * 10 : (a < 10) * 10) + b, s } }' >6000.txt
+run fveval score e.npy --pairs 6000.txt --protocol agedb-30 -q
+exits 0
+out_has 'AgeDB, 30 years apart'
+out_has '(10 folds of consecutive pairs; threshold from the others'
+out_has '(400 thresholds of squared distances'
+out_has 'FAR 0.00000; between 4000 thresholds'
+sed 1d 6000.txt >5999.txt
+run fveval score e.npy --pairs 5999.txt --protocol lfw -q
+exits 1
+err_has 'protocol lfw: its list has 3000 genuine and 3000 impostor pairs, and this one 2999 and 3000'
+run fveval score e.npy --pairs 5999.txt --protocol bin -q
+exits 0
+run fveval score e.npy --pairs 6000.txt --protocol lfw --folds 5
+exits 2
+err_has 'leave out --fpr, --tpr and --folds'
+run fveval score e.npy --pairs 6000.txt --protocol lvw
+exits 2
+err_has "--protocol: 'lvw' is none: valid are lfw, calfw"
+run fveval score e.npy --all --protocol lfw
+exits 2
+err_has '--protocol is for --pairs and --same'
+
 # All against all: 20 images of 2 identities are 90 genuine and 100 impostor pairs.
 run fveval score e.npy --all --names names.csv -q
 exits 0

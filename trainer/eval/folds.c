@@ -19,6 +19,14 @@ static void stratify(uint16_t *fold, const uint8_t *same, size_t n, const size_t
     }
 }
 
+void fv_folds_consecutive(uint16_t *fold, size_t n, uint32_t folds)
+{
+    const size_t size = n / folds, longer = n % folds;
+
+    for (size_t i = 0; i < n; i++)
+        fold[i] = (uint16_t)(i < longer * (size + 1) ? i / (size + 1) : (i - longer) / size);
+}
+
 int fv_folds_make(uint16_t *fold, const uint8_t *same, size_t n, uint32_t folds)
 {
     size_t count[2] = {0, 0};
@@ -30,8 +38,8 @@ int fv_folds_make(uint16_t *fold, const uint8_t *same, size_t n, uint32_t folds)
         return fv_err(FV_EINVAL,
                       "%zu genuine and %zu impostor pairs cannot be divided into %u folds",
                       count[1], count[0], folds);
+    fv_folds_consecutive(fold, n, folds);
     for (size_t i = 0; i < n; i++) {
-        fold[i] = (uint16_t)((uint64_t)i * folds / n);
         if (i > 0 && fold[i] != fold[i - 1]) {
             kinds &= seen;
             seen = 0;
@@ -84,7 +92,7 @@ static struct decisions decide(const struct fv_fold_set *s, uint32_t fold, doubl
     return d;
 }
 
-static struct fv_fold_mean average(const double *x, uint32_t n)
+struct fv_fold_mean fv__fold_mean(const double *x, uint32_t n)
 {
     struct fv_fold_mean m = {0};
     double square = 0;
@@ -149,7 +157,7 @@ int fv_folds_accuracy(const struct fv_fold_set *s, struct fv_fold_mean *out, dou
                        : fv_err(FV_ENOMEM, "out of memory for %u folds", s->folds);
 
     if (rc >= 0)
-        *out = average(a.accuracy, s->folds);
+        *out = fv__fold_mean(a.accuracy, s->folds);
     free(own);
     return rc;
 }
@@ -181,7 +189,7 @@ int fv_folds_val(const struct fv_fold_set *s, double fmr, struct fv_fold_val *ou
                          : fv_err(FV_ENOMEM, "out of memory for %u folds", s->folds);
 
     if (rc >= 0)
-        *out = (struct fv_fold_val){average(v.val, s->folds), v.far_sum / s->folds};
+        *out = (struct fv_fold_val){fv__fold_mean(v.val, s->folds), v.far_sum / s->folds};
     free(v.val);
     return rc;
 }

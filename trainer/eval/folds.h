@@ -31,6 +31,10 @@ struct fv_fold_mean {
     double std_error;      /* std(ddof = 1) / sqrt(folds) */
     double std_population; /* std(ddof = 0): what InsightFace prints behind "+-" */
 };
+struct fv_fold_mean fv__fold_mean(const double *x, uint32_t n); /* internal to trainer/eval */
+
+/* Consecutive parts whatever their kinds, the first n % folds of them one pair longer: scikit-learn's KFold. */
+void fv_folds_consecutive(uint16_t *fold, size_t n, uint32_t folds);
 
 /* Accuracy: the threshold with the most right decisions on the other folds, half way between two scores; of several
  * the highest. accuracy and threshold (folds) may be NULL. FV_EINVAL when a fold is empty or the others lack a kind. */

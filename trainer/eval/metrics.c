@@ -150,14 +150,43 @@ static void tpr_nearest(const struct fv_roc *r, double fmr, struct fv_tpr *out)
     fill_tpr(r, k, fmr, out);
 }
 
+/* What roc_curve leaves out unless told otherwise: vertices between two steps that are the same. The first after (0, 0)
+ * and the last always stay. */
+static int is_corner(const struct fv_roc *r, size_t k)
+{
+    const struct fv_roc_point *p = &r->point[k];
+
+    return k <= 1 || k + 1 == r->n || p[1].fp - p->fp != p->fp - p[-1].fp ||
+           p[1].tp - p->tp != p->tp - p[-1].tp;
+}
+
+static void tpr_of_corner(const struct fv_roc *r, double fmr, struct fv_tpr *out)
+{
+    const double ni = (double)r->impostor;
+    size_t k = last_within(r, fmr), next = k + 1;
+
+    while (!is_corner(r, k))
+        k--;
+    while (next < r->n && !is_corner(r, next))
+        next++;
+    if (next < r->n) { /* the highest corner of that FMR */
+        size_t above = last_within(r, (double)r->point[next].fp / ni);
+        while (!is_corner(r, above))
+            above--;
+        k = (double)r->point[above].fp / ni - fmr <= fmr - (double)r->point[k].fp / ni ? above : k;
+    }
+    fill_tpr(r, k, fmr, out);
+}
+
 const struct fv_tpr_rule fv_tpr_rules[] = {
     {"step", "the largest TPR whose FMR does not exceed it (conservative)", fv_roc_tpr},
     {"interp",
      "on the straight line between the vertices around it (numpy.interp, SciPy's interp1d)",
      tpr_interpolated},
-    {"nearest",
-     "of the vertex whose FMR is nearest, of two the larger (InsightFace's IJB); FMR may exceed it",
+    {"nearest", "of the vertex whose FMR is nearest, of two the larger; FMR may exceed it",
      tpr_nearest},
+    {"corners", "the same of the vertices that scikit-learn's roc_curve keeps (InsightFace's IJB)",
+     tpr_of_corner},
     {NULL, NULL, NULL},
 };
 
