@@ -83,6 +83,8 @@ static void headers(void **state)
     (void)state;
     assert_int_equal(parse("{'shape':(3,4),\"descr\":'<f4','fortran_order':False}"), FV_OK);
     assert_int_equal(parse("{'descr':'<f4','fortran_order':False,'shape':(3,4)}"), FV_OK);
+    assert_int_equal(parse("{'descr': '<f4', 'fortran_order': False, 'shape': (3L, 4L), }"), FV_OK);
+    assert_int_equal(parse("{'descr':'<f4','fortran_order':False,'shape':(3l,4)}"), FV_ECORRUPT);
     assert_int_equal(parse("{'descr':'<f4','fortran_order':False,'shape':(3,5)}"), FV_ECORRUPT);
     assert_int_equal(parse("{'descr':'<f4','fortran_order':False,'shape':()}"), FV_ECORRUPT);
     assert_int_equal(parse("{'descr':'<f4','fortran_order':False,'shape':(1,1,1)}"), FV_ECORRUPT);
@@ -97,6 +99,16 @@ static void headers(void **state)
     assert_int_equal(
         parse("{'descr':'<f8','fortran_order':False,'shape':(99999999999999999999,0)}"),
         FV_ECORRUPT);
+}
+
+static void an_archive_is_refused_with_the_remedy(void **state)
+{
+    const char zip[64] = "PK\x03\x04";
+    struct fv_npy a;
+
+    (void)state;
+    assert_int_equal(fv_npy_parse(&a, zip, sizeof zip, "e.npz"), FV_EUNSUPPORTED);
+    assert_non_null(strstr(fv_err_text(), "numpy.save('e.npy', numpy.load('e.npz')['NAME'])"));
 }
 
 static void what_is_written_is_read(void **state)
@@ -123,6 +135,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(numbers_are_numpys),
         cmocka_unit_test(headers),
+        cmocka_unit_test(an_archive_is_refused_with_the_remedy),
         cmocka_unit_test(what_is_written_is_read),
     };
 

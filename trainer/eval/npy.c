@@ -69,6 +69,7 @@ static int take_size(struct cursor *c, size_t *value)
             return 0;
         *value = *value * 10 + (size_t)(*c->p - '0');
     }
+    c->p += c->p < c->end && *c->p == 'L'; /* a long, as Python 2 wrote it */
     return 1;
 }
 
@@ -167,6 +168,11 @@ int fv_npy_parse(struct fv_npy *out, const void *file, size_t n, const char *pat
     size_t at = 10, length, count, bytes;
 
     *out = (struct fv_npy){0};
+    if (n >= 4 && memcmp(p, "PK\x03\x04", 4) == 0)
+        return fv_err(FV_EUNSUPPORTED,
+                      "%s: is an archive (.npz) of arrays: save the one with the embeddings by "
+                      "numpy.save('e.npy', numpy.load('%s')['NAME'])",
+                      path, path);
     if (n < 10 || memcmp(p, "\x93NUMPY", 6) != 0)
         return fv_err(FV_ECORRUPT, "%s: is no .npy file", path);
     if (p[6] < 1 || p[6] > 3)
