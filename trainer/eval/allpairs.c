@@ -8,8 +8,8 @@
 
 #include "common/cpu.h"
 #include "common/err.h"
+#include "trainer/eval/allpairs_counts.h"
 #include "trainer/eval/dots.h"
-#include "trainer/eval/highest.h"
 
 #include <math.h>
 #include <pthread.h>
@@ -45,9 +45,7 @@ struct scoring {
 struct worker {
     struct scoring *s;
     pthread_t thread;
-    uint64_t *count[2]; /* (bins) of impostors, genuine */
-    struct fv_highest high[2];
-    uint64_t scores[2];
+    struct fv__allpairs_counts c;
     int *bin;    /* (TILE_COLUMNS) */
     float *tile; /* (TASK_ROWS, TILE_COLUMNS) */
     int speaks, rc;
@@ -69,8 +67,8 @@ static void find_bins(const float *s, int n, int *bin)
 
 static void count_scores(struct worker *w, int kind, const float *s, int n)
 {
-    uint64_t *count = w->count[kind];
-    struct fv_highest *h = &w->high[kind];
+    uint64_t *count = w->c.count[kind];
+    struct fv_highest *h = &w->c.high[kind];
 
     find_bins(s, n, w->bin);
     for (int i = 0; i < n; i++)
@@ -78,7 +76,7 @@ static void count_scores(struct worker *w, int kind, const float *s, int n)
     for (int i = 0; i < n; i++)
         if (s[i] >= h->floor)
             fv__highest_add(h, s[i]);
-    w->scores[kind] += (uint64_t)n;
+    w->c.scores[kind] += (uint64_t)n;
 }
 
 /* Columns from .. to of a row's tile, which begins with column `first`. */
@@ -261,10 +259,10 @@ static int open_worker(struct worker *w, struct scoring *s)
     if (!w->bin || !w->tile)
         return fv_err(FV_ENOMEM, "out of memory for a thread that compares");
     for (int kind = 0; kind < 2; kind++) {
-        w->count[kind] = calloc(FV_ALLPAIRS_BINS, sizeof *w->count[kind]);
-        if (!w->count[kind])
+        w->c.count[kind] = calloc(FV_ALLPAIRS_BINS, sizeof *w->c.count[kind]);
+        if (!w->c.count[kind])
             return fv_err(FV_ENOMEM, "out of memory for a thread that compares");
-        FV_TRY(fv__highest_open(&w->high[kind], s->keep));
+        FV_TRY(fv__highest_open(&w->c.high[kind], s->keep));
     }
     return FV_OK;
 }
@@ -272,8 +270,8 @@ static int open_worker(struct worker *w, struct scoring *s)
 static void close_worker(struct worker *w)
 {
     for (int kind = 0; kind < 2; kind++) {
-        free(w->count[kind]);
-        fv__highest_close(&w->high[kind]);
+        free(w->c.count[kind]);
+        fv__highest_close(&w->c.high[kind]);
     }
     free(w->bin);
     free(w->tile);
@@ -285,12 +283,12 @@ static void merge(struct worker *w, int n)
     for (int i = 1; i < n; i++)
         for (int kind = 0; kind < 2; kind++) {
             for (int b = 0; b < FV_ALLPAIRS_BINS; b++)
-                w->count[kind][b] += w[i].count[kind][b];
-            fv__highest_merge(&w->high[kind], &w[i].high[kind]);
-            w->scores[kind] += w[i].scores[kind];
+                w->c.count[kind][b] += w[i].c.count[kind][b];
+            fv__highest_merge(&w->c.high[kind], &w[i].c.high[kind]);
+            w->c.scores[kind] += w[i].c.scores[kind];
         }
     for (int kind = 0; kind < 2; kind++)
-        fv__highest_finish(&w->high[kind], w->scores[kind]);
+        fv__highest_finish(&w->c.high[kind], w->c.scores[kind]);
 }
 
 /* The calling thread works too. */
@@ -309,104 +307,6 @@ static int run_workers(struct worker *w, int n)
     return started;
 }
 
-/* --- the ROC -------------------------------------------------------------------------------------- */
-
-/* The lowest edge of a bin from which all scores are known as they are; above the last one: none. */
-static int exact_bin(const struct worker *w)
-{
-    const float floor = w->high[0].floor > w->high[1].floor ? w->high[0].floor : w->high[1].floor;
-
-    if (floor == -INFINITY)
-        return 0;
-    const double edge = ceil((double)floor * HALF) + HALF;
-    return edge < 0 ? 0 : edge >= FV_ALLPAIRS_BINS - 1 ? FV_ALLPAIRS_BINS : (int)edge;
-}
-
-static void add_exact(struct fv_allpairs *out, const struct worker *w, double from)
-{
-    const struct fv_highest *h = w->high;
-    struct fv_roc_point p = out->roc.point[0];
-    size_t i = 0, g = 0;
-
-    for (;;) {
-        const double si = i < h[0].n ? (double)h[0].x[i] : -INFINITY,
-                     sg = g < h[1].n ? (double)h[1].x[g] : -INFINITY;
-        p.threshold = si > sg ? si : sg;
-        if (p.threshold < from || p.threshold == -INFINITY)
-            return;
-        for (; i < h[0].n && (double)h[0].x[i] == p.threshold; i++)
-            p.fp++;
-        for (; g < h[1].n && (double)h[1].x[g] == p.threshold; g++)
-            p.tp++;
-        out->roc.point[out->roc.n++] = p;
-    }
-}
-
-/* Bins below `exact`. Returns twice the area that they leave open, in pairs of a genuine and an impostor. */
-static double add_bins(struct fv_allpairs *out, const struct worker *w, int exact)
-{
-    struct fv_roc_point p = out->roc.point[out->roc.n - 1];
-    double open = 0;
-
-    for (int b = exact - 1; b >= 0; b--) {
-        const uint64_t fp = w->count[0][b], tp = w->count[1][b];
-        if (fp + tp == 0)
-            continue;
-        p.fp += fp;
-        p.tp += tp;
-        p.threshold = b ? (double)(b - HALF) / HALF : -1 - FV_ALLPAIRS_WIDTH;
-        out->roc.point[out->roc.n++] = p;
-        open += (double)fp * (double)tp;
-    }
-    return open;
-}
-
-static void find_eer_bounds(struct fv_allpairs *out)
-{
-    const struct fv_roc *r = &out->roc;
-    const double ni = (double)r->impostor, ng = (double)r->genuine;
-    struct fv_eer eer;
-    size_t k = 1;
-
-    fv_roc_eer(r, &eer);
-    out->eer_low = out->eer_high = eer.eer;
-    while (k + 1 < r->n && (double)(r->genuine - r->point[k].tp) / ng > (double)r->point[k].fp / ni)
-        k++;
-    if (r->point[k].threshold >= out->exact_from)
-        return;
-    const struct fv_roc_point *a = &r->point[k - 1], *b = &r->point[k];
-    out->eer_low = fmax((double)a->fp / ni, (double)(r->genuine - b->tp) / ng);
-    out->eer_high = fmin((double)b->fp / ni, (double)(r->genuine - a->tp) / ng);
-}
-
-static int make_roc(struct fv_allpairs *out, const struct worker *w)
-{
-    const size_t most = w->high[0].n + w->high[1].n + FV_ALLPAIRS_BINS + 1;
-    const int exact = exact_bin(w);
-    struct fv_roc *r = &out->roc;
-
-    r->impostor = w->scores[0];
-    r->genuine = w->scores[1];
-    out->comparisons = r->impostor + r->genuine;
-    if (!r->impostor || !r->genuine)
-        return fv_err(FV_EINVAL, "no %s pairs among %llu comparisons: a ROC needs both kinds",
-                      r->genuine ? "impostor" : "genuine", (unsigned long long)out->comparisons);
-    r->point = malloc(most * sizeof *r->point);
-    if (!r->point)
-        return fv_err(FV_ENOMEM, "out of memory for a ROC of %zu points", most);
-    r->point[r->n++] = (struct fv_roc_point){.threshold = INFINITY};
-    out->exact_from = exact ? (double)(exact - HALF) / HALF : -INFINITY;
-    if (exact < FV_ALLPAIRS_BINS)
-        add_exact(out, w, out->exact_from);
-    out->exact_fmr = (double)r->point[r->n - 1].fp / (double)r->impostor;
-    const double open = add_bins(out, w, exact) / 2 / (double)r->genuine / (double)r->impostor;
-    const double auc = fv_roc_auc(r);
-    out->auc_low = auc - open;
-    out->auc_high = auc + open;
-    find_eer_bounds(out);
-    return FV_OK;
-}
-
 static int run(struct fv_allpairs *out, struct scoring *s, int threads)
 {
     struct worker *w = calloc((size_t)threads, sizeof *w);
@@ -416,7 +316,7 @@ static int run(struct fv_allpairs *out, struct scoring *s, int threads)
         rc = open_worker(&w[i], s);
     if (rc >= 0) {
         out->threads = run_workers(w, threads);
-        rc = make_roc(out, w);
+        rc = fv__allpairs_roc(out, &w->c);
     }
     for (int i = 0; w && i < threads; i++)
         close_worker(&w[i]);
