@@ -68,12 +68,12 @@ void eval_images_free(struct eval_images *im)
     memset(im, 0, sizeof *im);
 }
 
-int eval_images_embed(const struct eval_images *im, struct fv_model *model, int flip, int64_t batch,
-                      float *emb)
+static int open_loader(struct fv_loader **loader, const struct eval_images *im,
+                       const struct fv_model *model, int64_t batch)
 {
     struct fv_loader_settings ls;
-    struct fv_loader *loader = NULL;
 
+    *loader = NULL;
     fv_loader_defaults(&ls);
     ls.batch = batch;
     ls.size = fv_model_net(model)->size;
@@ -82,9 +82,29 @@ int eval_images_embed(const struct eval_images *im, struct fv_model *model, int 
     ls.order = "sequential";
     ls.endless = 0;
     ls.on_error = "fail";
-    int rc = fv_loader_open(&loader, im->store, &ls);
+    return fv_loader_open(loader, im->store, &ls);
+}
+
+int eval_images_embed(const struct eval_images *im, struct fv_model *model, int flip, int64_t batch,
+                      float *emb)
+{
+    struct fv_loader *loader;
+    int rc = open_loader(&loader, im, model, batch);
+
     if (rc >= 0)
         rc = fv_model_embed(model, fv_loader_source(loader), flip, emb, im->report);
+    fv_loader_close(&loader);
+    return rc;
+}
+
+int eval_images_classify(const struct eval_images *im, struct fv_model *model, int64_t batch,
+                         uint32_t *label)
+{
+    struct fv_loader *loader;
+    int rc = open_loader(&loader, im, model, batch);
+
+    if (rc >= 0)
+        rc = fv_model_classify(model, fv_loader_source(loader), label, im->report);
     fv_loader_close(&loader);
     return rc;
 }

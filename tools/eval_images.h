@@ -27,7 +27,10 @@ void eval_images_free(struct eval_images *im);
 /* Unit vectors (n, embedding) in the order of delivery. */
 int eval_images_embed(const struct eval_images *im, struct fv_model *model, int flip, int64_t batch,
                       float *emb);
-/* The same by grey pixels averaged into cells, mean removed: (n, EVAL_PIXEL_DIM). */
+/* The classes that the net takes them for: (n), in the order of delivery. */
+int eval_images_classify(const struct eval_images *im, struct fv_model *model, int64_t batch,
+                         uint32_t *label);
+/* Unit vectors by grey pixels averaged into cells, mean removed: (n, EVAL_PIXEL_DIM). */
 enum { EVAL_PIXEL_GRID = 32, EVAL_PIXEL_DIM = EVAL_PIXEL_GRID * EVAL_PIXEL_GRID };
 int eval_images_pixels(const struct eval_images *im, float *v);
 

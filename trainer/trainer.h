@@ -141,6 +141,10 @@ int fv_model_embed(struct fv_model *m, const struct fv_batch_source *images, int
 /* Closed-set accuracy over a single-pass source. A logit that is not finite is FV_EINVAL naming the image. */
 int fv_model_accuracy(struct fv_model *m, const struct fv_batch_source *images, double *accuracy,
                       double *loss, const struct fv_report *r);
+/* The class of the highest logit, the first of several, of every image of a single-pass source: (n) into label. Errors
+ * as fv_model_accuracy. */
+int fv_model_classify(struct fv_model *m, const struct fv_batch_source *images, uint32_t *label,
+                      const struct fv_report *r);
 /* One image of a template: its row of emb, and the video or photograph that it is from. */
 struct fv_pool_item {
     uint32_t row, template;

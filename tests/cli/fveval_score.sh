@@ -131,6 +131,34 @@ run $submit --pairs trials.txt --submission hw2p2-f22 -o x.csv
 exits 2
 err_has 'valid are hw2p2-f24, hw2p2-s22, hw2p2-f20, hw2p2-s19'
 
+# Classes by their names, in the order of a list; as many of them are right as the log of the training says.
+submit="fveval submit run/last.safetensors --db faces.lmdb --backend ref -q"
+run $submit --images split:val -o classes.csv
+exits 0
+out_has 'images'
+last='counting right classes'
+[ "$(sed -n 1p classes.csv)" = id,label ] || fail 'not the header'
+right=$(sed 1d classes.csv | awk -F'[/,]' '{ right += $1 == $3 } END { print right / NR }')
+grep -q "\"val_acc\": *$right[0,}]" run/log.jsonl || fail "$right of the classes are right: the log says otherwise"
+sed 1d classes.csv | cut -d, -f1 | tac >order.txt
+run $submit --images order.txt --submission hw2p2-s19-class -o reversed.csv
+exits 0
+last='comparing orders'
+sed 1d classes.csv | tac >expected.csv
+sed 1d reversed.csv | cmp - expected.csv || fail 'not in the order of the list'
+run fvprep pack photos -o other.lmdb --size 16 -q
+exits 0
+run $submit --images split:val --classes other.lmdb -o x.csv
+exits 1
+err_has 'the net knows 4 classes, and other.lmdb has 6 training identities'
+not_there x.csv
+run $submit --images split:val --pairs trials.txt -o x.csv
+exits 2
+err_has 'give one of --pairs LIST and --images SPEC'
+run $submit --images split:val --submission hw2p2-s22 -o x.csv
+exits 2
+err_has "'hw2p2-s22' is no layout of a submission of classes: valid are hw2p2-s22-class, hw2p2-s19-class"
+
 run fveval score e.npy
 exits 2
 err_has 'give one of --pairs LIST, --same FILE and --all'

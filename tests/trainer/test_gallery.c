@@ -185,26 +185,31 @@ static void submissions(void **state)
         {"hw2p2-s22", "id,match\n0,0.5\n1,-0.25\n"},
         {"hw2p2-f20", "Id,Category\na/1.jpg c.jpg,0.5\n\"b,2.jpg d.jpg\",-0.25\n"},
         {"hw2p2-s19", "trial,score\na/1.jpg c.jpg,0.5\n\"b,2.jpg d.jpg\",-0.25\n"},
+        {"hw2p2-s22-class", "id,label\na/1.jpg,n000123\n\"b,2.jpg\",n000000\n"},
+        {"hw2p2-s19-class", "Id,Category\na/1.jpg,n000123\n\"b,2.jpg\",n000000\n"},
     };
-    const struct fv_submission s = {2, first, second, score, identity};
+    enum { LAYOUTS = sizeof want / sizeof *want };
+    struct fv_submission s = {2, first, second, score, identity};
     char path[] = "/tmp/fv-submission-XXXXXX", *text;
     const char *name, *help;
-    int scores;
+    int kind;
     size_t n;
 
     (void)state;
     close(mkstemp(path));
-    for (size_t i = 0; i < 5; i++) {
+    for (size_t i = 0; i < LAYOUTS; i++) {
+        s.second = strstr(want[i].layout, "class") ? NULL : second;
         assert_int_equal(fv_submission_write(&s, want[i].layout, path), FV_OK);
         assert_int_equal(fv_file_read(path, 4096, &text, &n), FV_OK);
         assert_string_equal(text, want[i].text);
         free(text);
-        assert_int_equal(fv_submission_layout(i, &name, &help, &scores), 1);
+        assert_int_equal(fv_submission_layout(i, &name, &help, &kind), 1);
         assert_string_equal(name, want[i].layout);
-        assert_int_equal(fv_submission_check(name, scores), FV_OK);
-        assert_int_equal(fv_submission_check(name, !scores), FV_EUSAGE);
+        assert_int_equal(fv_submission_check(name, kind), FV_OK);
+        for (int other = 0; other < 3; other++)
+            assert_int_equal(fv_submission_check(name, other), other == kind ? FV_OK : FV_EUSAGE);
     }
-    assert_int_equal(fv_submission_layout(5, &name, &help, &scores), 0);
+    assert_int_equal(fv_submission_layout(LAYOUTS, &name, &help, &kind), 0);
     assert_int_equal(fv_submission_write(&s, "hw2p2", path), FV_EUSAGE);
     assert_non_null(strstr(fv_err_text(), "hw2p2-f24, hw2p2-s22"));
     unlink(path);

@@ -25,6 +25,7 @@ struct pass {
     int flip;
     uint8_t *mirror;
     float *emb, *emb_mirror;
+    uint32_t *label;
 };
 
 static int run_batch(struct pass *p, const struct fv_batch *b)
@@ -60,8 +61,8 @@ static int run_pass(struct pass *p)
         fv_progress(p->e->report, &progress);
     }
     FV_TRY(rc);
-    /* A row of embeddings is an image's; accuracy is of those that came. */
-    if (p->emb && p->done != src->images_per_epoch)
+    /* A row of embeddings, or a label, is an image's; accuracy is of those that came. */
+    if ((p->emb || p->label) && p->done != src->images_per_epoch)
         return fv_err(FV_EINVAL, "%s: %llu images came, %llu were announced", p->what,
                       (unsigned long long)p->done, (unsigned long long)src->images_per_epoch);
     return 0;
@@ -70,6 +71,14 @@ static int run_pass(struct pass *p)
 static const uint8_t *pixels_at(const struct fv_batch *b, int i)
 {
     return b->pixels + (size_t)i * (size_t)b->height * (size_t)b->width * 3;
+}
+
+static int best_class(const float *z, int classes)
+{
+    int best = 0;
+    for (int c = 1; c < classes; c++)
+        best = z[c] > z[best] ? c : best;
+    return best;
 }
 
 static int accuracy_piece(struct pass *p, const struct fv_batch *b, int from, int n)
@@ -84,9 +93,7 @@ static int accuracy_piece(struct pass *p, const struct fv_batch *b, int from, in
         if (label < 0 || label >= classes)
             return fv_err(FV_EINVAL, "%s: image %u has label %d, the net knows %d", p->what,
                           b->image[from + i], label, classes);
-        int best = 0;
-        for (int c = 1; c < classes; c++)
-            best = z[c] > z[best] ? c : best;
+        const int best = best_class(z, classes);
         double sum = 0;
         for (int c = 0; c < classes; c++)
             sum += exp(scale * ((double)z[c] - (double)z[best]));
@@ -113,6 +120,35 @@ int fv__eval_accuracy(const struct fv_evaluator *e, const struct fv_batch_source
         *accuracy = (double)p.hits / (double)p.done;
         *loss = p.loss / (double)p.done;
     }
+    return p.useless ? FV_EVAL_USELESS : rc;
+}
+
+static int classes_piece(struct pass *p, const struct fv_batch *b, int from, int n)
+{
+    const struct fv_evaluator *e = p->e;
+    const int classes = e->net->classes;
+    FV_TRY(e->backend->eval(e->program, pixels_at(b, from), n, NULL, p->logits));
+    for (int i = 0; i < n; i++) {
+        const float *z = p->logits + (size_t)i * (size_t)classes;
+        for (int c = 0; c < classes; c++)
+            if (!isfinite(z[c])) {
+                p->useless = 1;
+                return fv_err(FV_EINVAL, "%s: the logits of image %u are not finite", p->what,
+                              b->image[from + i]);
+            }
+        p->label[p->done + (uint64_t)i] = (uint32_t)best_class(z, classes);
+    }
+    return 0;
+}
+
+int fv__eval_classes(const struct fv_evaluator *e, const struct fv_batch_source *images,
+                     uint32_t *label)
+{
+    struct pass p = {
+        .e = e, .images = images, .what = "classes", .piece = classes_piece, .label = label};
+    p.logits = malloc((size_t)e->capacity * (size_t)e->net->classes * sizeof *p.logits);
+    const int rc = p.logits ? run_pass(&p) : fv_err(FV_ENOMEM, "classes: out of memory");
+    free(p.logits);
     return p.useless ? FV_EVAL_USELESS : rc;
 }
 

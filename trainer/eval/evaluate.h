@@ -19,6 +19,9 @@ struct fv_evaluator {
 enum { FV_EVAL_USELESS = 1 };
 int fv__eval_accuracy(const struct fv_evaluator *e, const struct fv_batch_source *images,
                       double *accuracy, double *loss);
+/* As fv_model_classify. */
+int fv__eval_classes(const struct fv_evaluator *e, const struct fv_batch_source *images,
+                     uint32_t *label);
 /* As fv_model_embed. */
 int fv__eval_embed(const struct fv_evaluator *e, const struct fv_batch_source *images, int flip,
                    float *emb);

@@ -143,6 +143,13 @@ int fv_model_embed(struct fv_model *m, const struct fv_batch_source *images, int
     return as_error(fv__eval_embed(&m->run, images, flip, emb));
 }
 
+int fv_model_classify(struct fv_model *m, const struct fv_batch_source *images, uint32_t *label,
+                      const struct fv_report *r)
+{
+    m->run.report = r;
+    return as_error(fv__eval_classes(&m->run, images, label));
+}
+
 int fv_model_accuracy(struct fv_model *m, const struct fv_batch_source *images, double *accuracy,
                       double *loss, const struct fv_report *r)
 {

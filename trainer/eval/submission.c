@@ -14,26 +14,32 @@ enum key { BY_NUMBER, BY_NAMES }; /* from 0; the names with a blank between */
 static const struct layout {
     const char *name, *help, *header;
     enum key key;
-    int scores;
+    int kind;
 } layouts[] = {
     {"hw2p2-f24", "F24 to S26: ID,Label: a pair's number from 0 and its cosine", "ID,Label",
-     BY_NUMBER, 1},
+     BY_NUMBER, FV_SUBMISSION_SCORES},
     {"hw2p2-f22", "F22 to S24: id,label: a probe's number from 0 and an identity, n000000 for none",
-     "id,label", BY_NUMBER, 0},
-    {"hw2p2-s22", "S22: id,match: a pair's number from 0 and its score", "id,match", BY_NUMBER, 1},
-    {"hw2p2-f20", "F20, S21: Id,Category: 'path1 path2' and the score", "Id,Category", BY_NAMES, 1},
+     "id,label", BY_NUMBER, FV_SUBMISSION_IDENTITIES},
+    {"hw2p2-s22", "S22: id,match: a pair's number from 0 and its score", "id,match", BY_NUMBER,
+     FV_SUBMISSION_SCORES},
+    {"hw2p2-f20", "F20, S21: Id,Category: 'path1 path2' and the score", "Id,Category", BY_NAMES,
+     FV_SUBMISSION_SCORES},
     {"hw2p2-s19", "S19, S20: trial,score: 'image1 image2' and the score", "trial,score", BY_NAMES,
-     1},
+     FV_SUBMISSION_SCORES},
+    {"hw2p2-s22-class", "S22: id,label: an image's name and its class", "id,label", BY_NAMES,
+     FV_SUBMISSION_CLASSES},
+    {"hw2p2-s19-class", "S19, S20: Id,Category: an image's name and its class", "Id,Category",
+     BY_NAMES, FV_SUBMISSION_CLASSES},
 };
 enum { LAYOUTS = sizeof layouts / sizeof *layouts };
 
-int fv_submission_layout(size_t i, const char **name, const char **help, int *scores)
+int fv_submission_layout(size_t i, const char **name, const char **help, int *kind)
 {
     if (i >= LAYOUTS)
         return 0;
     *name = layouts[i].name;
     *help = layouts[i].help;
-    *scores = layouts[i].scores;
+    *kind = layouts[i].kind;
     return 1;
 }
 
@@ -45,20 +51,21 @@ static const struct layout *find(const char *name)
     return NULL;
 }
 
-int fv_submission_check(const char *layout, int scores)
+int fv_submission_check(const char *layout, int kind)
 {
+    static const char *const kinds[] = {"identities", "scores", "classes"};
     const struct layout *l = find(layout);
     char valid[160] = "";
 
-    if (l && l->scores == scores)
+    if (l && l->kind == kind)
         return FV_OK;
     for (size_t i = 0; i < LAYOUTS; i++)
-        if (layouts[i].scores == scores) {
+        if (layouts[i].kind == kind) {
             const size_t n = strlen(valid);
             snprintf(valid + n, sizeof valid - n, "%s%s", n ? ", " : "", layouts[i].name);
         }
     return fv_err(FV_EUSAGE, "'%s' is no layout of a submission of %s: valid are %s", layout,
-                  scores ? "scores" : "identities", valid);
+                  kinds[kind], valid);
 }
 
 static int write_key(FILE *f, const struct fv_submission *s, const struct layout *l, size_t i)
@@ -85,7 +92,7 @@ static int write_row(FILE *f, const struct fv_submission *s, const struct layout
     char *text;
 
     FV_TRY(write_key(f, s, l, i));
-    if (l->scores) {
+    if (l->kind == FV_SUBMISSION_SCORES) {
         fprintf(f, "%.9g\n", s->score[i]);
         return FV_OK;
     }
@@ -102,7 +109,8 @@ int fv_submission_write(const struct fv_submission *s, const char *layout, const
     int rc = FV_OK;
 
     if (!l)
-        return fv_submission_check(layout, s->score != NULL);
+        return fv_submission_check(layout,
+                                   s->score ? FV_SUBMISSION_SCORES : FV_SUBMISSION_IDENTITIES);
     FV_TRY(fv_file_create(&f, path));
     fprintf(f.f, "%s\n", l->header);
     for (size_t i = 0; i < s->n && rc >= 0; i++)
