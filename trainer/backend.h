@@ -55,7 +55,8 @@ struct fv_optim {
         updates; /* done before this one since the states were zero; those left out do not count */
     /* Gradient accumulation: this batch is part `part` (from 0) of `parts`. Gradients add up in FV_STATE_SUM; the
      * last part divides the sum by `parts` and makes the update, the others make none. Batch norms' running
-     * statistics follow every part. parts 0 or 1: none. */
+     * statistics and the loss's states follow every part that is finite, and the last only if all were. parts 0 or 1:
+     * none. */
     int part, parts;
     /* (net->tensors) of each, or NULL: 1 for all. lr_factor 0 is a frozen tensor: value, states and average keep
      * their bits and its gradient counts neither for the norm nor for `finite`. A batch norm of which both weight
@@ -77,6 +78,12 @@ struct fv_optim_scalars {
 struct fv_optim_scalars fv_optim_scalars(const struct fv_optim *o, int tensor);
 /* Whether node i is a batch norm that works by its running statistics in a step of these settings (or NULL). */
 int fv_optim_is_frozen_bn(const struct fv_optim *o, const struct fv_net *net, int node);
+/* Whether a tensor of the net is trained in a step of these settings (or NULL); -1 is none. */
+int fv_optim_trains(const struct fv_optim *o, const struct fv_net *net, int tensor);
+/* Of each node whether the gradient by its output is needed: it, or one that it gets something from, has a trained
+ * tensor. Backward passes go no further down. */
+void fv_optim_find_needed(const struct fv_optim *o, const struct fv_net *net,
+                          unsigned char *needed);
 /* Whether this step is the last of its parts, so that it makes an update. */
 int fv_optim_updates(const struct fv_optim *o);
 /* What clipping multiplies all gradients by. */
@@ -136,7 +143,7 @@ struct fv_backend {
     /* fv_state_count floats. */
     int (*state_set)(struct fv_program *p, enum fv_state which, const float *v);
     int (*state_get)(struct fv_program *p, enum fv_state which, float *v);
-    /* Of the last batch alone, before clipping and decay; params floats. */
+    /* Of the last batch alone, before clipping and decay; params floats, 0 for a frozen tensor. */
     int (*grads_get)(struct fv_program *p, float *g);
 
     /* Forward, backward and, unless optim is NULL, the update. May return before the work is done; the batch may
@@ -174,7 +181,8 @@ struct fv_backend {
     int (*find_bad)(struct fv_program *p, int *node, int *gradient);
     /* (optional; for tests) Output of one node after step or eval, (n, h, w, c); or, after step, the gradient
      * of the loss by it. The loss node gives each item's loss. FV_EUNSUPPORTED for what was not computed: the
-     * gradient of the input, the loss node after eval, what a backend has fused away. */
+     * gradient of the input and of what lies below all that is trained, the loss node after eval, what a backend has
+     * fused away. */
     int (*node_get)(struct fv_program *p, int node, int gradient, float *out);
 };
 

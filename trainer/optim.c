@@ -96,16 +96,29 @@ struct fv_optim_scalars fv_optim_scalars(const struct fv_optim *o, int tensor)
     };
 }
 
-static int is_still(const struct fv_optim *o, const struct fv_net *net, int tensor)
+int fv_optim_trains(const struct fv_optim *o, const struct fv_net *net, int tensor)
 {
-    return net->tensor[tensor].buffer || o->lr_factor[tensor] == 0;
+    return tensor >= 0 && !net->tensor[tensor].buffer &&
+           !(o && o->lr_factor && o->lr_factor[tensor] == 0);
 }
 
 int fv_optim_is_frozen_bn(const struct fv_optim *o, const struct fv_net *net, int node)
 {
     const struct fv_node *n = &net->node[node];
-    return o && o->lr_factor && n->kind == FV_NODE_BN && is_still(o, net, n->tensor[0]) &&
-           is_still(o, net, n->tensor[1]);
+    return o && o->lr_factor && n->kind == FV_NODE_BN && !fv_optim_trains(o, net, n->tensor[0]) &&
+           !fv_optim_trains(o, net, n->tensor[1]);
+}
+
+void fv_optim_find_needed(const struct fv_optim *o, const struct fv_net *net, unsigned char *needed)
+{
+    for (int i = 0; i < net->nodes; i++) {
+        const struct fv_node *n = &net->node[i];
+        needed[i] = n->kind == FV_NODE_LOSS;
+        for (int k = 0; k < 4; k++)
+            needed[i] |= fv_optim_trains(o, net, n->tensor[k]) != 0;
+        for (int k = 0; k < FV_NODE_INPUTS; k++)
+            needed[i] |= n->in[k] >= 0 && needed[n->in[k]];
+    }
 }
 
 int fv_optim_updates(const struct fv_optim *o)

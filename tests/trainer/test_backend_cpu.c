@@ -554,6 +554,51 @@ static void no_convolution_is_slow(void **state)
     fv_backend_cpu.close(&device);
 }
 
+static int count_backward(const struct rig *r, const char *prefix)
+{
+    const struct fv__cpu_plan *plan = r->program->plan[0];
+    int steps = 0;
+    for (int i = 0; i < plan->steps; i++)
+        steps += plan->step[i].backward &&
+                 strncmp(r->net->node[plan->step[i].node].name, prefix, strlen(prefix)) == 0;
+    return steps;
+}
+
+/* The backward pass ends at the lowest tensor that is trained, and what is frozen above it wants no gradient of its
+ * own: the memory of what is left out is saved too. */
+static void a_frozen_trunk_is_not_gone_through(void **state)
+{
+    (void)state;
+    struct fv_net *net;
+    struct rig r;
+    build_named(&net, "tiny", "auto", 24);
+    float *arena = draw_arena(net, 0), *lr_factor = calloc((size_t)net->tensors, sizeof *lr_factor);
+    const struct fv_optim o = {.lr = .01, .lr_factor = lr_factor};
+    open_rig(&r, &fv_backend_cpu, net, 4, arena);
+    step(&r, NULL);
+    const int conv = count_backward(&r, "layer2.0.conv1"),
+              both = count_backward(&r, "layer2.0.conv2");
+    assert_true(count_backward(&r, "conv1") > 0 && count_backward(&r, "layer1") > 0 && conv > 1);
+    const size_t memory = r.backend->memory(r.program);
+    for (int t = 0; t < net->tensors; t++) /* the head, a shift in the middle, and no more */
+        lr_factor[t] = strncmp(net->tensor[t].name, "fc", 2) == 0 ||
+                       strcmp(net->tensor[t].name, "layer2.0.bn1.bias") == 0;
+    step(&r, &o);
+    assert_int_equal(count_backward(&r, "conv1") + count_backward(&r, "layer1") +
+                         count_backward(&r, "layer2.0.conv1") +
+                         count_backward(&r, "layer2.0.downsample"),
+                     0);
+    assert_true(count_backward(&r, "layer2.0.bn1") > 0);
+    assert_in_range(count_backward(&r, "layer2.0.conv2"), 1, both - 1); /* that of its input */
+    assert_true(r.backend->memory(r.program) < memory);
+    step(&r, NULL);
+    assert_int_equal(count_backward(&r, "layer2.0.conv1"), conv);
+    free(lr_factor);
+    close_rig(&r);
+    free(arena);
+    fv_net_free(&net);
+}
+
 static void threads_of_the_caller_are_left_alone(void **state)
 {
     (void)state;
@@ -591,6 +636,7 @@ int main(void)
         cmocka_unit_test(same_bytes_every_time),
         cmocka_unit_test(round_trips_are_exact),
         cmocka_unit_test(no_convolution_is_slow),
+        cmocka_unit_test(a_frozen_trunk_is_not_gone_through),
         cmocka_unit_test(threads_of_the_caller_are_left_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

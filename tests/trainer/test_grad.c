@@ -13,6 +13,7 @@
 #include "trainer/backend.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -249,6 +250,139 @@ static void non_finite_step_changes_nothing(void **state)
     close_rig(&r);
 }
 
+/* Of a step in parts of which one was not finite no update is made, and the last part changes nothing: not the running
+ * statistics either, finite as it is itself. The next step knows nothing of it. */
+static void a_broken_part_breaks_the_last(void **state)
+{
+    struct rig r;
+    struct fv_optim o = {.lr = .1, .momentum = .9, .parts = 3, .ema_decay = .9};
+    struct fv_step_result result;
+    (void)state;
+    open_rig(&r, backend_name, build_tiny);
+    const size_t all = r.net->params + r.net->buffers;
+    for (o.part = 0; o.part < 3; o.part++) {
+        const float kept = r.arena[r.net->params - 1];
+        if (o.part == 1)
+            r.arena[r.net->params - 1] = NAN;
+        must(r.backend->params_set(r.program, r.arena));
+        step(&r, &o, &result);
+        assert_int_equal(result.finite, o.part == 0);
+        must(r.backend->params_get(r.program, r.other));
+        if (o.part == 0) /* its statistics count */
+            assert_memory_not_equal(r.arena + r.net->params, r.other + r.net->params,
+                                    r.net->buffers * sizeof(float));
+        else
+            assert_memory_equal(r.arena, r.other, all * sizeof(float));
+        r.arena[r.net->params - 1] = kept;
+    }
+    must(r.backend->state_get(r.program, FV_STATE_EMA, r.other));
+    assert_memory_equal(r.arena, r.other, r.net->params * sizeof(float));
+    for (o.part = 0; o.part < 3; o.part++) {
+        step(&r, &o, &result);
+        assert_true(result.finite);
+    }
+    must(r.backend->params_get(r.program, r.other));
+    assert_memory_not_equal(r.arena, r.other, r.net->params * sizeof(float));
+    close_rig(&r);
+}
+
+/* A margin head and losses over the embedding, and a head that may be frozen by itself. */
+static int build_heads(struct fv_net **out)
+{
+    return fv_net_build(out, "tiny",
+                        &(struct fv_arch_settings){SIZE,
+                                                   CLASSES,
+                                                   "auto",
+                                                   {.5f, .5f, .5f},
+                                                   {.25f, .25f, .25f},
+                                                   6,
+                                                   "adaface(s=8)+ce(smooth=0.1)"});
+}
+
+static void freeze(const struct fv_net *net, const char *names, float *lr_factor)
+{
+    for (int t = 0; t < net->tensors; t++) {
+        const char *name = net->tensor[t].name, *at = names;
+        lr_factor[t] = 1;
+        for (size_t n; *at; at += n + (at[n] == ' ')) {
+            n = strcspn(at, " ");
+            if (strncmp(at, name, n) == 0 && name[n] == '.')
+                lr_factor[t] = 0;
+        }
+    }
+}
+
+/* Freezing what lies below `lowest` as well: no gradient is any other, those of what is frozen are 0, and those of
+ * values from `below` down are not computed. */
+static void compare_frozen(int (*build)(struct fv_net **), const char *frozen, const char *below,
+                           const char *lowest)
+{
+    struct rig r;
+    char both[128];
+    float *lr_factor, *full;
+    int nonzero = 0, compared = 0;
+    open_rig(&r, backend_name, build);
+    lr_factor = calloc((size_t)r.net->tensors, sizeof *lr_factor);
+    full = calloc(r.net->params, sizeof *full);
+    struct fv_optim o = {.lr = 0, .lr_factor = lr_factor};
+    snprintf(both, sizeof both, "%s %s", frozen, below);
+    must(r.backend->params_set(r.program, r.arena));
+    for (int round = 0; round < 2; round++) { /* and back again */
+        freeze(r.net, frozen, lr_factor);
+        must(r.backend->params_set(r.program, r.arena));
+        step(&r, &o, NULL);
+        must(r.backend->grads_get(r.program, full));
+        freeze(r.net, both, lr_factor);
+        must(r.backend->params_set(r.program, r.arena));
+        step(&r, &o, NULL);
+        must(r.backend->grads_get(r.program, r.grad));
+        for (int t = 0; t < r.net->tensors; t++) {
+            const struct fv_tensor *tensor = &r.net->tensor[t];
+            for (size_t i = tensor->offset; !tensor->buffer && i < tensor->offset + tensor->count;
+                 i++) {
+                const float want = lr_factor[t] == 0 ? 0 : full[i];
+                if (memcmp(&r.grad[i], &want, sizeof want) != 0 && !(r.grad[i] == 0 && want == 0))
+                    fail_msg("%s: %.9g, not %.9g", tensor->name, (double)r.grad[i], (double)want);
+                nonzero += lr_factor[t] == 0 && full[i] != 0;
+                compared += want != 0;
+            }
+        }
+    }
+    assert_true(nonzero > 10); /* of `below`, while it was trained */
+    assert_true(compared > 100);
+    const int node = r.net->nodes - 1;
+    if (strcmp(backend_name, "ref") == 0) { /* others may have fused it away */
+        int lower = 0, seen = 0;
+        for (int i = 1; i < node; i++) {
+            float *v = malloc((size_t)(N * r.net->node[i].h * r.net->node[i].w * r.net->node[i].c) *
+                              sizeof *v);
+            const int rc = r.backend->node_get(r.program, i, 1, v);
+            seen |= strcmp(r.net->node[i].name, lowest) == 0;
+            assert_int_equal(rc, seen ? 0 : FV_EUNSUPPORTED);
+            lower += !seen;
+            free(v);
+        }
+        assert_true(seen && lower > 0);
+    }
+    free(lr_factor);
+    free(full);
+    close_rig(&r);
+}
+
+static void a_frozen_trunk_changes_no_other_gradient(void **state)
+{
+    (void)state;
+    compare_frozen(build_tiny, "bn1 layer1", "conv1", "layer2.0.conv1");
+    compare_frozen(build_tiny, "bn1 layer1.0.bn1 layer1.0.bn2", "conv1 layer1", "layer2.0.conv1");
+    compare_frozen(build_tiny, "bn1 layer1 layer2.0.bn1 layer2.0.bn2 layer2.0.downsample",
+                   "conv1 layer2", "fc");
+    compare_frozen(build_acts, "bn prelu", "a", "b");
+    compare_frozen(build_heads, "bn1 layer1 layer2 neck.1", "conv1", "neck.0");
+    compare_frozen(build_heads, "bn1 layer1 layer2 neck.1 fc", "conv1", "neck.0");
+    compare_frozen(build_heads, "bn1 layer1 layer2 neck.1 head", "conv1", "neck.0");
+    compare_frozen(build_heads, "bn1 layer1 layer2 neck", "conv1", "fc");
+}
+
 /* The node is told that made it: of a weight that is NaN its layer. */
 static void the_bad_node_is_found(void **state)
 {
@@ -303,6 +437,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(gradients_of_a_residual_net),
         cmocka_unit_test(update_is_sgd),
         cmocka_unit_test(non_finite_step_changes_nothing),
+        cmocka_unit_test(a_broken_part_breaks_the_last),
+        cmocka_unit_test(a_frozen_trunk_changes_no_other_gradient),
         cmocka_unit_test(the_bad_node_is_found),
         cmocka_unit_test(bad_batches_are_refused),
     };

@@ -93,6 +93,8 @@ static void cpu_release(struct fv_program **out)
     free(p->slot);
     free(p->folded);
     free(p->frozen);
+    free(p->needed);
+    free(p->still);
     fv__cpu_drop_bad(p);
     free(p->weight);
     free(p->grad);
@@ -118,6 +120,31 @@ static int make_plan(struct fv_program *p, int i, int n)
     return fv__cpu_plan_commit(p->plan[i]);
 }
 
+static unsigned char frozen_bits(const struct fv_program *p, const struct fv_optim *optim, int node)
+{
+    unsigned bits = fv_optim_is_frozen_bn(optim, p->net, node) ? FV_CPU_BY_RUNNING : 0;
+    int trained = 0;
+    for (int k = 0; k < 4; k++)
+        trained |= fv_optim_trains(optim, p->net, p->net->node[node].tensor[k]);
+    bits |= trained ? 0 : FV_CPU_STILL;
+    return (unsigned char)(bits | (p->needed[node] ? 0 : FV_CPU_UNNEEDED));
+}
+
+/* Whether plans made so far are of other frozen tensors. */
+static int note_frozen(struct fv_program *p, const struct fv_optim *optim)
+{
+    int changed = 0;
+    fv_optim_find_needed(optim, p->net, p->needed);
+    for (int i = 0; i < p->net->nodes; i++) {
+        const unsigned char bits = frozen_bits(p, optim, i);
+        changed |= bits != p->frozen[i];
+        p->frozen[i] = bits;
+    }
+    for (int t = 0; t < p->net->tensors; t++)
+        p->still[t] = !fv_optim_trains(optim, p->net, t);
+    return changed;
+}
+
 static int compile(struct fv_device *d, const struct fv_net *net, int batch, int train,
                    struct fv_program **out)
 {
@@ -130,6 +157,8 @@ static int compile(struct fv_device *d, const struct fv_net *net, int batch, int
     p->train = train;
     p->epoch = INFINITY;
     int rc = fv__cpu_slots_new(p);
+    if (rc == 0 && train)
+        note_frozen(p, NULL);
     if (rc == 0)
         rc = make_plan(p, 0, batch);
     if (rc < 0)
@@ -215,6 +244,9 @@ static int cpu_grads_get(struct fv_program *p, float *g)
     int rc;
     FV_TRY(need_training(p));
     WITH_THREADS(p, rc = fv__cpu_unpack(p, p->grad, g));
+    for (int t = 0; t < p->net->tensors; t++) /* one that shares a step with what is trained */
+        if (p->still[t] && !p->net->tensor[t].buffer)
+            memset(g + p->net->tensor[t].offset, 0, p->net->tensor[t].count * sizeof *g);
     return rc;
 }
 
@@ -247,15 +279,13 @@ int fv__cpu_plan_anew(struct fv_program *p)
     return make_plan(p, 0, p->batch);
 }
 
+/* The gradients of what is frozen from now on are 0, and no step writes them. */
 static int follow_frozen(struct fv_program *p, const struct fv_optim *optim)
 {
-    int changed = 0;
-    for (int i = 0; i < p->net->nodes; i++) {
-        const unsigned char frozen = fv_optim_is_frozen_bn(optim, p->net, i) != 0;
-        changed |= frozen != p->frozen[i];
-        p->frozen[i] = frozen;
-    }
-    return changed ? fv__cpu_plan_anew(p) : 0;
+    if (!note_frozen(p, optim))
+        return 0;
+    memset(p->grad, 0, p->trained * sizeof *p->grad);
+    return fv__cpu_plan_anew(p);
 }
 
 static int step(struct fv_program *p, const struct fv_batch *b, const struct fv_optim *optim)

@@ -113,6 +113,13 @@ struct fv__cpu_slot {
     size_t offset, count; /* floats in the arenas, padding of the packed layout included */
 };
 
+/* What a node does otherwise in training where tensors are frozen. */
+enum fv__cpu_frozen {
+    FV_CPU_BY_RUNNING = 1, /* a batch norm works by its running statistics */
+    FV_CPU_STILL = 2,      /* none of its tensors is trained: it needs no gradient of them */
+    FV_CPU_UNNEEDED = 4    /* nor one by its output: nothing below is trained either */
+};
+
 enum { FV_CPU_PLANS = 3 }; /* batch sizes held at a time: the full one and the latest others */
 
 struct fv_program {
@@ -121,7 +128,9 @@ struct fv_program {
     int batch, train;
     struct fv__cpu_slot *slot;
     int slots;
-    unsigned char *frozen; /* training, by node: a batch norm by its running statistics */
+    unsigned char *frozen; /* training, by node: bits of enum fv__cpu_frozen */
+    unsigned char *needed; /* scratch: fv_optim_find_needed */
+    unsigned char *still;  /* training, by tensor: frozen */
     int *folded; /* inference, by node: the batch norm folded into this convolution, or -1 */
     float *weight, *grad;     /* packed; inference has only weights */
     float *vector[FV_STATES]; /* the states, packed; NULL until set or needed */
@@ -199,6 +208,9 @@ struct fv__cpu_place fv__cpu_value_place(const struct fv__cpu_plan *plan, int no
 int fv__cpu_buffer_over(struct fv__cpu_plan *plan, int in, const struct fv__dnn_md *md);
 void fv__cpu_have_read(struct fv__cpu_plan *plan, int node);
 int fv__cpu_collect(struct fv__cpu_plan *plan, int node, int mask);
+int fv__cpu_wants_grad(const struct fv__cpu_plan *plan,
+                       int node); /* whether any is collected of it */
+int fv__cpu_is_still(const struct fv__cpu_plan *plan, int node); /* FV_CPU_STILL */
 void fv__cpu_give(struct fv__cpu_plan *plan, int from, int node, int buffer,
                   const struct fv__dnn_md *md);
 

@@ -28,9 +28,16 @@ static float limit_of(const struct fv__cpu_plan *plan, int node)
     return desc(plan, node)->kind == FV_NODE_RELU6 ? 6.0f : INFINITY;
 }
 
-static int wants_grad(const struct fv__cpu_plan *plan, int node)
+int fv__cpu_wants_grad(const struct fv__cpu_plan *plan, int node)
 {
-    return desc(plan, node)->kind != FV_NODE_INPUT;
+    return desc(plan, node)->kind != FV_NODE_INPUT &&
+           !(plan->program->frozen[node] & FV_CPU_UNNEEDED);
+}
+
+/* Whether a node's tensors want their gradients. */
+int fv__cpu_is_still(const struct fv__cpu_plan *plan, int node)
+{
+    return plan->program->frozen[node] & FV_CPU_STILL;
 }
 
 /* A piece of the gradient of `node`'s output, in the layout `md`. */
@@ -38,7 +45,7 @@ void fv__cpu_give(struct fv__cpu_plan *plan, int from, int node, int buffer,
                   const struct fv__dnn_md *md)
 {
     struct fv__cpu_value *v = &plan->value[node];
-    if (plan->error || !wants_grad(plan, node))
+    if (plan->error || !fv__cpu_wants_grad(plan, node))
         return;
     struct fv__cpu_place piece =
         fv__cpu_convert(plan, from, 1, fv__cpu_in_buffer(buffer), md, v->md);
@@ -172,13 +179,15 @@ static void conv_backward(struct fv__cpu_plan *plan, int node)
     struct fv__dnn_md *any = fv__cpu_conv_weights(plan, node);
     if (plan->error || g < 0)
         return;
-    rc = fv__dnn_conv_backward_weights(&op, engine, &conv, v->src_md, any, bias_md(plan, o), v->md,
-                                       &v->op);
+    rc = fv__cpu_is_still(plan, node)
+             ? 0
+             : fv__dnn_conv_backward_weights(&op, engine, &conv, v->src_md, any, bias_md(plan, o),
+                                             v->md, &v->op);
     if (rc < 0)
         fv__cpu_fail(plan, rc);
-    else
+    else if (op.primitive)
         weight_grads(plan, node, op, g, v->md);
-    if (plan->error || !wants_grad(plan, o->in[0]))
+    if (plan->error || !fv__cpu_wants_grad(plan, o->in[0]))
         return;
     rc = fv__dnn_conv_backward_data(&op, engine, &conv, v->src_md, any, v->md, &v->op);
     if (rc < 0)
@@ -201,12 +210,14 @@ static void fc_backward(struct fv__cpu_plan *plan, int node)
     int g = fv__cpu_collect(plan, node, -1), rc;
     if (plan->error || g < 0)
         return;
-    rc = fv__dnn_fc_backward_weights(&op, engine, v->src_md, any, bias_md(plan, o), dst, &v->op);
+    rc = fv__cpu_is_still(plan, node) ? 0
+                                      : fv__dnn_fc_backward_weights(&op, engine, v->src_md, any,
+                                                                    bias_md(plan, o), dst, &v->op);
     if (rc < 0)
         fv__cpu_fail(plan, rc);
-    else
+    else if (op.primitive)
         weight_grads(plan, node, op, g, dst);
-    if (plan->error || !wants_grad(plan, o->in[0]))
+    if (plan->error || !fv__cpu_wants_grad(plan, o->in[0]))
         return;
     rc = fv__dnn_fc_backward_data(&op, engine, v->src_md, any, dst, &v->op);
     if (rc < 0)

@@ -281,7 +281,8 @@ static void lower_bn(struct fv__cpu_plan *plan, int node)
 {
     const struct fv_node *o = desc(plan, node);
     struct fv__cpu_value *in = &plan->value[o->in[0]], *v = &plan->value[node];
-    const int own = v->own_bn = plan->training && !plan->program->frozen[node];
+    const int own = v->own_bn =
+        plan->training && !(plan->program->frozen[node] & FV_CPU_BY_RUNNING);
     int relu = own ? only_relu(plan, node) : only_reader(plan, node, FV_NODE_RELU);
     struct fv__cpu_value *out = &plan->value[relu >= 0 ? relu : node];
     struct fv__dnn_md *stat = vector_md(plan, o->c);

@@ -162,46 +162,60 @@ static void unit_backward(struct fv__cpu_plan *plan, int node, int g, struct fv_
     fv__cpu_operand(plan, place);
 }
 
-void fv__cpu_cosine_backward(struct fv__cpu_plan *plan, int node)
+/* The gradient of the weight, by way of that of its unit rows. */
+static int cosine_weight_grad(struct fv__cpu_plan *plan, int node, int g,
+                              const struct fv__dnn_md *weights, const struct fv__dnn_md *dst)
 {
     const struct fv_node *o = desc(plan, node);
-    const int *d = plan->program->net->tensor[o->tensor[0]].dim;
     const struct fv__cpu_value *v = &plan->value[node];
-    dnnl_engine_t engine = plan->program->device->engine;
     struct fv__dnn_op op = {0};
-    struct fv__dnn_md *weights = fv__cpu_md(plan, 2, d, FV_DNN_PLAIN);
-    struct fv__dnn_md *dst = fv__cpu_md(plan, 2, (int[2]){plan->n, d[0]}, FV_DNN_PLAIN);
-    struct fv__dnn_md *plain = fv__cpu_md(plan, 4, (int[4]){plan->n, d[1], 1, 1}, FV_DNN_PLAIN);
-    const int g = fv__cpu_collect(plan, node, -1);
-    if (plan->error || g < 0)
-        return;
-    int rc = fv__dnn_fc_backward_weights(&op, engine, v->src_md, weights, NULL, dst, &v->op);
-    if (rc < 0) {
-        fv__cpu_fail(plan, rc);
-        return;
-    }
+    FV_TRY(fv__dnn_fc_backward_weights(&op, plan->program->device->engine, v->src_md, weights, NULL,
+                                       dst, &v->op));
     const int dw = fv__cpu_buffer_for(plan, weights);
     fv__cpu_step_op(plan, node, 1, op);
     fv__cpu_arg(plan, DNNL_ARG_SRC, v->src_md, v->src);
     fv__cpu_arg(plan, DNNL_ARG_DIFF_DST, dst, fv__cpu_in_buffer(g));
     fv__cpu_arg(plan, DNNL_ARG_DIFF_WEIGHTS, weights, fv__cpu_in_buffer(dw));
-    unit_backward(plan, node, dw, fv__cpu_in_buffer(v->workspace), v->var, d,
+    unit_backward(plan, node, dw, fv__cpu_in_buffer(v->workspace), v->var,
+                  plan->program->net->tensor[o->tensor[0]].dim,
                   (struct fv__cpu_place){FV_CPU_GRADIENT, o->tensor[0]});
+    return plan->error;
+}
 
-    op = (struct fv__dnn_op){0};
-    rc = plan->error ? plan->error
-                     : fv__dnn_fc_backward_data(&op, engine, v->src_md, weights, dst, &v->op);
-    if (rc < 0) {
-        fv__cpu_fail(plan, rc);
-        return;
-    }
+static int cosine_data_grad(struct fv__cpu_plan *plan, int node, int g,
+                            const struct fv__dnn_md *weights, const struct fv__dnn_md *dst)
+{
+    const struct fv_node *o = desc(plan, node);
+    const struct fv__cpu_value *v = &plan->value[node];
+    const int rows[2] = {plan->n, plan->program->net->tensor[o->tensor[0]].dim[1]};
+    struct fv__dnn_md *plain = fv__cpu_md(plan, 4, (int[4]){rows[0], rows[1], 1, 1}, FV_DNN_PLAIN);
+    struct fv__dnn_op op = {0};
+    FV_TRY(fv__dnn_fc_backward_data(&op, plan->program->device->engine, v->src_md, weights, dst,
+                                    &v->op));
     const int dx = fv__cpu_buffer_for(plan, v->src_md);
     fv__cpu_step_op(plan, node, 1, op);
     fv__cpu_arg(plan, DNNL_ARG_DIFF_DST, dst, fv__cpu_in_buffer(g));
     fv__cpu_arg(plan, DNNL_ARG_WEIGHTS, weights, fv__cpu_in_buffer(v->workspace));
     fv__cpu_arg(plan, DNNL_ARG_DIFF_SRC, v->src_md, fv__cpu_in_buffer(dx));
-    unit_backward(plan, node, dx, v->src, v->mean, (int[2]){plan->n, d[1]}, fv__cpu_in_buffer(dx));
+    unit_backward(plan, node, dx, v->src, v->mean, rows, fv__cpu_in_buffer(dx));
     fv__cpu_give(plan, node, o->in[0], dx, plain);
+    return plan->error;
+}
+
+void fv__cpu_cosine_backward(struct fv__cpu_plan *plan, int node)
+{
+    const struct fv_node *o = desc(plan, node);
+    const int *d = plan->program->net->tensor[o->tensor[0]].dim;
+    struct fv__dnn_md *weights = fv__cpu_md(plan, 2, d, FV_DNN_PLAIN);
+    struct fv__dnn_md *dst = fv__cpu_md(plan, 2, (int[2]){plan->n, d[0]}, FV_DNN_PLAIN);
+    const int g = fv__cpu_collect(plan, node, -1);
+    if (plan->error || g < 0)
+        return;
+    int rc = fv__cpu_is_still(plan, node) ? 0 : cosine_weight_grad(plan, node, g, weights, dst);
+    if (rc == 0 && fv__cpu_wants_grad(plan, o->in[0]))
+        rc = cosine_data_grad(plan, node, g, weights, dst);
+    if (rc < 0)
+        fv__cpu_fail(plan, rc);
 }
 
 static void share_rows(void *ctx, size_t count, void (*fn)(void *arg, size_t begin, size_t end),

@@ -37,7 +37,9 @@ int fv__cpu_slots_new(struct fv_program *p)
     p->slot = calloc((size_t)p->slots, sizeof *p->slot);
     p->folded = calloc((size_t)net->nodes, sizeof *p->folded);
     p->frozen = calloc((size_t)net->nodes, sizeof *p->frozen);
-    if (!p->slot || !p->folded || !p->frozen)
+    p->needed = calloc((size_t)net->nodes, sizeof *p->needed);
+    p->still = calloc((size_t)net->tensors + 1, sizeof *p->still);
+    if (!p->slot || !p->folded || !p->frozen || !p->needed || !p->still)
         return fv_err(FV_ENOMEM, "backend cpu: out of memory");
     for (int i = 0; i < net->nodes; i++) {
         const struct fv_node *o = &net->node[i];

@@ -60,11 +60,6 @@ static void share(const struct fv_program *p, size_t count,
     fv__threads_share(count < SMALL ? 1 : p->device->threads, count, GRANULE, fn, ctx);
 }
 
-static int is_trained(const struct fv_program *p, const struct fv_optim *o, int tensor)
-{
-    return !p->net->tensor[tensor].buffer && !(o && fv_optim_scalars(o, tensor).frozen);
-}
-
 struct check {
     const float *grad;
     int bad; /* only ever set, by whichever thread */
@@ -94,7 +89,7 @@ static int are_finite(const struct fv_program *p, const struct fv_optim *o, cons
     }
     for (int t = 0; t < p->net->tensors && !c.bad; t++) {
         c.grad = grad + p->slot[t].offset;
-        if (is_trained(p, o, t))
+        if (fv_optim_trains(o, p->net, t))
             share(p, p->slot[t].count, check_floats, &c);
     }
     return !c.bad;
@@ -143,7 +138,7 @@ static void accumulate(struct fv_program *p, const struct fv_optim *o, int finit
         memset(sum, 0, p->trained * sizeof *sum);
     for (int t = 0; t < p->net->tensors; t++) {
         struct sum s = {sum + p->slot[t].offset, p->grad + p->slot[t].offset};
-        if (!is_trained(p, o, t))
+        if (!fv_optim_trains(o, p->net, t))
             continue;
         share(p, p->slot[t].count, add_floats, &s);
         if (!finite)
@@ -190,7 +185,7 @@ static int norm_of(struct fv_program *p, const struct fv_optim *o, const float *
     if (!p->square)
         return fv_err(FV_ENOMEM, "backend cpu: out of memory");
     for (int t = 0; t < p->net->tensors; t++)
-        if (is_trained(p, o, t))
+        if (fv_optim_trains(o, p->net, t))
             squares += sum_of_squares(p, grad + p->slot[t].offset, p->slot[t].count);
     *norm = sqrt(squares);
     return 0;
@@ -294,7 +289,7 @@ static void update_tensor(struct fv_program *p, const struct fv_optim *o, int t,
     const struct fv__cpu_slot *s = &p->slot[t];
     const int buffer = p->net->tensor[t].buffer, average = o->ema_decay > 0;
     struct update u = scalars_of(o, t);
-    if (!s->packed || (buffer ? !average : !is_trained(p, o, t)))
+    if (!s->packed || (buffer ? !average : !fv_optim_trains(o, p->net, t)))
         return;
     u.w = p->weight + s->offset;
     u.ema = average ? p->vector[FV_STATE_EMA] + s->offset : NULL;
@@ -352,14 +347,15 @@ int fv__cpu_finish_step(struct fv_program *p, const struct fv__cpu_plan *plan,
         accumulate(p, o, finite);
         grad = p->vector[FV_STATE_SUM];
     }
-    const int update_finite = last && parts > 1 ? are_finite(p, o, grad) && finite : finite;
-    p->result.finite = update_finite;
+    if (last && parts > 1) /* an earlier part may not have been */
+        finite = finite && are_finite(p, o, grad);
+    p->result.finite = finite;
     p->infer_stale |= finite;
     if (finite) {
         update_statistics(p, plan, o);
         FV_TRY(fv_backend_commit_loss(p->comm, p->net, &p->loss));
     }
-    if (o && last && update_finite)
+    if (o && last && finite)
         FV_TRY(update(p, o, grad, parts));
     if (last && parts > 1)
         memset(grad, 0, p->trained * sizeof *grad);

@@ -68,7 +68,7 @@ static void carve_node(struct fv_program *p, int i)
     struct fv__ref_node node = {0};
     node.out = take(p, out_count(p, i), sizeof(double));
     if (p->train && o->kind != FV_NODE_INPUT)
-        node.grad = take(p, out_count(p, i), sizeof(double));
+        node.grad = node.grad_memory = take(p, out_count(p, i), sizeof(double));
     if (p->train && o->kind == FV_NODE_BN)
         node.stat = take(p, 2 * (size_t)o->c + 1, sizeof(double));
     if (p->node)
@@ -104,6 +104,7 @@ static void carve(struct fv_program *p)
     p->value = take(p, net->params + net->buffers, sizeof *p->value);
     p->weight = take(p, conv, sizeof *p->weight);
     p->row = take(p, (size_t)net->embedding, sizeof *p->row);
+    p->needed = take(p, (size_t)net->nodes, sizeof *p->needed);
     if (p->train) {
         p->grad = take(p, net->params, sizeof *p->grad);
         p->weight_grad = take(p, conv, sizeof *p->weight_grad);
@@ -202,14 +203,23 @@ static void forward(struct fv_program *p)
             fv__ref_ops[p->net->node[i].kind].forward(p, i);
 }
 
-static void backward(struct fv_program *p)
+/* What is not needed has no gradient to add to, and nothing to hand on. */
+static void backward(struct fv_program *p, const struct fv_optim *optim)
 {
-    memset(p->grad, 0, p->net->params * sizeof *p->grad);
-    for (int i = 0; i < p->net->nodes; i++)
+    const struct fv_net *net = p->net;
+    memset(p->grad, 0, net->params * sizeof *p->grad);
+    fv_optim_find_needed(optim, net, p->needed);
+    for (int i = 0; i < net->nodes; i++) {
+        p->node[i].grad = p->needed[i] ? p->node[i].grad_memory : NULL;
         if (p->node[i].grad)
             memset(p->node[i].grad, 0, out_count(p, i) * sizeof(double));
-    for (int i = p->net->nodes - 1; i > 0; i--)
-        fv__ref_ops[p->net->node[i].kind].backward(p, i);
+    }
+    for (int i = net->nodes - 1; i > 0; i--)
+        if (p->node[i].grad)
+            fv__ref_ops[net->node[i].kind].backward(p, i);
+    for (int t = 0; t < net->tensors; t++)
+        if (!net->tensor[t].buffer && !fv_optim_trains(optim, net, t))
+            memset(p->grad + net->tensor[t].offset, 0, net->tensor[t].count * sizeof *p->grad);
 }
 
 void fv__ref_sync(struct fv_program *p, double *sums, size_t n)
@@ -246,7 +256,7 @@ static int ref_step(struct fv_program *p, const struct fv_batch *b, const struct
     for (int i = 0; i < p->net->nodes; i++)
         p->node[i].by_running = fv_optim_is_frozen_bn(optim, p->net, i);
     forward(p);
-    backward(p);
+    backward(p, optim);
     p->state = FV__REF_STEPPED;
     FV_TRY(p->error);
     return fv__ref_finish_step(p, optim);
@@ -319,7 +329,7 @@ static int ref_node_get(struct fv_program *p, int node, int gradient, float *out
     if (node < 0 || node >= p->net->nodes)
         return fv_err(FV_EINVAL, "%s has no node %d", p->net->arch, node);
     const struct fv_node *o = &p->net->node[node];
-    if (p->state == FV__REF_NEW || (gradient && o->kind == FV_NODE_INPUT) ||
+    if (p->state == FV__REF_NEW || (gradient && !p->node[node].grad) ||
         ((gradient || o->kind == FV_NODE_LOSS) && p->state != FV__REF_STEPPED))
         return fv_err(FV_EUNSUPPORTED, "%s: node %d (%s): not computed", p->net->arch, node,
                       fv_node_names[o->kind]);

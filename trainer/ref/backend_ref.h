@@ -7,8 +7,9 @@
 #include "trainer/backend.h"
 
 struct fv__ref_node {
-    double *out;  /* (batch, h, w, c) */
-    double *grad; /* the same; NULL in a program that does not train, and for the input */
+    double *out;         /* (batch, h, w, c) */
+    double *grad_memory; /* the same; NULL in a program that does not train, and for the input */
+    double *grad; /* that, in a step that needs the gradient: fv_optim_find_needed; else NULL */
     /* BN: mean, biased variance of the batch, (2, c), and of how many values a channel, (1). NULL if the program does
      * not train */
     double *stat;
@@ -26,6 +27,7 @@ struct fv_program {
     struct fv__ref_node *node;
     double *weight, *weight_grad; /* scratch for one convolution */
     double *row;                  /* scratch for one row of a cosine head */
+    unsigned char *needed;        /* by node: fv_optim_find_needed */
     struct fv_arena memory;
     /* of the running or last step or eval */
     enum fv__ref_state state;

@@ -329,9 +329,10 @@ static void loss_backward(struct fv_program *p, int node)
         p->node[node].grad[i] = 1.0 / p->n;
     for (int k = 0; k < FV_LOSS_INPUTS; k++) {
         const double *from = p->loss.in[k].grad_d;
-        const size_t count = from ? fv__ref_batch_count(p, fv__ref_desc(p, o->in[k])) : 0;
+        double *to = from ? p->node[o->in[k]].grad : NULL;
+        const size_t count = to ? fv__ref_batch_count(p, fv__ref_desc(p, o->in[k])) : 0;
         for (size_t i = 0; i < count; i++)
-            p->node[o->in[k]].grad[i] += from[i];
+            to[i] += from[i];
     }
 }
 

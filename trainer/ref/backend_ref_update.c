@@ -46,16 +46,11 @@ int fv__ref_state_get(struct fv_program *p, enum fv_state which, float *v)
     return 0;
 }
 
-static int is_trained(const struct fv_program *p, const struct fv_optim *o, int tensor)
-{
-    return !p->net->tensor[tensor].buffer && !(o && fv_optim_scalars(o, tensor).frozen);
-}
-
 static int are_finite(const struct fv_program *p, const struct fv_optim *o)
 {
     for (int t = 0; t < p->net->tensors; t++) {
         const struct fv_tensor *tensor = &p->net->tensor[t];
-        for (size_t i = 0; is_trained(p, o, t) && i < tensor->count; i++)
+        for (size_t i = 0; fv_optim_trains(o, p->net, t) && i < tensor->count; i++)
             if (!isfinite(p->grad[tensor->offset + i]))
                 return 0;
     }
@@ -124,7 +119,7 @@ static void accumulate(struct fv_program *p, const struct fv_optim *o)
         memset(sum, 0, p->net->params * sizeof *sum);
     for (int t = 0; t < p->net->tensors; t++) {
         const struct fv_tensor *tensor = &p->net->tensor[t];
-        if (!is_trained(p, o, t))
+        if (!fv_optim_trains(o, p->net, t))
             continue;
         for (size_t i = tensor->offset; i < tensor->offset + tensor->count; i++)
             sum[i] = (float)((double)sum[i] + p->grad[i]);
@@ -145,7 +140,7 @@ static double gradient_norm(const struct fv_program *p, const struct fv_optim *o
     double squares = 0;
     for (int t = 0; t < p->net->tensors; t++) {
         const struct fv_tensor *tensor = &p->net->tensor[t];
-        for (size_t i = 0; is_trained(p, o, t) && i < tensor->count; i++)
+        for (size_t i = 0; fv_optim_trains(o, p->net, t) && i < tensor->count; i++)
             squares += pow(gradient(p, o, tensor->offset + i), 2);
     }
     return sqrt(squares);
@@ -175,24 +170,22 @@ static void average_tensor(struct fv_program *p, const struct fv_optim *o, int t
         ema[i] += (float)((1 - o->ema_decay) * ((double)p->value[i] - (double)ema[i]));
 }
 
-static void update(struct fv_program *p, const struct fv_optim *o)
+static void update(struct fv_program *p, const struct fv_optim *o, double norm)
 {
-    const double norm = gradient_norm(p, o), scale = fv_optim_clip_scale(o, norm);
-    if (!isfinite(norm)) {
-        p->result.finite = 0;
-        return;
-    }
+    const double scale = fv_optim_clip_scale(o, norm);
     p->result.grad_norm = o->clip_norm > 0 ? norm : 0;
     for (int t = 0; t < p->net->tensors; t++) {
-        if (is_trained(p, o, t))
+        if (fv_optim_trains(o, p->net, t))
             update_tensor(p, o, t, scale);
-        if (o->ema_decay > 0 && (is_trained(p, o, t) || p->net->tensor[t].buffer))
+        if (o->ema_decay > 0 && (fv_optim_trains(o, p->net, t) || p->net->tensor[t].buffer))
             average_tensor(p, o, t);
     }
 }
 
 int fv__ref_finish_step(struct fv_program *p, const struct fv_optim *o)
 {
+    const int updates = fv_optim_updates(o);
+    double norm = 0;
     for (int s = 0; o && s < fv_optim_rules[o->kind].states; s++)
         FV_TRY(need_vector(p, (enum fv_state)s));
     if (o && o->ema_decay > 0)
@@ -208,13 +201,16 @@ int fv__ref_finish_step(struct fv_program *p, const struct fv_optim *o)
     }
     if (o && o->parts > 1)
         accumulate(p, o);
+    if (updates)
+        norm = gradient_norm(p, o);
+    p->result.finite = p->result.finite && isfinite(norm);
     if (p->result.finite) {
         update_statistics(p);
         FV_TRY(fv_backend_commit_loss(p->comm, p->net, &p->loss));
     }
-    if (fv_optim_updates(o) && (p->result.finite || o->parts > 1))
-        update(p, o);
-    if (o && o->parts > 1 && fv_optim_updates(o))
+    if (updates && p->result.finite)
+        update(p, o, norm);
+    if (updates && o->parts > 1)
         memset(p->vector[FV_STATE_SUM], 0, p->net->params * sizeof(float));
     return 0;
 }
