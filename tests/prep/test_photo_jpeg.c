@@ -387,7 +387,7 @@ static void srgb_is_known_by_its_numbers(void **state)
         assert_in_range(fv__icc_is_srgb(part, n), 0, 1);
         free(part);
     }
-    for (size_t i = 128; i + 8 < n; i++) /* red's primary moved, as another space has it */
+    for (size_t i = 128; i + 11 <= n; i++) /* red's primary moved, as another space has it */
         if (memcmp(whole + i, "XYZ \0\0\0\0\0\0\x6f", 11) == 0)
             whole[i + 10] = 0x84;
     assert_int_equal(fv__icc_is_srgb(whole, n), 0);
