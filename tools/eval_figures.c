@@ -179,15 +179,6 @@ int eval_figures_add_all(struct results *r, struct eval_figures *f, const struct
     return add_rows(r, f, roc, s);
 }
 
-void eval_figures_add(struct results *r, const struct fv_roc *roc)
-{
-    static struct eval_figures f; /* its keys outlive r; the defaults are right */
-
-    eval_figures_defaults(&f);
-    eval_figures_check(&f);
-    add_rows(r, &f, roc, NULL);
-}
-
 void eval_figures_add_baseline(struct results *r, const char *auc_key, const char *eer_key,
                                const struct fv_roc *roc)
 {

@@ -43,8 +43,6 @@ struct eval_scores {
 int eval_figures_add_all(struct results *r, struct eval_figures *f, const struct fv_roc *roc,
                          const struct eval_scores *s);
 
-/* Counts, EER, AUC, TPR at fixed FMR, the best threshold, by the defaults. */
-void eval_figures_add(struct results *r, const struct fv_roc *roc);
 /* AUC and EER alone, of what the net is held against. */
 void eval_figures_add_baseline(struct results *r, const char *auc_key, const char *eer_key,
                                const struct fv_roc *roc);
