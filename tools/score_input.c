@@ -117,30 +117,11 @@ struct identities {
     int reads;
 };
 
-/* Numbers as text: who compares texts need not know both. */
-static int rows_of_numbers(struct fv_rows *out, const char *path)
-{
-    double *number;
-    char *text = NULL;
-    size_t n, bytes = 0;
-
-    FV_TRY(fv_numbers_read(&number, &n, path));
-    FILE *f = open_memstream(&text, &bytes);
-    for (size_t i = 0; f && i < n; i++)
-        fprintf(f, "%.17g\n", number[i]);
-    free(number);
-    if (!f || fclose(f) != 0)
-        return fv_err(FV_ENOMEM, "out of memory");
-    const int rc = fv__rows_parse(out, path, text, bytes);
-    free(text);
-    return rc;
-}
-
 static int add_file(struct identities *ids, const struct score_input *in, const char *path)
 {
     struct fv_rows *r = &ids->read[ids->reads++];
 
-    FV_TRY(ends_in(path, ".npy") ? rows_of_numbers(r, path) : fv_rows_read(r, path));
+    FV_TRY(ends_in(path, ".npy") ? fv_numbers_read_rows(r, path) : fv_rows_read(r, path));
     if (r->n != in->vectors.n)
         return fv_err(FV_EINVAL, "%s: has %zu labels for the %zu rows of %s", path, r->n,
                       in->vectors.n, in->path);

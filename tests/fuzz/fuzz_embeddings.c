@@ -23,6 +23,7 @@ static void demand(int truth)
 
 static void try_npy(const uint8_t *data, size_t n)
 {
+    char text[FV_NPY_TEXT];
     struct fv_npy a;
 
     if (fv_npy_parse(&a, data, n, "fuzz") < 0) {
@@ -32,8 +33,11 @@ static void try_npy(const uint8_t *data, size_t n)
     accepted++;
     demand(a.dims == 1 || a.dims == 2);
     for (size_t i = 0; i < a.rows && a.columns; i++)
-        for (size_t k = 0; k < a.columns; k++)
+        for (size_t k = 0; k < a.columns; k++) {
             sink += fv_npy_at(&a, i, k);
+            fv_npy_text(&a, i, k, text);
+            demand(strlen(text) > 0 && strlen(text) < sizeof text);
+        }
 }
 
 static void try_rows(const uint8_t *data, size_t n)

@@ -151,6 +151,45 @@ static void faiss_index(void **state)
     assert_int_equal(fv_vectors_write(&vectors, &rows, in_folder("v.txt")), FV_EUSAGE);
 }
 
+/* Of 64-bit integers. */
+static void write_labels(const char *path, const char *shape, const int64_t *label, size_t n)
+{
+    struct fv_file f;
+
+    assert_int_equal(fv_file_create(&f, path), FV_OK);
+    const int length = snprintf(NULL, 0, "{'descr':'<i8','fortran_order':False,'shape':%s}", shape);
+    fwrite("\x93NUMPY\x01", 1, 8, f.f);
+    fprintf(f.f, "%c%c{'descr':'<i8','fortran_order':False,'shape':%s}", length, 0, shape);
+    fwrite(label, sizeof *label, n, f.f);
+    assert_int_equal(fv_file_commit(&f), FV_OK);
+}
+
+/* Identities that differ beyond what a double holds are not one. */
+static void labels_are_exact(void **state)
+{
+    const int64_t label[] = {9007199254740992, 9007199254740993, -1};
+    const char *path = in_folder("labels.npy");
+    struct fv_rows r;
+    double *number;
+    size_t n;
+
+    (void)state;
+    write_labels(path, "(3,)", label, 3);
+    assert_int_equal(fv_numbers_read_rows(&r, path), FV_OK);
+    assert_int_equal(r.n, 3);
+    assert_string_equal(r.name[0], "9007199254740992");
+    assert_string_equal(r.name[1], "9007199254740993");
+    assert_string_equal(r.name[2], "-1");
+    fv_rows_free(&r);
+    assert_int_equal(fv_numbers_read(&number, &n, path), FV_OK);
+    assert_true(n == 3 && number[2] == -1);
+    free(number);
+    write_labels(path, "(1,3)", label, 3);
+    assert_int_equal(fv_numbers_read_rows(&r, path), FV_EINVAL);
+    write_labels(path, "(4,)", label, 3);
+    assert_int_equal(fv_numbers_read_rows(&r, path), FV_ECORRUPT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -160,6 +199,7 @@ int main(void)
         cmocka_unit_test(written_names_are_read),
         cmocka_unit_test(vectors_are_of_unit_length),
         cmocka_unit_test(faiss_index),
+        cmocka_unit_test(labels_are_exact),
     };
     char command[96];
 

@@ -4,7 +4,9 @@
 #include "common/err.h"
 #include "common/fs.h"
 
+#include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 /* --- the header ----------------------------------------------------------------------------------- */
@@ -222,7 +224,7 @@ static double from_float(uint64_t bits, int bytes)
     return bytes == 4 ? (double)f : d;
 }
 
-double fv_npy_at(const struct fv_npy *a, size_t row, size_t column)
+static uint64_t bits_at(const struct fv_npy *a, size_t row, size_t column)
 {
     const size_t i = a->fortran ? column * a->rows + row : row * a->columns + column;
     const unsigned char *p = a->data + i * (size_t)a->bytes;
@@ -230,13 +232,36 @@ double fv_npy_at(const struct fv_npy *a, size_t row, size_t column)
 
     for (int k = 0; k < a->bytes; k++)
         bits |= (uint64_t)p[k] << 8 * (a->big_endian ? a->bytes - 1 - k : k);
+    return bits;
+}
+
+static int64_t from_signed(uint64_t bits, int bytes)
+{
+    const int unused = 64 - 8 * bytes;
+    return (int64_t)(bits << unused) >> unused;
+}
+
+double fv_npy_at(const struct fv_npy *a, size_t row, size_t column)
+{
+    const uint64_t bits = bits_at(a, row, column);
+
     if (a->kind == 'f')
         return from_float(bits, a->bytes);
-    if (a->kind == 'i') {
-        const int unused = 64 - 8 * a->bytes;
-        return (double)((int64_t)(bits << unused) >> unused);
-    }
+    if (a->kind == 'i')
+        return (double)from_signed(bits, a->bytes);
     return a->kind == 'b' ? bits != 0 : (double)bits;
+}
+
+void fv_npy_text(const struct fv_npy *a, size_t row, size_t column, char text[FV_NPY_TEXT])
+{
+    const uint64_t bits = bits_at(a, row, column);
+
+    if (a->kind == 'i')
+        snprintf(text, FV_NPY_TEXT, "%" PRId64, from_signed(bits, a->bytes));
+    else if (a->kind == 'u')
+        snprintf(text, FV_NPY_TEXT, "%" PRIu64, bits);
+    else
+        snprintf(text, FV_NPY_TEXT, "%.17g", fv_npy_at(a, row, column));
 }
 
 /* --- writing -------------------------------------------------------------------------------------- */

@@ -23,6 +23,9 @@ struct fv_npy {
 int fv_npy_parse(struct fv_npy *out, const void *file, size_t n, const char *path);
 /* One number. Integers beyond 2^53 are rounded. */
 double fv_npy_at(const struct fv_npy *a, size_t row, size_t column);
+/* The same as text, of integers exact: what tells labels apart. */
+enum { FV_NPY_TEXT = 32 };
+void fv_npy_text(const struct fv_npy *a, size_t row, size_t column, char text[FV_NPY_TEXT]);
 /* Writes (rows, columns) little-endian float32, rows first, whole or not at all. */
 int fv_npy_write(const char *path, const float *v, size_t rows, size_t columns);
 

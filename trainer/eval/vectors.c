@@ -79,24 +79,54 @@ void fv_vectors_free(struct fv_vectors *v)
     *v = (struct fv_vectors){0};
 }
 
+/* An array of one number a row, whose bytes are *file. */
+static int open_column(struct fv_npy *a, char **file, const char *path)
+{
+    size_t bytes;
+
+    FV_TRY(fv_file_read(path, VECTORS_LIMIT, file, &bytes));
+    int rc = fv_npy_parse(a, *file, bytes, path);
+    if (rc >= 0 && a->columns != 1)
+        rc = fv_err(FV_EINVAL, "%s: has %zu columns, and one number a row is wanted", path,
+                    a->columns);
+    if (rc < 0)
+        free(*file);
+    return rc;
+}
+
 int fv_numbers_read(double **out, size_t *n, const char *path)
 {
     struct fv_npy a;
     char *file;
-    size_t bytes;
 
     *out = NULL;
-    FV_TRY(fv_file_read(path, VECTORS_LIMIT, &file, &bytes));
-    int rc = fv_npy_parse(&a, file, bytes, path);
-    if (rc >= 0 && a.columns != 1)
-        rc = fv_err(FV_EINVAL, "%s: has %zu columns, and one number a row is wanted", path,
-                    a.columns);
+    FV_TRY(open_column(&a, &file, path));
     *n = a.rows;
-    if (rc >= 0 && !(*out = malloc((a.rows + 1) * sizeof **out)))
-        rc = fv_err(FV_ENOMEM, "%s: out of memory for %zu numbers", path, a.rows);
-    for (size_t i = 0; rc >= 0 && i < a.rows; i++)
+    *out = malloc((a.rows + 1) * sizeof **out);
+    for (size_t i = 0; *out && i < a.rows; i++)
         (*out)[i] = fv_npy_at(&a, i, 0);
     free(file);
+    return *out ? FV_OK : fv_err(FV_ENOMEM, "%s: out of memory for %zu numbers", path, *n);
+}
+
+int fv_numbers_read_rows(struct fv_rows *out, const char *path)
+{
+    struct fv_npy a;
+    char *file, *text = NULL, one[FV_NPY_TEXT];
+    size_t bytes = 0;
+
+    *out = (struct fv_rows){0};
+    FV_TRY(open_column(&a, &file, path));
+    FILE *f = open_memstream(&text, &bytes);
+    for (size_t i = 0; f && i < a.rows; i++) {
+        fv_npy_text(&a, i, 0, one);
+        fprintf(f, "%s\n", one);
+    }
+    free(file);
+    int rc = f && fclose(f) == 0 ? FV_OK : fv_err(FV_ENOMEM, "%s: out of memory", path);
+    if (rc >= 0)
+        rc = fv__rows_parse(out, path, text, bytes);
+    free(text);
     return rc;
 }
 

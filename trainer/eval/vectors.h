@@ -28,5 +28,7 @@ int fv_vectors_form(size_t i, const char **suffix, const char **help);
 
 /* One number a row, of a .npy of one dimension or one column: (n), to free. */
 int fv_numbers_read(double **out, size_t *n, const char *path);
+/* The same as labels: rows whose names are these numbers, integers exact. */
+int fv_numbers_read_rows(struct fv_rows *out, const char *path);
 
 #endif
