@@ -79,6 +79,8 @@ struct fv_loader_stats {
     uint64_t threads; /* that make batches */
 };
 void fv_loader_stats(const struct fv_loader *l, struct fv_loader_stats *out);
+/* Bytes of its batches and of what its threads work in. Accepts NULL. */
+size_t fv_loader_memory(const struct fv_loader *l);
 /* Tells report how many threads it has, and why. */
 void fv_loader_say_threads(const struct fv_loader *l);
 /* At the end: tells report how many images could not be read, if any. Accepts NULL. */

@@ -246,6 +246,11 @@ static int open_slots(struct fv_loader *l)
     return FV_OK;
 }
 
+size_t fv_loader_memory(const struct fv_loader *l)
+{
+    return l ? (size_t)l->set.slots * l->slot_bytes + (size_t)l->workers * l->worker_bytes : 0;
+}
+
 /* One processor is kept free for the thread that takes the batches and launches the work on them. */
 static void choose_threads(struct fv_loader *l)
 {
@@ -275,6 +280,7 @@ static int open_workers(struct fv_loader *l)
     const size_t scratch = round_up(render > image ? render : image);
 
     choose_threads(l);
+    l->worker_bytes = source + scratch;
     l->worker = aligned_alloc(FV_CACHE_LINE, (size_t)l->workers * sizeof *l->worker);
     l->scratch = aligned_alloc(FV_CACHE_LINE, source);
     if (!l->worker || !l->scratch)
@@ -284,7 +290,7 @@ static int open_workers(struct fv_loader *l)
         struct fv_loader_worker *w = &l->worker[i];
         w->loader = l;
         w->number = i;
-        w->source = aligned_alloc(FV_CACHE_LINE, source + scratch);
+        w->source = aligned_alloc(FV_CACHE_LINE, l->worker_bytes);
         if (!w->source)
             return no_memory("threads");
         memset(w->source, 0, source);

@@ -65,7 +65,7 @@ struct fv_loader {
     enum fv_on_error on_error;
     struct fv_sampler *sampler;
     struct fv_loader_slot *slot;
-    size_t slot_bytes;
+    size_t slot_bytes, worker_bytes;
     struct fv_loader_worker *worker;
     struct fv_cpu_limits cpu;
     int workers, started;

@@ -140,12 +140,14 @@ static int ascending(const void *a, const void *b)
 static int describe_balance(const struct fv_store *store, char *text, size_t n)
 {
     const uint64_t labels = fv_store_info(store)->train_labels;
-    uint64_t *count = malloc((labels + 1) * sizeof *count);
-    struct fv_store_label label;
+    uint64_t *count = calloc(labels + 1, sizeof *count);
+    struct fv_store_image image;
     if (!count)
         return fv_err(FV_ENOMEM, "out of memory for %llu identities", (unsigned long long)labels);
-    for (uint64_t i = 0; i < labels; i++)
-        count[i] = fv_store_label(store, i, &label) == 0 ? label.count : 0;
+    for (uint64_t i = 0; i < fv_store_info(store)->images; i++)
+        if (fv_store_image(store, i, &image) == 0 && image.split == FV_SPLIT_TRAIN &&
+            image.label < labels)
+            count[image.label]++;
     qsort(count, labels, sizeof *count, ascending);
     if (labels == 0 || count[0] == count[labels - 1])
         snprintf(text, n, "%llu images each", labels ? (unsigned long long)count[0] : 0ULL);
@@ -198,6 +200,8 @@ static int open_all(struct train_sources *s, const char *db,
         s->data.val = fv_loader_source(s->val);
     }
     FV_TRY(open_verify(s, loader, pairs_file, max_pairs, r));
+    s->data.loader_bytes =
+        fv_loader_memory(s->train) + fv_loader_memory(s->val) + fv_loader_memory(s->verify);
     return describe(s, r);
 }
 

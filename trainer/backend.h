@@ -123,8 +123,15 @@ struct fv_step_result {
     double grad_norm; /* before clipping; 0 unless an update clipped */
 };
 
+/* What a program takes, in bytes. What a backend does not tell apart is among the activations. */
+struct fv_memory_use {
+    size_t weights, gradients, states, activations;
+    size_t evaluation; /* of a training program: what eval takes beside that */
+};
+
 struct fv_backend {
     const char *name, *help;
+    int own_memory;  /* a program lies in memory of the device, not of the process */
     int takes_dtype; /* settings.dtype may be another than fp32 */
     int (*open)(struct fv_device **out, const struct fv_device_settings *s);
     void (*close)(struct fv_device **d); /* accepts NULL */
@@ -135,8 +142,11 @@ struct fv_backend {
      * capacity: smaller batches are allowed. Parameters are zero until set. */
     int (*compile)(struct fv_device *d, const struct fv_net *net, int batch, int train,
                    struct fv_program **out);
-    void (*release)(struct fv_program **p);       /* accepts NULL */
-    size_t (*memory)(const struct fv_program *p); /* bytes held */
+    void (*release)(struct fv_program **p); /* accepts NULL */
+    /* What steps of these settings take, with the states that are set, and what evaluation takes, if it is to come: it
+     * is made ready then. */
+    int (*memory)(struct fv_program *p, const struct fv_optim *optim, int evaluates,
+                  struct fv_memory_use *out);
 
     int (*params_set)(struct fv_program *p, const float *arena); /* params + buffers floats */
     int (*params_get)(struct fv_program *p, float *arena);

@@ -108,6 +108,7 @@ struct fv_train_data {
     const char *settings_defaults;
     const char *data_id;  /* path and digest of the data set: resuming on other data is refused */
     struct fv_comm *comm; /* NULL: a process by itself */
+    size_t loader_bytes;  /* that the sources of batches hold, for the estimate of memory */
     /* Called after each epoch, its log and checkpoint written, on rank 0. May be NULL. */
     void (*epoch_done)(void *ctx);
     void *epoch_ctx;

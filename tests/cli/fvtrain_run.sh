@@ -9,7 +9,7 @@ run $train --out whole
 exits 0
 out_has 'whole/best_ver.safetensors'
 err_has '60 images of 6 identities'
-err_has 'identities to train on (10 images each)'
+err_has 'identities to train on (8 images each)'
 err_has 'epoch 6/6'
 # of each epoch one line stays
 cp "$work/err" said.txt

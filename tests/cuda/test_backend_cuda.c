@@ -659,7 +659,10 @@ static void memory(size_t workspace)
         fits = atoi(at + 8);
     }
     assert_true(fits < 4000);
-    assert_true(fv_backend_cuda.memory(program) <= fv_device_host.limit);
+    struct fv_memory_use use;
+    assert_int_equal(fv_backend_cuda.memory(program, NULL, 1, &use), 0);
+    assert_true(use.weights > 0 && use.activations > 0 &&
+                use.weights + use.states + use.activations <= fv_device_host.limit);
     fv_backend_cuda.release(&program);
     fv_device_host.limit = 4096;
     assert_int_equal(fv_backend_cuda.compile(device, net, 2, 1, &program), FV_ENOMEM);

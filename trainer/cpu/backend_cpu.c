@@ -178,19 +178,6 @@ static int cpu_compile(struct fv_device *d, const struct fv_net *net, int batch,
     return rc;
 }
 
-static size_t cpu_memory(const struct fv_program *p)
-{
-    size_t bytes = sizeof *p + p->packed * sizeof(float);
-    bytes += (p->net->params + p->net->buffers) * sizeof(float);
-    bytes += p->train ? p->trained * sizeof(float) : 0;
-    for (int i = 0; i < FV_STATES; i++)
-        bytes += p->vector[i] ? fv__cpu_state_floats(p, (enum fv_state)i) * sizeof(float) : 0;
-    for (int i = 0; i < FV_CPU_PLANS; i++)
-        if (p->plan[i])
-            bytes += p->plan[i]->arena_bytes;
-    return bytes + (p->infer ? cpu_memory(p->infer) : 0);
-}
-
 /* Runs `statement` with the device's number of threads. */
 #define WITH_THREADS(p, statement)                                                                 \
     do {                                                                                           \
@@ -337,12 +324,17 @@ static int cpu_result(struct fv_program *p, struct fv_step_result *out)
 }
 
 /* A training program evaluates through a program for inference, which it gives its weights when they have changed. */
+static int make_infer(struct fv_program *p)
+{
+    if (p->infer)
+        return 0;
+    p->infer_stale = 1;
+    return compile(p->device, p->net, p->batch, 0, &p->infer);
+}
+
 static int refresh_infer(struct fv_program *p)
 {
-    if (!p->infer) {
-        FV_TRY(compile(p->device, p->net, p->batch, 0, &p->infer));
-        p->infer_stale = 1;
-    }
+    FV_TRY(make_infer(p));
     if (!p->infer_stale)
         return 0;
     FV_TRY(fv__cpu_unpack(p, p->weight, p->plain));
@@ -386,6 +378,25 @@ static int cpu_eval(struct fv_program *p, const uint8_t *pixels, int n, float *e
         return fv_err(FV_EINVAL, "%d images for a program of 1 .. %d", n, p->batch);
     FV_TRY(fv_backend_check_logits(p->net, logits));
     WITH_THREADS(p, rc = eval(p, pixels, n, embedding, logits));
+    return rc;
+}
+
+static int measure_memory(struct fv_program *p, const struct fv_optim *optim, int evaluates,
+                          struct fv_memory_use *out)
+{
+    if (p->train) {
+        FV_TRY(follow_frozen(p, optim));
+        FV_TRY(evaluates ? make_infer(p) : 0);
+    }
+    fv__cpu_memory(p, out);
+    return 0;
+}
+
+static int cpu_memory(struct fv_program *p, const struct fv_optim *optim, int evaluates,
+                      struct fv_memory_use *out)
+{
+    int rc;
+    WITH_THREADS(p, rc = measure_memory(p, optim, evaluates, out));
     return rc;
 }
 

@@ -248,6 +248,7 @@ int fv__cpu_reorder(struct fv_program *p, const struct fv__dnn_md *from, const f
 int fv__cpu_pack(struct fv_program *p, float *packed, const float *arena);
 int fv__cpu_unpack(struct fv_program *p, const float *packed, float *arena);
 int fv__cpu_pack_folded(struct fv_program *p, const float *arena);
+void fv__cpu_memory(const struct fv_program *p, struct fv_memory_use *out);
 float *fv__cpu_floats(size_t count); /* zeros, aligned for vectors; NULL when out of memory */
 
 /* backend_cpu.c */

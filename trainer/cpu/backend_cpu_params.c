@@ -184,6 +184,34 @@ static int fold(struct fv_program *p, int node, float *weights)
     return pack_tensor(p, conv->tensor[0], weights, p->weight);
 }
 
+/* Folding has a scratch as large as a tensor, packing into Winograd's layout one as large as the packed tensor. */
+static size_t packing_scratch(const struct fv_program *p)
+{
+    size_t most = 0;
+    for (int i = 0; i < p->net->tensors; i++)
+        if (p->slot[i].packed && p->net->tensor[i].count + p->slot[i].count > most)
+            most = p->net->tensor[i].count + p->slot[i].count;
+    return most * sizeof(float);
+}
+
+static size_t held(const struct fv_program *p)
+{
+    return (p->packed + p->net->params + p->net->buffers) * sizeof(float);
+}
+
+void fv__cpu_memory(const struct fv_program *p, struct fv_memory_use *out)
+{
+    *out = (struct fv_memory_use){.weights = held(p),
+                                  .gradients = p->train ? p->trained * sizeof(float) : 0};
+    for (int i = 0; i < FV_STATES; i++)
+        out->states += p->vector[i] ? fv__cpu_state_floats(p, (enum fv_state)i) * sizeof(float) : 0;
+    for (int i = 0; i < FV_CPU_PLANS; i++)
+        out->activations += p->plan[i] ? p->plan[i]->arena_bytes : 0;
+    if (p->infer)
+        out->evaluation =
+            held(p->infer) + p->infer->plan[0]->arena_bytes + packing_scratch(p->infer);
+}
+
 static size_t largest_tensor(const struct fv_net *net)
 {
     size_t most = 0;

@@ -203,14 +203,21 @@ static int cuda_compile(struct fv_device *d, const struct fv_net *net, int batch
     return rc;
 }
 
-static size_t cuda_memory(const struct fv_program *p)
+/* Evaluation shares all of it. */
+static int cuda_memory(struct fv_program *p, const struct fv_optim *optim, int evaluates,
+                       struct fv_memory_use *out)
 {
     const struct fv_lowered *l = p->infer->l;
-    size_t bytes = p->parameter_bytes + p->arena_bytes + p->scratch_bytes;
+    (void)optim;
+    (void)evaluates;
+    *out = (struct fv_memory_use){.weights = p->parameter_bytes,
+                                  .activations = p->arena_bytes + p->scratch_bytes +
+                                                 FV__CUDA_SLOTS * p->batch_bytes};
     for (int i = 0; i < FV_STATES; i++)
         if (p->state[i])
-            bytes += (l->elements + (i == FV_STATE_EMA ? l->stat_elements : 0)) * sizeof(float);
-    return bytes + FV__CUDA_SLOTS * p->batch_bytes;
+            out->states +=
+                (l->elements + (i == FV_STATE_EMA ? l->stat_elements : 0)) * sizeof(float);
+    return 0;
 }
 
 /* What needs a training program */
@@ -264,6 +271,7 @@ static int cuda_set_comm(struct fv_program *p, struct fv_comm *comm, int sync_bn
 const struct fv_backend fv_backend_cuda = {
     .name = "cuda",
     .help = "cuDNN and kernels of fv's own on an NVIDIA GPU (not yet run on one)",
+    .own_memory = 1,
     .takes_dtype = 1,
     .open = cuda_open,
     .close = cuda_close,

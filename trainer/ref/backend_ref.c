@@ -151,12 +151,17 @@ static int ref_compile(struct fv_device *d, const struct fv_net *net, int batch,
     return rc;
 }
 
-static size_t ref_memory(const struct fv_program *p)
+static int ref_memory(struct fv_program *p, const struct fv_optim *optim, int evaluates,
+                      struct fv_memory_use *out)
 {
-    size_t bytes = sizeof *p + p->memory.size;
+    (void)optim;
+    (void)evaluates; /* by the same outputs */
+    *out = (struct fv_memory_use){.weights = (p->net->params + p->net->buffers) * sizeof *p->value,
+                                  .gradients = p->train ? p->net->params * sizeof *p->grad : 0};
+    out->activations = p->memory.size - out->weights - out->gradients;
     for (int i = 0; i < FV_STATES; i++)
-        bytes += p->vector[i] ? fv_state_count(p->net, (enum fv_state)i) * sizeof(float) : 0;
-    return bytes;
+        out->states += p->vector[i] ? fv_state_count(p->net, (enum fv_state)i) * sizeof(float) : 0;
+    return 0;
 }
 
 static int ref_params_set(struct fv_program *p, const float *arena)

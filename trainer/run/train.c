@@ -268,6 +268,8 @@ static int train_epoch(struct fv_run *run)
 static int go_round(struct fv_run *run)
 {
     struct fv_progress_state *at = &run->snap.at;
+    run->began_ns = fv_now_ns();
+    run->began_step = at->step;
     while (at->epoch < run->snap.epochs && !fv__run_is_over(run)) {
         FV_TRY(train_epoch(run));
         FV_TRY(fv__run_finish_epoch(run));

@@ -125,22 +125,40 @@ static void format_terms(const struct fv_runlog_line *l, char *text, size_t size
         snprintf(text + n, size - n, ")");
 }
 
+static int digits(uint64_t n)
+{
+    return n < 10 ? 1 : 1 + digits(n / 10);
+}
+
+/* What was measured, and whether that, or what, is best so far. */
 static void say_epoch(struct fv_run *run, const struct fv_runlog_line *l, int best_cls,
                       int best_ver)
 {
-    char terms[128], acc[32] = "", cls[48] = "", ver[64] = "";
+    const struct fv_progress_state *at = &run->snap.at;
+    char terms[128], acc[32] = "", cls[64] = "", ver[96] = "", left[64] = "",
+                     rest[FV_METER_DURATION];
+    char best[32] = "best";
+    const double left_s = fv__run_is_over(run) ? 0 : fv__meter_left_s(run);
     format_terms(l, terms, sizeof terms);
     if (isfinite(l->acc))
         snprintf(acc, sizeof acc, "  acc %.1f %%", l->acc * 100);
+    if (!best_cls)
+        snprintf(best, sizeof best, "best %.2f", at->best_acc * 100);
     if (isfinite(l->val_acc))
-        snprintf(cls, sizeof cls, "  val %.2f %%%s", l->val_acc * 100, best_cls ? " (best)" : "");
+        snprintf(cls, sizeof cls, "  val %.2f %% (%s)", l->val_acc * 100, best);
+    snprintf(best, sizeof best, "best");
+    if (!best_ver)
+        snprintf(best, sizeof best, "best %.2f", at->best_eer * 100);
     if (isfinite(l->eer))
-        snprintf(ver, sizeof ver, "  EER %.2f %%%s  AUC %.4f", l->eer * 100,
-                 best_ver ? " (best)" : "", l->auc);
+        snprintf(ver, sizeof ver, "  EER %.2f %% (%s)  AUC %.4f", l->eer * 100, best, l->auc);
+    if (left_s >= 1)
+        snprintf(left, sizeof left, "  %s%s left", run->s->patience > 0 ? "at most " : "",
+                 fv__meter_duration(rest, left_s));
     fv_say(run->report, FV_LEVEL_INFO,
-           "epoch %llu/%llu  loss %.3f%s%s%s%s  %.0f img/s  wait %.0f %%",
-           (unsigned long long)l->epoch, (unsigned long long)run->snap.epochs, l->loss, terms, acc,
-           cls, ver, l->img_per_s, l->data_wait * 100);
+           "epoch %*llu/%llu  loss %.3f%s%s%s%s  %.0f img/s  wait %.0f %%%s",
+           digits(run->snap.epochs), (unsigned long long)l->epoch,
+           (unsigned long long)run->snap.epochs, l->loss, terms, acc, cls, ver, l->img_per_s,
+           l->data_wait * 100, left);
 }
 
 int fv__run_finish_epoch(struct fv_run *run)

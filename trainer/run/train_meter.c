@@ -9,7 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { ESTIMATE_STEPS = 10, ESTIMATE_SECONDS = 5 };
+enum { ESTIMATE_STEPS = 20, ESTIMATE_SECONDS = 3, ESTIMATE_LONG_SECONDS = 30 };
 
 void fv__meter_start(struct fv_run *run, struct fv_meter *m)
 {
@@ -112,20 +112,30 @@ struct fv_runlog_line fv__meter_window(const struct fv_run *run)
     return l;
 }
 
-static void format_duration(char buf[24], double seconds)
+/* "40 s", "12 min", "3 h 20 min", "2 d 4 h" */
+const char *fv__meter_duration(char text[FV_METER_DURATION], double seconds)
 {
-    const unsigned s = (unsigned)fmin(seconds + 0.5, 3.6e8);
-    if (s >= 3600)
-        snprintf(buf, 24, "%u:%02u:%02u", s / 3600, s / 60 % 60, s % 60);
+    const uint64_t s = (uint64_t)fmin(fmax(seconds, 0) + 0.5, 3e9), min = (s + 30) / 60,
+                   h = min / 60;
+    if (s < 90)
+        snprintf(text, FV_METER_DURATION, "%llu s", (unsigned long long)s);
+    else if (min < 90)
+        snprintf(text, FV_METER_DURATION, "%llu min", (unsigned long long)min);
+    else if (h < 48)
+        snprintf(text, FV_METER_DURATION, "%llu h %llu min", (unsigned long long)h,
+                 (unsigned long long)(min % 60));
     else
-        snprintf(buf, 24, "%u:%02u", s / 60, s % 60);
+        snprintf(text, FV_METER_DURATION, "%llu d %llu h", (unsigned long long)(h / 24),
+                 (unsigned long long)(h % 24));
+    return text;
 }
 
 /* Once, when the first steps have shown their speed. The very first is left out: it warms up. */
 static void say_estimate(struct fv_run *run)
 {
     const uint64_t step = run->snap.at.step, now = fv_now_ns();
-    char epoch[24], rest[24];
+    const uint64_t per_epoch = run->snap.steps_per_epoch;
+    char epoch[FV_METER_DURATION], all[FV_METER_DURATION];
     if (run->first_ns == 0) {
         run->first_ns = now;
         run->first_steps = step;
@@ -133,15 +143,27 @@ static void say_estimate(struct fv_run *run)
     }
     const double seconds = (double)(now - run->first_ns) * 1e-9;
     const double steps = (double)(step - run->first_steps);
-    if (run->estimated || steps < ESTIMATE_STEPS || seconds < ESTIMATE_SECONDS)
+    if (run->estimated || seconds < ESTIMATE_SECONDS ||
+        (steps < ESTIMATE_STEPS && seconds < ESTIMATE_LONG_SECONDS))
         return;
-    const uint64_t total = run->snap.epochs * run->snap.steps_per_epoch;
-    format_duration(epoch, seconds / steps * (double)run->snap.steps_per_epoch);
-    format_duration(rest, seconds / steps * (double)(total - step));
+    const double left = (double)(run->snap.epochs * per_epoch - step);
     fv_say(run->report, FV_LEVEL_INFO,
-           "%.0f img/s: about %s an epoch, %s to the end, evaluation not counted",
-           steps * run->d->train->batch * fv_comm_world(run->d->comm) / seconds, epoch, rest);
+           "%sabout %s for %s%.4g epochs (%s each, %.0f img/s; evaluation not counted)",
+           run->s->patience > 0 ? "at most " : "", fv__meter_duration(all, seconds / steps * left),
+           step > per_epoch ? "the last " : "",
+           step > per_epoch ? left / (double)per_epoch : (double)run->snap.epochs,
+           fv__meter_duration(epoch, seconds / steps * (double)per_epoch),
+           steps * run->d->train->batch * fv_comm_world(run->d->comm) / seconds);
     run->estimated = 1;
+}
+
+double fv__meter_left_s(const struct fv_run *run)
+{
+    const uint64_t total = run->snap.epochs * run->snap.steps_per_epoch, step = run->snap.at.step;
+    const double steps = (double)(step - run->began_step);
+    return steps > 0 && step < total
+               ? (double)(fv_now_ns() - run->began_ns) * 1e-9 / steps * (double)(total - step)
+               : 0;
 }
 
 static void say_fleetingly(void *ctx, enum fv_level level, const char *text)

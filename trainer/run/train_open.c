@@ -13,6 +13,7 @@
 #include "common/clock.h"
 #include "common/err.h"
 #include "common/fs.h"
+#include "common/memory.h"
 #include "trainer/files/init.h"
 
 #include <dirent.h>
@@ -309,9 +310,9 @@ static int fill_program(struct fv_run *run)
     for (int i = 0; i < FV_STATES; i++)
         if (snap->state[i])
             FV_TRY(run->backend->state_set(run->program, (enum fv_state)i, snap->state[i]));
-    fv_say(run->report, FV_LEVEL_INFO, "on %s, %.0f MiB for batches of %d", run->backend_info,
-           (double)run->backend->memory(run->program) / (1 << 20), run->d->train->batch);
-    return 0;
+    fv_say(run->report, FV_LEVEL_INFO, "on %s, batches of %d", run->backend_info,
+           run->d->train->batch);
+    return fv__run_say_memory(run);
 }
 
 static int open_all(struct fv_run *run, int resume)
@@ -343,6 +344,7 @@ int fv__run_open(struct fv_run *run, const struct fv_train_settings *s,
 {
     *run = (struct fv_run){.s = s, .d = d, .folder = folder, .report = r, .lock = -1};
     run->fleeting = fv__meter_fleeting(r);
+    run->resident_before = fv_memory_resident("");
     int rc = open_all(run, resume);
     if (rc < 0)
         fv__run_close(run);

@@ -39,6 +39,7 @@ struct fv_run {
     struct fv_device *device;
     struct fv_program *program;
     char *backend_info;
+    uint64_t resident_before; /* bytes of the process before the net was built */
 
     struct fv_snapshot snap; /* snap.at says how far training is */
     struct fv_runlog *log;
@@ -49,8 +50,9 @@ struct fv_run {
     struct fv_stuck stuck;
     struct fv_loss_watch watch;
     uint64_t first_ns, first_steps, saved_ns;
-    int saves;     /* "last" was there before, or was written so often */
-    int estimated; /* how long it will take has been said */
+    uint64_t began_ns, began_step; /* of the loop, in this process */
+    int saves;                     /* "last" was there before, or was written so often */
+    int estimated;                 /* how long it will take has been said */
 
     float *emb; /* verification: embeddings, scores and truth */
     double *score;
@@ -76,6 +78,11 @@ double fv__run_rate(const struct fv_run *run, uint64_t step);
 int fv__run_fetch(struct fv_run *run);
 int fv__run_save(struct fv_run *run);
 
+/* train_memory.c. Says what memory the run takes, and warns if that is more than there is. */
+int fv__run_say_memory(const struct fv_run *run);
+/* 1, with a sentence, if a process that needs so many bytes will not have them; 0 for a limit that is not known. */
+int fv__memory_is_short(uint64_t needed, uint64_t limit, char *text, size_t n);
+
 /* train_epoch.c. Measures, notes what is best, writes it all down. */
 int fv__run_finish_epoch(struct fv_run *run);
 /* Whether --patience has run out. */
@@ -92,6 +99,10 @@ struct fv_runlog_line fv__meter_window(const struct fv_run *run);
 void fv__meter_add_terms(struct fv_term_sums *sums, const struct fv_step_result *r);
 void fv__meter_take_terms(const struct fv_run *run, const struct fv_term_sums *sums,
                           struct fv_runlog_line *l);
+enum { FV_METER_DURATION = 32 };
+const char *fv__meter_duration(char text[FV_METER_DURATION], double seconds);
+/* How long the rest will take, evaluation included, by all that this process has done of it. */
+double fv__meter_left_s(const struct fv_run *run);
 struct fv_report fv__meter_fleeting(const struct fv_report *r);
 void fv__meter_say(struct fv_run *run); /* progress, and once how long it will take */
 
