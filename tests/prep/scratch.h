@@ -9,6 +9,9 @@
 
 void scratch_open(void); /* fails the test when it cannot be made */
 void scratch_close(void);
+/* Set-up and tear-down, for cmocka, of a test that needs the folder and nothing else. */
+int scratch_setup(void **state);
+int scratch_teardown(void **state);
 /* The full path of a name below the scratch folder; valid for the next 15 calls. */
 const char *scratch_path(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* Makes the folders above `name` and writes the file. */

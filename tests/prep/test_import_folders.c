@@ -6,6 +6,7 @@
 #include "prep/photo/format.h"
 #include "prep/prep.h"
 #include "tests/cmocka_all.h"
+#include "tests/prep/listed.h"
 #include "tests/prep/scratch.h"
 
 #include <stdio.h>
@@ -13,20 +14,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-static int setup(void **state)
-{
-    (void)state;
-    scratch_open();
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    scratch_close();
-    return 0;
-}
 
 static void assert_note(const struct fv_notes *notes, const char *name, enum fv_reject why)
 {
@@ -191,15 +178,6 @@ static void says_what_is_wrong_with_the_root(void **state)
     assert_null(s.root);
 }
 
-static void assert_photo(const struct fv_listing *l, size_t i, const char *identity,
-                         const char *name, int split)
-{
-    assert_true(i < l->photos);
-    assert_string_equal(l->photo[i].identity, identity);
-    assert_string_equal(l->photo[i].name, name);
-    assert_int_equal(l->photo[i].split, split);
-}
-
 static void trees_of_splits_are_one_set(void **state)
 {
     (void)state;
@@ -303,14 +281,20 @@ static void knows_formats_by_bytes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(sorts_bytewise_at_any_depth, setup, teardown),
-        cmocka_unit_test_setup_teardown(tells_refused_from_ignored, setup, teardown),
-        cmocka_unit_test_setup_teardown(follows_links_but_not_in_circles, setup, teardown),
-        cmocka_unit_test_setup_teardown(ends_at_a_depth, setup, teardown),
-        cmocka_unit_test_setup_teardown(names_folders_that_it_may_not_read, setup, teardown),
-        cmocka_unit_test_setup_teardown(says_what_is_wrong_with_the_root, setup, teardown),
-        cmocka_unit_test_setup_teardown(trees_of_splits_are_one_set, setup, teardown),
-        cmocka_unit_test_setup_teardown(stops_on_request, setup, teardown),
+        cmocka_unit_test_setup_teardown(sorts_bytewise_at_any_depth, scratch_setup,
+                                        scratch_teardown),
+        cmocka_unit_test_setup_teardown(tells_refused_from_ignored, scratch_setup,
+                                        scratch_teardown),
+        cmocka_unit_test_setup_teardown(follows_links_but_not_in_circles, scratch_setup,
+                                        scratch_teardown),
+        cmocka_unit_test_setup_teardown(ends_at_a_depth, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(names_folders_that_it_may_not_read, scratch_setup,
+                                        scratch_teardown),
+        cmocka_unit_test_setup_teardown(says_what_is_wrong_with_the_root, scratch_setup,
+                                        scratch_teardown),
+        cmocka_unit_test_setup_teardown(trees_of_splits_are_one_set, scratch_setup,
+                                        scratch_teardown),
+        cmocka_unit_test_setup_teardown(stops_on_request, scratch_setup, scratch_teardown),
         cmocka_unit_test(every_reason_has_a_code_of_its_own),
         cmocka_unit_test(knows_formats_by_bytes),
     };

@@ -3,6 +3,7 @@
 #include "common/err.h"
 #include "prep/import/importer.h"
 #include "tests/cmocka_all.h"
+#include "tests/prep/listed.h"
 #include "tests/prep/scratch.h"
 
 #include <stdio.h>
@@ -88,10 +89,7 @@ static void assert_face(const char *name, const float *box, const float *points)
 
 static void refuses(const char *name, const char *text, const char *sentence)
 {
-    if (list(name, text) >= 0)
-        fail_msg("'%s' was taken", text);
-    if (!strstr(fv_err_text(), sentence))
-        fail_msg("'%s' does not say '%s'", fv_err_text(), sentence);
+    assert_error(list(name, text), text, sentence);
 }
 
 static void reads_every_form(void **state)

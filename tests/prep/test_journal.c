@@ -14,20 +14,6 @@ static const struct fv_journal_head head = {"size = 16\nval = 0.5\nseed = 1\n", 
                                             0x0123456789abcdefu, 7};
 static const uint8_t held[4] = {0, 1, 0, 1};
 
-static int setup(void **state)
-{
-    (void)state;
-    scratch_open();
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    scratch_close();
-    return 0;
-}
-
 /* Photos 0, 3 and 4 are refused, 5 is misnamed, from 6 on images are the photos' files; 4 images are told, then 6. */
 static void write_example(void)
 {
@@ -210,7 +196,7 @@ static void a_full_disk_is_an_error(void **state)
     assert_int_equal(scratch_count(""), 0);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, scratch_setup, scratch_teardown)
 
 int main(void)
 {

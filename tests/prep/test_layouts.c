@@ -3,6 +3,7 @@
 #include "common/err.h"
 #include "prep/import/importer.h"
 #include "tests/cmocka_all.h"
+#include "tests/prep/listed.h"
 #include "tests/prep/scratch.h"
 
 #include <stdio.h>
@@ -10,14 +11,6 @@
 #include <string.h>
 
 static struct fv_listing l;
-static char said[2048]; /* warnings */
-
-static int setup(void **state)
-{
-    (void)state;
-    scratch_open();
-    return 0;
-}
 
 static int teardown(void **state)
 {
@@ -27,20 +20,12 @@ static int teardown(void **state)
     return 0;
 }
 
-static void hear(void *ctx, enum fv_level level, const char *text)
-{
-    (void)ctx;
-    if (level == FV_LEVEL_WARN)
-        snprintf(said + strlen(said), sizeof said - strlen(said), "%s\n", text);
-}
-
 static int import(const char *name, const char *layout)
 {
-    const struct fv_report report = {.message = hear};
     fv__listing_free(&l);
-    said[0] = 0;
+    listed_forget();
     return fv__import(&l, scratch_path("%s", name), &(struct fv_import_settings){.layout = layout},
-                      &report);
+                      &listed_report);
 }
 
 static void imports(const char *name, const char *layout)
@@ -116,7 +101,8 @@ static void vggface2_by_its_folders(void **state)
     assert_true(face_of(0)->has_box && !face_of(0)->has_points && face_of(0)->box[3] == 4);
     assert_true(!face_of(4)->has_box && face_of(4)->has_points);
     assert_int_equal(l.photo[2].face, 0);
-    assert_non_null(strstr(said, "1 of its 3 identities have fewer photos here (n000003: 1 of 2)"));
+    assert_non_null(strstr(listed_warnings(),
+                           "1 of its 3 identities have fewer photos here (n000003: 1 of 2)"));
 }
 
 static void vggface2_by_its_lists(void **state)
@@ -146,7 +132,7 @@ static void vggface2_that_is_not_all_there(void **state)
                                 "n000002, \"A_Fine_Frenzy\", 3, 1, f\n");
     imports("v", "vggface2");
     assert_photos("n000001 test/n000001/0001_01.jpg holdout\n");
-    assert_string_equal(said, ""); /* nothing is said of train/, which is not here */
+    assert_string_equal(listed_warnings(), ""); /* nothing is said of train/, which is not here */
     text("v/identity_meta.csv", "n000001, \"14th_Dalai_Lama\", 1, 0, m\nn000002, 3, 1\n");
     assert_int_equal(import("v", NULL), FV_ECORRUPT);
     assert_non_null(strstr(fv_err_text(), "identity_meta.csv:2: is no row of Class_ID"));
@@ -292,7 +278,7 @@ static void equal_candidates_are_named(void **state)
 
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, scratch_setup, teardown)
     const struct CMUnitTest tests[] = {
         T(vggface2_by_its_folders),    T(vggface2_by_its_lists), T(vggface2_that_is_not_all_there),
         T(hw2p2_of_s19_and_s20),       T(hw2p2_of_f20_and_s21),  T(hw2p2_of_s22),

@@ -5,6 +5,7 @@
 #include "common/err.h"
 #include "prep/import/importer.h"
 #include "tests/cmocka_all.h"
+#include "tests/prep/listed.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,15 +17,6 @@ static void add(struct fv_listing *l, const char *identity, const char *name, in
         fv__listing_add(l, identity,
                         &(struct fv_listed_photo){.name = name, .split = (int8_t)split}),
         0);
-}
-
-static void assert_photo(const struct fv_listing *l, size_t i, const char *identity,
-                         const char *name, int split)
-{
-    assert_true(i < l->photos);
-    assert_string_equal(l->photo[i].identity, identity);
-    assert_string_equal(l->photo[i].name, name);
-    assert_int_equal(l->photo[i].split, split);
 }
 
 static void any_order_gives_the_same(void **state)

@@ -5,6 +5,7 @@
 #include "common/err.h"
 #include "prep/import/importer.h"
 #include "tests/cmocka_all.h"
+#include "tests/prep/listed.h"
 #include "tests/prep/rec_bytes.h"
 #include "tests/prep/scratch.h"
 
@@ -16,8 +17,7 @@
 static struct rec_bytes f;
 static struct fv_listing l;
 static struct fv_import_settings settings;
-static char idx[4096];  /* of the container, so far */
-static char said[2048]; /* warnings */
+static char idx[4096]; /* of the container, so far */
 
 static int setup(void **state)
 {
@@ -37,19 +37,11 @@ static int teardown(void **state)
     return 0;
 }
 
-static void hear(void *ctx, enum fv_level level, const char *text)
-{
-    (void)ctx;
-    if (level == FV_LEVEL_WARN)
-        snprintf(said + strlen(said), sizeof said - strlen(said), "%s\n", text);
-}
-
 static int import(const char *name)
 {
-    const struct fv_report report = {.message = hear};
     fv__listing_free(&l);
-    said[0] = 0;
-    return fv__import(&l, scratch_path("%s", name), &settings, &report);
+    listed_forget();
+    return fv__import(&l, scratch_path("%s", name), &settings, &listed_report);
 }
 
 static void imports(const char *name)
@@ -251,7 +243,7 @@ static void insightface_sets(void **state)
     scratch_write("with/property", "3,112,112\n", 10);
     imports("with");
     assert_insightface(1);
-    assert_string_equal(said, "");
+    assert_string_equal(listed_warnings(), "");
     imports("with/train.rec");
     assert_insightface(1);
     imports("without");
@@ -298,7 +290,7 @@ static void a_container_may_stand_for_a_split(void **state)
     scratch_write("s/holdout.rec", f.p, f.n);
     scratch_write("s/property", "2,112,112\n", 10);
     imports("s");
-    assert_string_equal(said, "");
+    assert_string_equal(listed_warnings(), "");
     assert_int_equal(l.photos, 4);
     assert_image(0, "00000000", "train/00000000/0000000001", "train 0", 7);
     assert_image(1, "00000000", "val/00000000/0000000000", "val 0", 5);
@@ -325,8 +317,9 @@ static void what_is_announced_is_compared(void **state)
     write_set("s", 1);
     scratch_write("s/property", "85742,112,112\n", 14);
     imports("s");
-    assert_non_null(strstr(said, "announces 9 images, and 1 are there"));
-    assert_non_null(strstr(said, "property: 85742 identities, but the records have 1"));
+    assert_non_null(strstr(listed_warnings(), "announces 9 images, and 1 are there"));
+    assert_non_null(
+        strstr(listed_warnings(), "property: 85742 identities, but the records have 1"));
 }
 
 static void labels_must_be_labels(void **state)
@@ -392,14 +385,6 @@ static void a_record_that_goes_away_is_refused(void **state)
     free(buf);
 }
 
-static void refuses(const char *name, const char *sentence)
-{
-    if (import(name) >= 0)
-        fail_msg("%s was taken", name);
-    if (!strstr(fv_err_text(), sentence))
-        fail_msg("'%s' does not say '%s'", fv_err_text(), sentence);
-}
-
 static void says_what_is_wrong(void **state)
 {
     (void)state;
@@ -419,19 +404,19 @@ static void says_what_is_wrong(void **state)
     write_set("s", 0);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         scratch_write("s/train.idx", cases[i].idx, strlen(cases[i].idx));
-        refuses("s", cases[i].sentence);
+        assert_error(import("s"), "s", cases[i].sentence);
     }
     settings.layout = "recordio";
     scratch_write("two/a.rec", f.p, f.n);
     scratch_write("two/b.rec", f.p, f.n);
-    refuses("two", "holds no train.rec, or several");
-    refuses("gone.rec", "cannot open");
+    assert_error(import("two"), "two", "holds no train.rec, or several");
+    assert_error(import("gone.rec"), "gone.rec", "cannot open");
     scratch_write("lfs.rec", "version https://git-lfs.github.com/spec/v1\n", 43);
-    refuses("lfs.rec", "git lfs pull");
+    assert_error(import("lfs.rec"), "lfs.rec", "git lfs pull");
     f.n = 0;
     put(0, 2, 0, (const float[]){1, 1}, "");
     scratch_write("empty.rec", f.p, f.n);
-    refuses("empty.rec", "holds no record of an image");
+    assert_error(import("empty.rec"), "empty.rec", "holds no record of an image");
 }
 
 int main(void)

@@ -19,20 +19,6 @@
 
 enum { IDS = 3, IMAGES = 4, SIZE = 48 };
 
-static int open_scratch(void **state)
-{
-    (void)state;
-    scratch_open();
-    return 0;
-}
-
-static int close_scratch(void **state)
-{
-    (void)state;
-    scratch_close();
-    return 0;
-}
-
 static struct fv_synth_settings settings(const char *folder)
 {
     struct fv_synth_settings s;
@@ -325,14 +311,15 @@ static void features_are_in_order(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(threads_do_not_show, open_scratch, close_scratch),
-        cmocka_unit_test_setup_teardown(language_does_not_show, open_scratch, close_scratch),
-        cmocka_unit_test_setup_teardown(longer_set_begins_with_the_shorter, open_scratch,
-                                        close_scratch),
-        cmocka_unit_test_setup_teardown(pictures_differ, open_scratch, close_scratch),
-        cmocka_unit_test_setup_teardown(pictures_decode, open_scratch, close_scratch),
-        cmocka_unit_test_setup_teardown(foreign_folders_are_refused, open_scratch, close_scratch),
-        cmocka_unit_test_setup_teardown(stops_on_request, open_scratch, close_scratch),
+        cmocka_unit_test_setup_teardown(threads_do_not_show, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(language_does_not_show, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(longer_set_begins_with_the_shorter, scratch_setup,
+                                        scratch_teardown),
+        cmocka_unit_test_setup_teardown(pictures_differ, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(pictures_decode, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(foreign_folders_are_refused, scratch_setup,
+                                        scratch_teardown),
+        cmocka_unit_test_setup_teardown(stops_on_request, scratch_setup, scratch_teardown),
         cmocka_unit_test(people_are_functions),
         cmocka_unit_test(shots_do_not_identify),
         cmocka_unit_test(features_are_in_order),
