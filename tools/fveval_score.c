@@ -122,7 +122,7 @@ static int write_line(FILE *f, const struct score *e, size_t i)
     FV_TRY(fv_rows_csv_text(&a, e->a.rows.name[p->a]));
     const int rc = fv_rows_csv_text(&b, second(e)->rows.name[p->b]);
     if (rc >= 0)
-        fprintf(f, "%s,%s,%d,%.9g\n", a, b, p->same, e->score[i]);
+        fprintf(f, "%s,%s,%d,%.17g\n", a, b, p->same, e->score[i]);
     free(a);
     free(b);
     return rc;

@@ -226,7 +226,7 @@ int pair_set_write(const struct pair_set *s, const char *path)
         write_compared(f.f, s, l->pairs.pair[i].a);
         fputc(',', f.f);
         write_compared(f.f, s, l->pairs.pair[i].b);
-        fprintf(f.f, ",%d,%.9g\n", l->same[i], l->score[i]);
+        fprintf(f.f, ",%d,%.17g\n", l->same[i], l->score[i]);
     }
     return fv_file_commit(&f);
 }

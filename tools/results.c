@@ -178,8 +178,8 @@ void results_print(struct results *r, const char *title, int as_json)
     for (int i = 0; i < r->n; i++)
         if (r->row[i].json)
             json_object_set_new(all, r->row[i].key, r->row[i].json);
-    if (as_json) {
-        json_dumpf(all, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
+    if (as_json) { /* 15 digits: all that a double holds of a decimal fraction */
+        json_dumpf(all, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(15));
         putchar('\n');
     } else {
         print_rows(r, title);

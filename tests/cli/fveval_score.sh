@@ -26,6 +26,11 @@ last='comparing the three EERs'
 awk -v a="$(eer_of pairs.json)" -v b="$(eer_of run/log.jsonl)" \
     'BEGIN { exit !(b != "" && a - b < 1e-6 && b - a < 1e-6) }' || fail "the log says $(eer_of run/log.jsonl)"
 
+# Programs get what was computed, and not six digits of it: a threshold has to fall between the scores that it parts.
+last='reading best_threshold'
+sed -n 's/.*"best_threshold": *\([0-9.e-]*\).*/\1/p' score.json | grep -q '[0-9]\{12\}' || fail 'it is rounded'
+sed 1d scores.csv | grep -q '[0-9]\{15\}$' || fail 'scores are rounded'
+
 # By numbers, and beside each other: the same two rows have the same score.
 run wc -l scores.csv
 out '181 scores.csv'

@@ -93,7 +93,7 @@ static int write_row(FILE *f, const struct fv_submission *s, const struct layout
 
     FV_TRY(write_key(f, s, l, i));
     if (l->kind == FV_SUBMISSION_SCORES) {
-        fprintf(f, "%.9g\n", s->score[i]);
+        fprintf(f, "%.17g\n", s->score[i]);
         return FV_OK;
     }
     FV_TRY(fv_rows_csv_text(&text, s->identity[i]));
