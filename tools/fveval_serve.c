@@ -11,6 +11,7 @@
 #include "tools/serve/answer.h"
 #include "tools/serve/http.h"
 #include "tools/serve/page.h"
+#include "tools/serve/page_script.h"
 
 #include <inttypes.h>
 #include <pthread.h>
@@ -170,6 +171,7 @@ static int serve(struct answerer *a, const struct serve_settings *s, const char 
                                      .port = (int)s->port,
                                      .token = token,
                                      .hosts = s->hosts,
+                                     .script = page_script_hash,
                                      .upload_bytes = (size_t)s->upload_mb << 20,
                                      .all_bytes = (size_t)s->upload_mb << 23,
                                      .connections = (int)s->connections,

@@ -5,7 +5,9 @@ damaged, oversized and slow ones. Prints what did not hold; the exit status says
 
 usage: torture.py URL PID PHOTO MAX_UPLOAD_BYTES MAX_IDLE_SECONDS MAX_TIME_SECONDS
 """
+import base64
 import concurrent.futures
+import hashlib
 import http.client
 import json
 import re
@@ -112,7 +114,11 @@ for part in ["default-src 'none'", "form-action 'self'", "frame-ancestors 'none'
     expect(f"policy has {part}", part in headers.get("Content-Security-Policy", ""), True)
 expect("sniffing", headers.get("X-Content-Type-Options"), "nosniff")
 expect("storing", headers.get("Cache-Control"), "no-store")
-expect("scripts", body.count(b"<script"), 0)
+script = re.findall(rb"<script>(.*?)</script>", body, re.S)
+allowed = "script-src 'sha256-" + base64.b64encode(hashlib.sha256(b"".join(script)).digest()).decode() + "'"
+expect("scripts", (len(script), body.count(b"<script"), re.search(rb"<[^>]* on[a-z]+=", body)), (1, 1, None))
+expect("the script is the one allowed, by the header", allowed in headers.get("Content-Security-Policy", ""), True)
+expect("and by the page", allowed.encode() in body, True)
 expect("start of the interface", sorted(json.loads(ask("GET", "/api")[2])),
        ["gallery", "identities", "images", "model", "threshold", "threshold_meaning"])
 code, score = good()

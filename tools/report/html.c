@@ -81,15 +81,17 @@ void html_jpeg(FILE *f, const uint8_t *jpeg, size_t n, int width, int height, co
     fputs("\">", f);
 }
 
-void html_begin(FILE *f, const char *title)
+void html_begin(FILE *f, const char *title, const char *script_hash)
 {
     fputs("<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
           "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
           "<meta name=\"color-scheme\" content=\"light dark\">\n"
           "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; "
-          "img-src data:; style-src 'unsafe-inline'\">\n"
-          "<link rel=\"icon\" href=\"data:,\">\n<title>",
+          "img-src data:; style-src 'unsafe-inline'",
           f);
+    if (script_hash)
+        fprintf(f, "; script-src '%s'", script_hash);
+    fputs("\">\n<link rel=\"icon\" href=\"data:,\">\n<title>", f);
     html_text(f, title);
     fprintf(f, "</title>\n<style>\n%s</style>\n</head>\n<body>\n", html_style);
 }

@@ -14,8 +14,9 @@ void html_text_n(FILE *f, const char *text, size_t n);
 void html_base64(FILE *f, const uint8_t *p, size_t n);
 /* <img> of a JPEG file. */
 void html_jpeg(FILE *f, const uint8_t *jpeg, size_t n, int width, int height, const char *alt);
-/* From the doctype to <body>: nothing may be loaded but what the page holds, no script runs. */
-void html_begin(FILE *f, const char *title);
+/* From the doctype to <body>: nothing may be loaded but what the page holds, no script runs but the one of that hash
+ * ("sha256-..." as a policy names it; NULL: none). */
+void html_begin(FILE *f, const char *title, const char *script_hash);
 void html_end(FILE *f);
 
 extern const char html_style[]; /* html_style.c */

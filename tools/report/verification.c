@@ -331,7 +331,7 @@ static void put_making(FILE *f, const struct report_verification *v)
 
 static int write_page(FILE *f, const struct report_verification *v)
 {
-    html_begin(f, "Face verification report");
+    html_begin(f, "Face verification report", NULL);
     put_head(f, v);
     FV_TRY(put_plots(f, v));
     if (v->pair)

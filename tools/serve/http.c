@@ -13,6 +13,7 @@
 #include <arpa/inet.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -52,17 +53,21 @@ static void refuse(struct request *r, int status, const char *complaint)
 
 /* --- answers -------------------------------------------------------------------------------------- */
 
-static void add_headers(struct MHD_Response *m, const char *type)
+static void add_headers(struct MHD_Response *m, const char *type, const char *script)
 {
     static const char *const header[][2] = {
-        {"Content-Security-Policy",
-         "default-src 'none'; img-src data:; style-src 'unsafe-inline'; form-action 'self'; "
-         "frame-ancestors 'none'; base-uri 'none'"},
         {"X-Content-Type-Options", "nosniff"},
         {"Cross-Origin-Resource-Policy", "same-origin"},
         {"Referrer-Policy", "same-origin"}, /* with none, the form's Origin would be null */
         {"Cache-Control", "no-store"}};
 
+    char policy[256];
+
+    snprintf(policy, sizeof policy,
+             "default-src 'none'; img-src data:; style-src 'unsafe-inline'; form-action 'self'; "
+             "frame-ancestors 'none'; base-uri 'none'; script-src '%.80s'",
+             script ? script : "none");
+    MHD_add_response_header(m, "Content-Security-Policy", policy);
     MHD_add_response_header(m, "Content-Type", type);
     for (size_t i = 0; i < sizeof header / sizeof header[0]; i++)
         MHD_add_response_header(m, header[i][0], header[i][1]);
@@ -85,7 +90,7 @@ static enum MHD_Result send_answer(struct MHD_Connection *c, struct request *r)
         free(out.body);
         return MHD_NO;
     }
-    add_headers(m, out.type);
+    add_headers(m, out.type, r->h->s.script);
     if (out.status == MHD_HTTP_TOO_MANY_REQUESTS || out.status == MHD_HTTP_SERVICE_UNAVAILABLE)
         MHD_add_response_header(m, "Retry-After", "10");
     if (out.status == MHD_HTTP_METHOD_NOT_ALLOWED)

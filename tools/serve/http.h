@@ -22,6 +22,7 @@ struct http_settings {
     int port;           /* 0: any that is free */
     const char *token;  /* NULL: none asked for */
     const char *hosts;  /* names with commas that may lead here; NULL: none */
+    const char *script; /* "sha256-..." of the one script that a page may run; NULL: none */
     size_t upload_bytes, all_bytes;
     int connections, idle_s, total_s, per_minute;
 };

@@ -4,6 +4,7 @@
 #include "common/err.h"
 #include "tools/report/html.h"
 #include "tools/report/verification.h"
+#include "tools/serve/page_script.h"
 
 #include <inttypes.h>
 #include <jansson.h>
@@ -111,7 +112,7 @@ int page_html(const struct answerer *s, const struct answer *a, const char *comp
 
     if (!f)
         return fv_err(FV_ENOMEM, "out of memory");
-    html_begin(f, "Face verification");
+    html_begin(f, "Face verification", page_script_hash);
     fputs("<main>\n<header>\n<p class=\"kind\">fveval serve</p>\n<h1>Is it the same person?</h1>\n"
           "</header>\n",
           f);
@@ -125,7 +126,7 @@ int page_html(const struct answerer *s, const struct answer *a, const char *comp
     put_form(f, s);
     fputs("</main>\n<footer>", f);
     html_text(f, fv_model_info(s->net.model));
-    fputs("</footer>\n", f);
+    fprintf(f, "</footer>\n<script>%s</script>\n", page_script);
     html_end(f);
     out->type = "text/html; charset=utf-8";
     if (fclose(f) != 0 && rc >= 0)

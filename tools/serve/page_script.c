@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+#include "tools/serve/page_script.h"
+
+/* clang-format off */
+const char page_script[] =
+    "'use strict';(function(){\n"
+    "var form=document.forms[0],input=[].slice.call(form.elements.photo);\n"
+    "if(typeof DataTransfer!=='function')return;\n"
+    "function show(at){\n"
+    " var old=at.parentNode.querySelector('img'),file=at.files[0],reader=new FileReader();\n"
+    " if(old)old.remove();\n"
+    " if(!file)return;\n"
+    " reader.onload=function(){\n"
+    "  var img=new Image();\n"
+    "  img.alt='the photo chosen';img.onerror=function(){img.remove()};img.src=reader.result;\n"
+    "  at.parentNode.appendChild(img);\n"
+    " };\n"
+    " reader.readAsDataURL(file);\n"
+    "}\n"
+    "function put(at,file){\n"
+    " var list=new DataTransfer();\n"
+    " list.items.add(file);at.files=list.files;show(at);\n"
+    "}\n"
+    "function take(files,over){\n"
+    " files=[].slice.call(files);\n"
+    " if(files.length>1){put(input[0],files[0]);put(input[1],files[1]);}\n"
+    " else if(files.length)put(over||(input[0].files.length&&!input[1].files.length?input[1]:input[0]),files[0]);\n"
+    " return files.length;\n"
+    "}\n"
+    "input.forEach(function(at){at.addEventListener('change',function(){show(at)})});\n"
+    "addEventListener('dragover',function(e){e.preventDefault();form.className='over'});\n"
+    "addEventListener('dragleave',function(e){if(!e.relatedTarget)form.className=''});\n"
+    "addEventListener('drop',function(e){\n"
+    " var label=e.target.closest&&e.target.closest('label');\n"
+    " e.preventDefault();form.className='';\n"
+    " take(e.dataTransfer.files,label&&label.querySelector('input'));\n"
+    "});\n"
+    "addEventListener('paste',function(e){if(e.clipboardData&&take(e.clipboardData.files))e.preventDefault()});\n"
+    "})();";
+/* clang-format on */
+const char page_script_hash[] = "sha256-ir0E6N0C65LmVqgl/2NyK7qstBkXzqB+yNGt6bV6c54=";
