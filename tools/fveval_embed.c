@@ -9,13 +9,14 @@
 #include "common/report.h"
 #include "tools/command.h"
 #include "tools/eval_net.h"
+#include "tools/report/map.h"
 #include "tools/results.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 struct embed_settings {
-    const char *db, *output, *names, *split;
+    const char *db, *output, *names, *picture, *split;
     struct eval_net_settings net;
 };
 
@@ -28,6 +29,8 @@ static const struct fv_opt embed_opts[] = {
      "NAME.npy, NAME.csv or NAME.faiss; several with commas", 0, 0, NULL},
     {"names", 0, FV_OPT_STRING, 0, FIELD(names), "FILE", "CSV of names and identities; unset: NAME.names.csv",
      0, 0, NULL},
+    {"picture", 0, FV_OPT_STRING, 0, FIELD(picture), "FILE.svg", "a map of them, numbered by identity: t-SNE, or "
+     "principal components of more than 2000", 0, 0, NULL},
     {"split", 0, FV_OPT_STRING, 0, FIELD(split), "LIST", "all, or of train, val, holdout", 0, 0, NULL},
     EVAL_NET_OPTS,
     EVAL_OUTPUT_OPTS(net.),
@@ -115,6 +118,33 @@ static int take_names(struct fv_rows *rows, const struct eval_images *im)
     return FV_OK;
 }
 
+/* Numbers are those of identities, in the order of the names; where there are too many to be read, dots. */
+static int write_picture(const char *path, const struct fv_vectors *v, const struct fv_rows *rows,
+                         struct results *r)
+{
+    enum { MOST_IDENTITIES = 99, MOST_NUMBERS = 600 };
+    uint32_t *label = malloc((v->n + 1) * sizeof *label), labels = 0;
+    int *group = malloc((v->n + 1) * sizeof *group);
+    const char *kind = "";
+
+    int rc = label && group ? fv_rows_labels(rows, label, &labels)
+                            : fv_err(FV_ENOMEM, "out of memory for %zu labels", v->n);
+    for (size_t i = 0; i < v->n && rc >= 0; i++)
+        group[i] = (int)label[i] + 1;
+    if (rc >= 0) {
+        const struct map_points p = {v->v, v->n, v->dim, group,
+                                     labels > MOST_IDENTITIES || v->n > MOST_NUMBERS};
+        rc = map_write_svg(path, &p, &kind);
+    }
+    if (rc >= 0)
+        results_string(r, "picture", path);
+    if (rc >= 0)
+        results_string(r, "picture_by", kind);
+    free(label);
+    free(group);
+    return rc;
+}
+
 static int write_all(const struct embed_settings *s, const struct fv_vectors *v,
                      const struct fv_rows *rows, struct results *r)
 {
@@ -127,6 +157,8 @@ static int write_all(const struct embed_settings *s, const struct fv_vectors *v,
     results_int(r, "dimensions", (uint64_t)v->dim, NULL);
     results_string(r, "output", s->output);
     results_string(r, "names", beside ? beside : "");
+    if (rc >= 0 && s->picture)
+        rc = write_picture(s->picture, v, rows, r);
     free(beside);
     return rc;
 }

@@ -27,6 +27,7 @@
 #include "trainer/eval/allpairs.h"
 #include "trainer/eval/folds.h"
 #include "trainer/eval/gallery.h"
+#include "trainer/eval/gallery_bootstrap.h"
 #include "trainer/eval/grid.h"
 #include "trainer/eval/intervals.h"
 #include "trainer/eval/metrics.h"

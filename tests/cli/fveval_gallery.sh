@@ -43,6 +43,8 @@ run $gallery --probes folder:verification/unknown_test --probe-labels test.txt
 exits 0
 says 'probes 4 (3 in the gallery, 1 strangers, 0 unknown)'
 says 'rank 1 1.0000'
+says 'no interval: all replicates are alike'
+says '(95 % over 4 people)'
 out_has 'tpir at fpir 0.01'
 says 'accuracy 0.7500'
 run $gallery --probes folder:verification/unknown_test --probe-labels test.txt --threshold 1.5 \
@@ -54,6 +56,13 @@ last='reading submission.csv'
 run $gallery --probes folder:verification/unknown_test --probe-labels test.txt --pool mean
 exits 0
 says 'rank 20 1.0000'
+
+# Who is looked for by the very image that is known is told.
+run $gallery --probes folder:verification/known --bootstrap 0
+exits 0
+says 'probes of the gallery 16 are in the gallery themselves'
+last='looking for intervals'
+grep -q 'people)' "$work/out" && fail 'intervals that were not asked for'
 
 # Templates and lists as IJB has them.
 for i in 1 2 3 4; do

@@ -14,7 +14,7 @@ exits 0
 # Training ends with one, whose EER is that of the log.
 run python3 "$page" run/report.html
 exits 0
-out_has 'svg 6 img 48 table 4'
+out_has 'svg 7 img 48 table 4'
 logged=$(python3 -c 'import json
 print("%.4f" % min(json.loads(l)["eer"] for l in open("run/log.jsonl") if "\"epoch\",\"step" in l and "eer" in l))')
 last='reading run/report.html'
@@ -29,11 +29,44 @@ exits 0
 err ''
 run python3 "$page" page.html
 exits 0
-out_has 'svg 6 img 48 table 4'
+out_has 'svg 7 img 48 table 4'
 eer=$($eval --db 'faces <b>.lmdb' | awk '$1 == "eer" { print $2 }')
 last='reading page.html'
 grep -qF "<th scope=\"row\">eer</th><td>$eer " page.html || fail "the page does not say EER $eer"
 grep -qF 'faces &lt;b&gt;.lmdb' page.html || fail 'a name is not escaped'
+
+# A search in a gallery: people in it, and the held-out ones as strangers. Names are text there too.
+eval_g="fveval gallery run/last.safetensors --backend ref -q --bootstrap 50"
+python3 -c 'import os
+for d in sorted(os.listdir("photos")):
+    print("%s/1.pgm\t%s" % (d, d))' | head -4 >known.txt
+python3 -c 'import os
+for i in (2, 3):
+    for d in sorted(os.listdir("photos")):
+        print("%s/%d.pgm\t%s" % (d, i, d))' >probes.txt
+run $eval_g --db 'faces <b>.lmdb' --gallery known.txt --probes probes.txt --dev probes.txt --report gallery.html
+exits 0
+err ''
+run python3 "$page" gallery.html
+exits 0
+out_has 'svg 5 '
+rank=$($eval_g --db 'faces <b>.lmdb' --gallery known.txt --probes probes.txt |
+    awk '$1 == "rank" && $2 == 1 { print $3 }')
+last='reading gallery.html'
+grep -qF "<th scope=\"row\">rank 1</th><td>$rank" gallery.html || fail "the page does not say rank 1 $rank"
+grep -qF 'faces &lt;b&gt;.lmdb' gallery.html || fail 'a name is not escaped'
+run $eval_g --db 'faces <b>.lmdb' --gallery known.txt --probes folder:p1 --report unknown.html
+exits 1
+err_has '--report: nothing says who the probes show: give --probe-labels'
+not_there unknown.html
+
+# A picture of its own has colours that every program knows.
+run fveval embed run/last.safetensors --backend ref -q --db 'faces <b>.lmdb' -o e.npy --picture e.svg
+exits 0
+out_has 't-SNE'
+last='reading e.svg'
+[ "$(grep -c '<text' e.svg)" -ge 60 ] || fail 'not a mark for each image'
+grep -qE 'var\(|<use|href' e.svg && fail 'it needs something besides itself'
 
 # Templates have no pictures.
 for i in 1 2 3 4; do

@@ -140,7 +140,8 @@ int curves_det(FILE *f, const struct roc_curve *curve, int n)
 enum { BINS = 64 };
 struct bars {
     double low, width, threshold;
-    double share[2][BINS]; /* of impostors, of genuine */
+    double share[2][BINS]; /* of the kinds */
+    const struct curves_kinds *kinds;
 };
 
 static void bars_script(FILE *f, const void *ctx)
@@ -152,15 +153,20 @@ static void bars_script(FILE *f, const void *ctx)
         top = fmax(top, b->share[i / BINS][i % BINS]);
     fprintf(f,
             "set xlabel 'score (cosine)' textcolor rgb '#010101'\n"
-            "set ylabel 'share of pairs' textcolor rgb '#010101'\nset format y '%%g %%%%'\n"
-            "set xrange [%.6g:%.6g]\nset yrange [0:%.6g]\n"
-            "set arrow from %.6g,0 to %.6g,%.6g nohead dt 2 lw 1.2 lc rgb '#010101'\n"
-            "set label 'EER' at %.6g,%.6g center textcolor rgb '#010101'\n"
+            "set ylabel 'share of %s' textcolor rgb '#010101'\nset format y '%%g %%%%'\n"
+            "set xrange [%.6g:%.6g]\nset yrange [0:%.6g]\n",
+            b->kinds->of, b->low, b->low + b->width * BINS, top * 118);
+    if (isfinite(b->threshold))
+        fprintf(f,
+                "set arrow from %.6g,0 to %.6g,%.6g nohead dt 2 lw 1.2 lc rgb '#010101'\n"
+                "set label '%s' at %.6g,%.6g center textcolor rgb '#010101'\n",
+                b->threshold, b->threshold, top * 106, b->kinds->threshold, b->threshold,
+                top * 111);
+    fprintf(f,
             "plot '-' using 1:2 with fillsteps lc rgb '#040404' fs transparent solid 0.45 title "
-            "'impostor', '-' using 1:2 with fillsteps lc rgb '#020202' fs transparent solid 0.45 "
-            "title 'genuine'\n",
-            b->low, b->low + b->width * BINS, top * 118, b->threshold, b->threshold, top * 106,
-            b->threshold, top * 111);
+            "'%s', '-' using 1:2 with fillsteps lc rgb '#020202' fs transparent solid 0.45 "
+            "title '%s'\n",
+            b->kinds->name[0], b->kinds->name[1]);
     for (int kind = 0; kind < 2; kind++) {
         for (int i = 0; i <= BINS; i++)
             fprintf(f, "%.6g %.6g\n", b->low + b->width * i,
@@ -170,9 +176,9 @@ static void bars_script(FILE *f, const void *ctx)
 }
 
 int curves_scores(FILE *f, const double *score, const unsigned char *same, size_t n,
-                  double threshold)
+                  double threshold, const struct curves_kinds *kinds)
 {
-    struct bars b = {.low = INFINITY, .threshold = threshold};
+    struct bars b = {.low = INFINITY, .threshold = threshold, .kinds = kinds};
     double high = -INFINITY, count[2] = {0, 0};
 
     for (size_t i = 0; i < n; i++) {
@@ -185,46 +191,7 @@ int curves_scores(FILE *f, const double *score, const unsigned char *same, size_
         const int at = (int)((score[i] - b.low) / b.width);
         b.share[same[i] != 0][at < BINS ? at : BINS - 1] += 1 / count[same[i] != 0];
     }
-    return svg_plot(f, "Histograms of the scores of genuine and of impostor pairs", bars_script,
-                    &b);
-}
-
-/* --- embeddings ----------------------------------------------------------------------------------- */
-
-struct plane {
-    const struct pca *pca;
-    const int *group;
-    size_t n;
-};
-
-static void plane_script(FILE *f, const void *ctx)
-{
-    const struct plane *p = ctx;
-    int groups = 0;
-
-    for (size_t i = 0; i < p->n; i++)
-        groups = p->group[i] > groups ? p->group[i] : groups;
-    fputs("set xlabel 'first component' textcolor rgb '#010101'\n"
-          "set ylabel 'second component' textcolor rgb '#010101'\nset key off\nset offsets graph "
-          "0.04,0.04,0.04,0.04\nplot ",
-          f);
-    for (int g = 1; g <= groups; g++)
-        fprintf(f, "%s'-' using 1:2:3 with labels textcolor rgb '#%02x%02x%02x'", g > 1 ? ", " : "",
-                10 + g, 10 + g, 10 + g);
-    fputc('\n', f);
-    for (int g = 1; g <= groups; g++) {
-        for (size_t i = 0; i < p->n; i++)
-            if (p->group[i] == g)
-                fprintf(f, "%.5g %.5g %d\n", p->pca->xy[2 * i], p->pca->xy[2 * i + 1], g);
-        fputs("e\n", f);
-    }
-}
-
-int curves_plane(FILE *f, const struct pca *p, const int *group, size_t n)
-{
-    const struct plane plane = {p, group, n};
-    return svg_plot(f, "Embeddings of images, one digit an identity, in their principal plane",
-                    plane_script, &plane);
+    return svg_plot(f, kinds->alt, bars_script, &b);
 }
 
 /* --- a run ---------------------------------------------------------------------------------------- */

@@ -10,7 +10,7 @@ struct pca {
     double share[2]; /* of the variance that each of them has */
 };
 
-/* Of v (n, dim). By symmetric eigenvalues of the Gram matrix (n, n): Jacobi's rotations, so n is for hundreds. A
+/* Of v (n, dim). By the inner products of vectors (n, n) or of dimensions (dim, dim), whichever is smaller. A
  * component's sign is such that its largest coordinate is positive. FV_EINVAL when n < 3 or all vectors are equal. */
 int pca_make(struct pca *out, const float *v, size_t n, int dim);
 void pca_free(struct pca *p);

@@ -2,11 +2,10 @@
 #include "tools/report/pictures.h"
 
 #include "common/err.h"
+#include "tools/report/eyes.h"
 #include "tools/report/html.h"
 
-#include <stdlib.h>
-
-enum { HARDEST = 12, QUALITY = 85 };
+enum { HARDEST = 12 };
 
 struct hardest {
     size_t at[HARDEST]; /* hardest first */
@@ -34,26 +33,6 @@ static void find(struct hardest *h, const struct report_verification *v, int sam
     }
 }
 
-struct eyes {
-    struct fv_decoder *decoder;
-    uint8_t *rgb;
-    int width, height;
-};
-
-static int put_picture(FILE *f, struct eyes *e, const struct fv_store *s, uint32_t image)
-{
-    struct fv_store_image one;
-    uint8_t *jpeg;
-    size_t n;
-
-    FV_TRY(fv_store_image(s, image, &one));
-    FV_TRY(fv_decoder_read(e->decoder, image, e->rgb));
-    FV_TRY(fv_jpeg_file_make(&jpeg, &n, e->rgb, e->width, e->height, QUALITY));
-    html_jpeg(f, jpeg, n, e->width, e->height, one.name);
-    free(jpeg);
-    return FV_OK;
-}
-
 static int put_pair(FILE *f, struct eyes *e, const struct report_verification *v, size_t i)
 {
     const struct fv_pair *p = &v->pair[i];
@@ -62,8 +41,8 @@ static int put_pair(FILE *f, struct eyes *e, const struct report_verification *v
     FV_TRY(fv_store_image(v->store, p->a, &a));
     FV_TRY(fv_store_image(v->store, p->b, &b));
     fputs("<li><div class=\"two\">", f);
-    FV_TRY(put_picture(f, e, v->store, p->a));
-    FV_TRY(put_picture(f, e, v->store, p->b));
+    FV_TRY(eyes_put(f, e, p->a));
+    FV_TRY(eyes_put(f, e, p->b));
     fprintf(f, "</div><p class=\"score\">%.4f</p><p class=\"meta\">", v->score[i]);
     html_text(f, a.name);
     fputs("<br>", f);
@@ -92,17 +71,13 @@ static int put_kind(FILE *f, struct eyes *e, const struct report_verification *v
 
 int pictures_write(FILE *f, const struct report_verification *v)
 {
-    const struct fv_store_info *info = fv_store_info(v->store);
-    struct eyes e = {.width = info->width, .height = info->height};
+    struct eyes e;
 
-    e.rgb = malloc((size_t)e.width * (size_t)e.height * 3 + FV_DECODE_PAD);
-    int rc = e.rgb ? fv_decoder_open(&e.decoder, v->store)
-                   : fv_err(FV_ENOMEM, "out of memory for an image");
+    int rc = eyes_open(&e, v->store);
     if (rc >= 0)
         rc = put_kind(f, &e, v, 1);
     if (rc >= 0)
         rc = put_kind(f, &e, v, 0);
-    fv_decoder_close(&e.decoder);
-    free(e.rgb);
+    eyes_close(&e);
     return rc;
 }

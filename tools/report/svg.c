@@ -2,6 +2,7 @@
 #include "tools/report/svg.h"
 
 #include "common/err.h"
+#include "common/fs.h"
 #include "tools/gnuplot.h"
 #include "tools/report/html.h"
 
@@ -51,25 +52,34 @@ static size_t useless(const char *p)
 }
 
 /* "rgb(  2,   2,   2)" names the page's colour 2. */
-static size_t colour(FILE *f, const char *p)
+static size_t colour(FILE *f, const char *p, int alone)
 {
+    static const char *const light[] = {
+        [1] = "#41464f",  [2] = "#0b62c4",  [3] = "#c9cdd4",  [4] = "#7a808a",  [5] = "#a15c00",
+        [11] = "#0b62c4", [12] = "#a15c00", [13] = "#00795a", [14] = "#a0358a", [15] = "#b3261e",
+        [16] = "#5b4bc4", [17] = "#4a6d00", [18] = "#41464f"}; /* html_style.c */
     int r, g, b, n = 0;
 
     if (sscanf(p, "rgb(%d,%d,%d)%n", &r, &g, &b, &n) != 3 || n == 0 || r != g || g != b)
         return 0;
-    fprintf(f, "var(--c%d)", r);
+    if (!alone)
+        fprintf(f, "var(--c%d)", r);
+    else if (r < (int)(sizeof light / sizeof light[0]) && light[r])
+        fputs(light[r], f);
+    else
+        return 0;
     return (size_t)n;
 }
 
-static void fit(FILE *f, const char *p, const char *alt)
+static void fit(FILE *f, const char *p, const char *alt, int alone)
 {
     fputs("<svg role=\"img\" aria-label=\"", f);
     html_text(f, alt);
-    fputs("\" ", f);
+    fputs(alone ? "\" style=\"background:#fff;color:#41464f\" " : "\" ", f);
     for (p += strlen("<svg"); *p;) {
         size_t n = useless(p);
         if (n == 0)
-            n = colour(f, p);
+            n = colour(f, p, alone);
         if (n == 0 && !(p[0] == '\n' && p[1] == '\n'))
             putc(*p, f);
         p += n ? n : 1;
@@ -87,7 +97,8 @@ static char *read_all(FILE *f)
     return text;
 }
 
-int svg_plot(FILE *f, const char *alt, void (*script)(FILE *f, const void *ctx), const void *ctx)
+static int draw(FILE *f, const char *alt, void (*script)(FILE *f, const void *ctx), const void *ctx,
+                const char *option, int alone)
 {
     const struct job job = {script, ctx};
     const int fd = memfd_create("plot", MFD_CLOEXEC);
@@ -99,17 +110,36 @@ int svg_plot(FILE *f, const char *alt, void (*script)(FILE *f, const void *ctx),
             close(fd);
         return fv_err_errno(FV_EIO, "cannot make a place for a plot");
     }
-    int rc = gnuplot_draw(picture, write_script, &job, "--report", "svg");
+    int rc = gnuplot_draw(picture, write_script, &job, option, "svg");
     if (rc >= 0) {
         text = read_all(picture);
         const char *svg = text ? strstr(text, "<svg") : NULL;
         rc = svg ? FV_OK : fv_err(FV_EUNSUPPORTED, "gnuplot's terminal svg drew no svg");
         if (svg)
-            fit(f, svg, alt);
+            fit(f, svg, alt, alone);
     }
     free(text);
     fclose(picture);
     return rc;
+}
+
+int svg_plot(FILE *f, const char *alt, void (*script)(FILE *f, const void *ctx), const void *ctx)
+{
+    return draw(f, alt, script, ctx, "--report", 0);
+}
+
+int svg_write(const char *path, const char *alt, void (*script)(FILE *f, const void *ctx),
+              const void *ctx, const char *option)
+{
+    struct fv_file file;
+
+    FV_TRY(fv_file_create(&file, path));
+    const int rc = draw(file.f, alt, script, ctx, option, 1);
+    if (rc < 0) {
+        fv_file_discard(&file);
+        return rc;
+    }
+    return fv_file_commit(&file);
 }
 
 size_t svg_thin(double *x, double *y, size_t n, double x_range, double y_range)

@@ -4,6 +4,7 @@
 #define FV_TOOLS_REPORT_VERIFICATION_H
 
 #include "store/store.h"
+#include "tools/report/parts.h"
 #include "tools/results.h"
 #include "tools/roc_plot.h"
 
@@ -31,8 +32,6 @@ struct report_verification {
 /* Written whole or not at all. FV_EUNSUPPORTED where there is no gnuplot. */
 int report_verification(const char *path, const struct report_verification *v);
 
-/* The rows of `r` that people see, as rows of a table; free it. NULL when out of memory. */
-char *report_rows(const struct results *r);
 /* The interval of the EER, if it is among the rows. */
 void report_take_interval(struct report_verification *v, const struct results *r);
 
