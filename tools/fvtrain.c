@@ -75,19 +75,32 @@ static int train(struct train_settings *s, struct fv_comm *comm, const char *tex
                  const char *usual, const struct fv_report *report)
 {
     struct train_sources src;
+    struct fv_train_device *device;
     s->train.seed = s->loader.seed;
     s->loader.report = report;
     FV_TRY(train_ranks_divide(comm, &s->loader));
-    FV_TRY(train_sources_open(&src, s->run.db, &s->loader, s->run.pairs, s->run.max_pairs, report));
+    /* before the loader: batches lie where the device reads them */
+    FV_TRY(fv_train_device_open(&device, &s->train, comm));
+    const struct fv_allocator memory = {device, fv_train_device_alloc, fv_train_device_free};
+    s->loader.allocator = &memory;
+    int rc =
+        train_sources_open(&src, s->run.db, &s->loader, s->run.pairs, s->run.max_pairs, report);
+    if (rc < 0) {
+        fv_train_device_close(&device);
+        return rc;
+    }
     src.data.settings_text = text;
     src.data.settings_defaults = usual;
     src.data.comm = comm;
+    src.data.device = device;
     char *folder = train_folder_name(s->run.resume, s->run.out, s->run.db, comm);
-    const int rc = folder ? train_in(folder, s, &src, report) : FV_EIO;
+    rc = folder ? train_in(folder, s, &src, report) : FV_EIO;
     if (rc < 0 && folder && fv_comm_rank(comm) == 0 && !s->run.out && !s->run.resume)
         rmdir(folder); /* goes only if the run never began */
     free(folder);
     train_sources_close(&src);
+    fv_train_device_close(&device);
+    s->loader.allocator = NULL;
     return rc;
 }
 

@@ -138,6 +138,11 @@ struct fv_backend {
     /* "oneDNN 2.6.3, avx512, 2 threads"; valid until close */
     const char *(*info)(const struct fv_device *d);
 
+    /* (optional, both or none) Host memory, aligned to 64 bytes, that the device reads by itself while the host goes
+     * on: batches that lie there are not copied first. NULL: out of memory. To be freed before the device is closed. */
+    void *(*host_alloc)(struct fv_device *d, size_t bytes);
+    void (*host_free)(struct fv_device *d, void *p);
+
     /* train = 0 leaves out all that only training needs. The net must outlive the program. `batch` is the
      * capacity: smaller batches are allowed. Parameters are zero until set. */
     int (*compile)(struct fv_device *d, const struct fv_net *net, int batch, int train,
@@ -167,6 +172,12 @@ struct fv_backend {
     void (*set_epoch)(struct fv_program *p, double epoch);
     /* Result of the last step; waits for it. */
     int (*result)(struct fv_program *p, struct fv_step_result *out);
+    /* (optional, both or none) For a loop that keeps a device busy: after read_late(p, 1) it gives a step before it
+     * asks for the result of the one before, by result_before, and asks for the last one's by result. It is as if each
+     * had been asked for at once: a step that follows one that was not finite is made only when that has been read and,
+     * perhaps, looked into by find_bad. */
+    int (*read_late)(struct fv_program *p, int late);
+    int (*result_before)(struct fv_program *p, struct fv_step_result *out);
     /* Inference mode (BN by running statistics) on n <= batch images, (n, size, size, 3) u8. Either output may
      * be NULL: embedding (n, net->embedding), logits (n, net->classes), which are cosines where net->logits_node is a
      * cosine head. FV_EINVAL for logits where there is no such node. */

@@ -89,6 +89,15 @@ void fv_train_defaults(struct fv_train_settings *s);
  * were written. To free; NULL when out of memory. */
 char *fv_train_settings_complete(const char *text);
 
+/* The device of a run, open before there are batches, so that these can lie where it reads them. */
+struct fv_train_device;
+int fv_train_device_open(struct fv_train_device **out, const struct fv_train_settings *s,
+                         const struct fv_comm *comm);
+void fv_train_device_close(struct fv_train_device **d); /* accepts NULL */
+/* Memory for batches, 64-byte aligned; NULL: out of memory. In the form of augment/'s allocators. */
+void *fv_train_device_alloc(void *device, size_t bytes);
+void fv_train_device_free(void *device, void *p, size_t bytes);
+
 /* Verification pairs as indices into the order in which `images` delivers. */
 struct fv_index_pair {
     uint32_t a, b;
@@ -110,6 +119,7 @@ struct fv_train_data {
     const char *data_id;  /* path and digest of the data set: resuming on other data is refused */
     struct fv_comm *comm; /* NULL: a process by itself */
     size_t loader_bytes;  /* that the sources of batches hold, for the estimate of memory */
+    struct fv_train_device *device; /* NULL: the run opens and closes one of its own */
     /* Called after each epoch, its log and checkpoint written, on rank 0. May be NULL. */
     void (*epoch_done)(void *ctx);
     void *epoch_ctx;

@@ -4,6 +4,7 @@
 #include "common/err.h"
 #include "trainer/comm/comm.h"
 #include "trainer/cuda/device_cuda.h"
+#include "trainer/cuda/emulate.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -29,7 +30,9 @@ struct event {
     unsigned long at;
 };
 enum { BLOCKS = 256 };
+struct graph;
 struct fv_gpu {
+    struct graph *capturing;
     struct fv_comm *ranks;
     struct copy *first[FV_GPU_STREAMS], **last[FV_GPU_STREAMS];
     unsigned long asked[FV_GPU_STREAMS], done[FV_GPU_STREAMS];
@@ -80,11 +83,52 @@ int fv_gpu_memory(struct fv_gpu *g, size_t *free_bytes, size_t *total_bytes)
     return 0;
 }
 
+/* What would break a capture on a device, or be done once and not again with the graph. */
+static void may_not_be_captured(const struct fv_gpu *g)
+{
+    if (g->capturing)
+        abort();
+}
+
+/* Captured graphs: what was asked for, to be done again, with the arguments that it had. */
+
+enum done_by { BY_KERNEL, BY_COPY, BY_ZERO, BY_DOWNLOAD, BY_CONV, BY_GEMM, BY_MEAN, BY_GATHER };
+struct node {
+    enum done_by by;
+    struct fv_emulated *kernel;
+    void *to;
+    const void *from, *from2;
+    size_t bytes;
+    enum fv_low_dtype type;
+    const struct fv_gpu_conv *conv;
+    struct fv_low_op op;
+    void *arg[FV_LOW_ROLES];
+    struct fv_gpu_gemm gemm;
+    struct node *next;
+};
+struct graph {
+    struct node *first, **last;
+};
+
+/* 1 if a graph is being captured: then the work is in it, and not done. */
+static int recorded(struct fv_gpu *g, struct node n)
+{
+    if (!g->capturing)
+        return 0;
+    struct node *kept = malloc(sizeof *kept);
+    *kept = n;
+    kept->next = NULL;
+    *g->capturing->last = kept;
+    g->capturing->last = &kept->next;
+    return 1;
+}
+
 /* Memory */
 
 static int allocate(struct fv_gpu *g, void **out, size_t bytes, const char *what, int host)
 {
     int i = 0;
+    may_not_be_captured(g);
     if (!host && fv_device_host.limit && fv_device_host.on_device + bytes > fv_device_host.limit)
         return fv_err(FV_ENOMEM, "no memory for %s", what);
     while (i < BLOCKS && g->block[i].p)
@@ -101,6 +145,7 @@ static int allocate(struct fv_gpu *g, void **out, size_t bytes, const char *what
 
 static void release(struct fv_gpu *g, void *p)
 {
+    may_not_be_captured(g);
     for (int i = 0; p && i < BLOCKS; i++)
         if (g->block[i].p == p) {
             fv_device_host.allocated -= g->block[i].bytes;
@@ -194,6 +239,7 @@ static void wait_for(struct fv_gpu *g, int s, unsigned long at)
 int fv_gpu_upload(struct fv_gpu *g, enum fv_gpu_stream s, void *to, const void *from_host,
                   size_t bytes)
 {
+    may_not_be_captured(g);
     if (kind_of(g, to) != 0)
         abort();
     if (s == FV_GPU_WORK) /* kernels follow at once */
@@ -206,9 +252,11 @@ int fv_gpu_upload(struct fv_gpu *g, enum fv_gpu_stream s, void *to, const void *
 int fv_gpu_download(struct fv_gpu *g, enum fv_gpu_stream s, void *to_host, const void *from,
                     size_t bytes)
 {
+    if (kind_of(g, from) != 0 || (g->capturing && kind_of(g, to_host) != 1))
+        abort(); /* a graph writes to memory that is there for as long as it */
+    if (recorded(g, (struct node){.by = BY_DOWNLOAD, .to = to_host, .from = from, .bytes = bytes}))
+        return 0;
     struct copy c = {.to = to_host, .seen = malloc(bytes + 1), .bytes = bytes};
-    if (kind_of(g, from) != 0)
-        abort();
     memcpy(c.seen, from, bytes);
     ask(g, s, c);
     return 0;
@@ -219,7 +267,8 @@ int fv_gpu_copy(struct fv_gpu *g, enum fv_gpu_stream s, void *to, const void *fr
     (void)s;
     if (kind_of(g, to) != 0 || kind_of(g, from) != 0)
         abort();
-    memcpy(to, from, bytes);
+    if (!recorded(g, (struct node){.by = BY_COPY, .to = to, .from = from, .bytes = bytes}))
+        memcpy(to, from, bytes);
     return 0;
 }
 
@@ -228,12 +277,14 @@ int fv_gpu_zero(struct fv_gpu *g, enum fv_gpu_stream s, void *p, size_t bytes)
     (void)s;
     if (kind_of(g, p) != 0)
         abort();
-    memset(p, 0, bytes);
+    if (!recorded(g, (struct node){.by = BY_ZERO, .to = p, .bytes = bytes}))
+        memset(p, 0, bytes);
     return 0;
 }
 
 int fv_gpu_sync(struct fv_gpu *g, enum fv_gpu_stream s)
 {
+    may_not_be_captured(g);
     wait_for(g, s, g->asked[s]);
     return 0;
 }
@@ -261,6 +312,7 @@ int fv_gpu_event_record(struct fv_gpu *g, void *event, enum fv_gpu_stream s)
 int fv_gpu_event_sync(struct fv_gpu *g, void *event)
 {
     const struct event *e = event;
+    may_not_be_captured(g);
     wait_for(g, e->stream, e->at);
     return 0;
 }
@@ -275,7 +327,7 @@ int fv_gpu_event_done(struct fv_gpu *g, void *event)
 int fv_gpu_event_wait(struct fv_gpu *g, void *event, enum fv_gpu_stream s)
 {
     (void)s;
-    return fv_gpu_event_sync(g, event);
+    return g->capturing ? 0 : fv_gpu_event_sync(g, event);
 }
 
 int fv_gpu_event_ms(struct fv_gpu *g, void *from, void *to, double *ms)
@@ -287,29 +339,69 @@ int fv_gpu_event_ms(struct fv_gpu *g, void *from, void *to, double *ms)
     return 0;
 }
 
-/* Kernels of the emulator cannot be recorded. */
+static void take_kernel(void *ctx, struct fv_emulated *launch)
+{
+    recorded(ctx, (struct node){.by = BY_KERNEL, .kernel = launch});
+}
+
 int fv_gpu_capture_begin(struct fv_gpu *g)
 {
-    (void)g;
-    return fv_err(FV_EUNSUPPORTED, "the host captures nothing");
+    may_not_be_captured(g);
+    g->capturing = calloc(1, sizeof *g->capturing);
+    g->capturing->last = &g->capturing->first;
+    fv_emulate_record(take_kernel, g);
+    return 0;
 }
 
 int fv_gpu_capture_end(struct fv_gpu *g, void **graph)
 {
-    *graph = NULL;
-    return fv_gpu_capture_begin(g);
+    fv_emulate_record(NULL, NULL);
+    *graph = g->capturing;
+    g->capturing = NULL;
+    return 0;
+}
+
+static int redo(struct fv_gpu *g, const struct node *n)
+{
+    switch (n->by) {
+    case BY_KERNEL:
+        return fv_emulate_replay(n->kernel);
+    case BY_COPY:
+        return fv_gpu_copy(g, FV_GPU_WORK, n->to, n->from, n->bytes);
+    case BY_ZERO:
+        return fv_gpu_zero(g, FV_GPU_WORK, n->to, n->bytes);
+    case BY_DOWNLOAD:
+        return fv_gpu_download(g, FV_GPU_WORK, n->to, n->from, n->bytes);
+    case BY_CONV:
+        return fv_gpu_conv_run(g, n->conv, &n->op, n->arg, n->to);
+    case BY_GEMM:
+        return fv_gpu_gemm_run(g, &n->gemm, n->from, n->from2, n->to);
+    case BY_MEAN:
+        return fv_gpu_ranks_mean(g, n->to, n->bytes, n->type);
+    default:
+        return fv_gpu_ranks_gather(g, n->from, n->to, n->bytes);
+    }
 }
 
 int fv_gpu_graph_launch(struct fv_gpu *g, void *graph)
 {
-    (void)graph;
-    return fv_gpu_capture_begin(g);
+    may_not_be_captured(g);
+    fv_device_host.graph_launches++;
+    for (const struct node *n = ((const struct graph *)graph)->first; n; n = n->next)
+        FV_TRY(redo(g, n));
+    return 0;
 }
 
 void fv_gpu_graph_free(struct fv_gpu *g, void *graph)
 {
     (void)g;
-    (void)graph;
+    struct graph *dead = graph;
+    for (struct node *n = dead ? dead->first : NULL, *next; n; n = next) {
+        next = n->next;
+        free(n->kernel);
+        free(n);
+    }
+    free(dead);
 }
 
 /* Numbers of the storage types */
@@ -382,11 +474,11 @@ int fv_gpu_conv_can(struct fv_gpu *g, const struct fv_low_query *q)
 int fv_gpu_conv_find(struct fv_gpu *g, const struct fv_low_op *op, enum fv_low_dtype type,
                      const struct fv_gpu_conv **out)
 {
+    may_not_be_captured(g);
     const struct fv_gpu_conv want = {type,
                                      512 + fv_device_host.workspace * (size_t)op->shape.n +
                                          (op->shape.n < 4 ? fv_device_host.short_workspace : 0)};
     int i = 0;
-    (void)g;
     while (i < plan_count && (plans[i].type != type || plans[i].workspace != want.workspace))
         i++;
     if (i == sizeof plans / sizeof plans[0])
@@ -554,8 +646,12 @@ static void weight_gradient(const struct fv_low_op *op, enum fv_low_dtype t, voi
 int fv_gpu_conv_run(struct fv_gpu *g, const struct fv_gpu_conv *c, const struct fv_low_op *op,
                     void *const arg[FV_LOW_ROLES], void *workspace)
 {
+    struct node n = {.by = BY_CONV, .conv = c, .op = *op, .to = workspace};
+    memcpy(n.arg, arg, sizeof n.arg);
     if (room_at(g, workspace) < fv_gpu_conv_workspace(c))
         abort();
+    if (recorded(g, n))
+        return 0;
     memset(workspace, 0xff, fv_gpu_conv_workspace(c));
     fv_device_host.convs++;
     fv_device_host.fused_convs += op->graph != FV_LOW_GRAPH_PLAIN;
@@ -571,7 +667,8 @@ int fv_gpu_conv_run(struct fv_gpu *g, const struct fv_gpu_conv *c, const struct 
 int fv_gpu_gemm_run(struct fv_gpu *g, const struct fv_gpu_gemm *s, const void *a, const void *b,
                     void *c)
 {
-    (void)g;
+    if (recorded(g, (struct node){.by = BY_GEMM, .gemm = *s, .from = a, .from2 = b, .to = c}))
+        return 0;
     for (int i = 0; i < s->m; i++)
         for (int j = 0; j < s->n; j++) {
             double sum = 0;
@@ -621,9 +718,11 @@ int fv_gpu_ranks_join(struct fv_gpu *g, const unsigned char id[FV_GPU_ID_BYTES],
 
 int fv_gpu_ranks_mean(struct fv_gpu *g, void *p, size_t count, enum fv_low_dtype type)
 {
-    float *v = widened(p, type, count);
     if (kind_of(g, p) != 0)
         abort();
+    if (recorded(g, (struct node){.by = BY_MEAN, .to = p, .bytes = count, .type = type}))
+        return 0;
+    float *v = widened(p, type, count);
     fv_device_host.sums++;
     int rc = fv_comm_sum_floats(g->ranks, v, count);
     for (size_t i = 0; i < count; i++)
@@ -636,6 +735,8 @@ int fv_gpu_ranks_gather(struct fv_gpu *g, const float *mine, float *all, size_t 
 {
     if (room_at(g, all) < count * sizeof *all * (size_t)fv_comm_world(g->ranks))
         abort();
+    if (recorded(g, (struct node){.by = BY_GATHER, .to = all, .from = mine, .bytes = count}))
+        return 0;
     return fv_comm_gather(g->ranks, mine, count * sizeof *mine, all);
 }
 

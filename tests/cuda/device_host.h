@@ -3,7 +3,8 @@
  * where there is no GPU. Kernels are the emulator's, convolutions and matrix products are loops.
  *
  * It is as late as a device may be: an upload happens when something waits for it and not before, and reads the host's
- * memory then; a download reaches the host's memory when something waits for it. Memory begins as NaNs. */
+ * memory then; a download reaches the host's memory when something waits for it. Memory begins as NaNs. A captured
+ * graph does what was asked for with the arguments of that moment; what cannot be captured ends the program. */
 #ifndef FV_TESTS_DEVICE_HOST_H
 #define FV_TESTS_DEVICE_HOST_H
 
@@ -16,6 +17,7 @@ struct fv_device_host {
     int fused;              /* the fused graphs of 16-bit types can be had */
     int stuck;              /* no event ever comes, until sums over ranks are given up */
     int sums;               /* over ranks, so far */
+    int graph_launches;     /* so far */
     int no_device;          /* opening fails */
     size_t allocated;       /* bytes at the moment, of both kinds, and */
     size_t on_device;       /* of the device's own */

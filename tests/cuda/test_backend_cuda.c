@@ -629,6 +629,17 @@ static void test_loss_scale(void **state)
     must(p.cuda.backend->step(p.cuda.program, &d.b, &sgd));
     must(fv__cuda_loss_scale(p.cuda.program, &after));
     assert_true(after == before / 2);
+    /* of an accumulated step too, whose last part can but find that the sum is broken */
+    struct fv_optim parts = sgd;
+    parts.parts = 2;
+    for (int i = 0; i < 3; i++) {
+        parts.part = i % 2;
+        must(p.cuda.backend->step(p.cuda.program, &d.b, &parts));
+        must(p.cuda.backend->result(p.cuda.program, &r));
+        assert_int_equal(r.finite, 0);
+        must(fv__cuda_loss_scale(p.cuda.program, &after));
+        assert_true(after == before / (i == 0 ? 4 : 8)); /* the scale of that step */
+    }
     close_pair(&p);
 }
 

@@ -61,6 +61,17 @@ static const char *cuda_info(const struct fv_device *d)
     return d->info;
 }
 
+static void *cuda_host_alloc(struct fv_device *d, size_t bytes)
+{
+    void *p;
+    return fv_gpu_host_alloc(d->gpu, &p, bytes, "batches") < 0 ? NULL : p;
+}
+
+static void cuda_host_free(struct fv_device *d, void *p)
+{
+    fv_gpu_host_free(d->gpu, p);
+}
+
 /* A program's memory */
 
 static void free_slot(struct fv_gpu *g, struct fv__cuda_slot *slot)
@@ -220,11 +231,25 @@ static int cuda_memory(struct fv_program *p, const struct fv_optim *optim, int e
     return 0;
 }
 
-/* What needs a training program */
+/* The borders: what needs a training program, and what a step held back must not be left behind by */
 
-static int need_training(const struct fv_program *p)
+static int need_training(struct fv_program *p)
 {
-    return p->train ? 0 : fv_err(FV_EINVAL, "%s was compiled for inference only", p->net->arch);
+    if (!p->train)
+        return fv_err(FV_EINVAL, "%s was compiled for inference only", p->net->arch);
+    return fv__cuda_settle(p);
+}
+
+static int cuda_params_set(struct fv_program *p, const float *arena)
+{
+    FV_TRY(fv__cuda_settle(p));
+    return fv__cuda_params_set(p, arena);
+}
+
+static int cuda_params_get(struct fv_program *p, float *arena)
+{
+    FV_TRY(fv__cuda_settle(p));
+    return fv__cuda_params_get(p, arena);
 }
 
 static int cuda_state_set(struct fv_program *p, enum fv_state which, const float *v)
@@ -257,6 +282,32 @@ static int cuda_prefetch(struct fv_program *p, const struct fv_batch *b)
     return fv__cuda_prefetch(p, b);
 }
 
+static int cuda_result(struct fv_program *p, struct fv_step_result *out)
+{
+    FV_TRY(need_training(p));
+    return fv__cuda_result(p, out);
+}
+
+static int cuda_read_late(struct fv_program *p, int late)
+{
+    FV_TRY(need_training(p));
+    p->late = late;
+    return 0;
+}
+
+static int cuda_result_before(struct fv_program *p, struct fv_step_result *out)
+{
+    FV_TRY(need_training(p));
+    return fv__cuda_result_before(p, out);
+}
+
+static int cuda_eval(struct fv_program *p, const uint8_t *pixels, int n, float *embedding,
+                     float *logits)
+{
+    FV_TRY(fv__cuda_settle(p));
+    return fv__cuda_eval(p, pixels, n, embedding, logits);
+}
+
 static void cuda_set_epoch(struct fv_program *p, double epoch)
 {
     p->epoch = epoch;
@@ -268,6 +319,17 @@ static int cuda_set_comm(struct fv_program *p, struct fv_comm *comm, int sync_bn
     return fv__cuda_set_comm(p, comm, sync_bn);
 }
 
+static char *cuda_profile(struct fv_program *p)
+{
+    return fv__cuda_settle(p) < 0 ? NULL : fv__cuda_profile(p);
+}
+
+static int cuda_node_get(struct fv_program *p, int node, int gradient, float *out)
+{
+    FV_TRY(fv__cuda_settle(p));
+    return fv__cuda_node_get(p, node, gradient, out);
+}
+
 const struct fv_backend fv_backend_cuda = {
     .name = "cuda",
     .help = "cuDNN and kernels of fv's own on an NVIDIA GPU (not yet run on one)",
@@ -276,22 +338,26 @@ const struct fv_backend fv_backend_cuda = {
     .open = cuda_open,
     .close = cuda_close,
     .info = cuda_info,
+    .host_alloc = cuda_host_alloc,
+    .host_free = cuda_host_free,
     .compile = cuda_compile,
     .release = cuda_release,
     .memory = cuda_memory,
-    .params_set = fv__cuda_params_set,
-    .params_get = fv__cuda_params_get,
+    .params_set = cuda_params_set,
+    .params_get = cuda_params_get,
     .state_set = cuda_state_set,
     .state_get = cuda_state_get,
     .grads_get = cuda_grads_get,
     .step = cuda_step,
     .prefetch = cuda_prefetch,
     .set_epoch = cuda_set_epoch,
-    .result = fv__cuda_result,
-    .eval = fv__cuda_eval,
+    .result = cuda_result,
+    .read_late = cuda_read_late,
+    .result_before = cuda_result_before,
+    .eval = cuda_eval,
     .set_comm = cuda_set_comm,
     .describe = fv__cuda_describe,
-    .profile = fv__cuda_profile,
+    .profile = cuda_profile,
     .find_bad = fv__cuda_find_bad,
-    .node_get = fv__cuda_node_get,
+    .node_get = cuda_node_get,
 };

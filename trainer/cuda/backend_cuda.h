@@ -53,6 +53,7 @@ struct fv__cuda_slot {
     char *result;        /* pinned: the control block as the step left it */
     void *copied, *done; /* events */
     int used, n, clips;
+    int reads_host;             /* part of the batch goes up from the loader's own memory */
     struct fv__cuda_plan *plan; /* that ran last */
 };
 
@@ -72,6 +73,13 @@ struct fv_program {
     float *state[FV_STATES]; /* device; NULL until needed. EMA: elements, then stat_elements */
     struct fv__cuda_slot slot[FV__CUDA_SLOTS];
     uint64_t steps;
+    int late; /* results are read a step late */
+    /* A step was not finite, and what came after it changed nothing: `again`, the slot of a step to give once more,
+     * or NULL. */
+    int held;
+    struct fv__cuda_slot *again;
+    struct fv__cuda_slot
+        *judged; /* of the step whose result was read last; NULL: its batch is gone */
     const struct fv_batch *fetched; /* on its way into the slot of the next step */
     uint64_t fetched_ticket;
     struct fv__cuda_slot *last; /* of the last step */
@@ -111,6 +119,9 @@ struct fv_lower_settings fv__cuda_lowering(const struct fv_program *p, int n, in
 int fv__cuda_prefetch(struct fv_program *p, const struct fv_batch *b);
 int fv__cuda_step(struct fv_program *p, const struct fv_batch *b, const struct fv_optim *optim);
 int fv__cuda_result(struct fv_program *p, struct fv_step_result *out);
+int fv__cuda_result_before(struct fv_program *p, struct fv_step_result *out);
+/* Before anything but find_bad: a step that was held back is given again. */
+int fv__cuda_settle(struct fv_program *p);
 int fv__cuda_eval(struct fv_program *p, const uint8_t *pixels, int n, float *embedding,
                   float *logits);
 
@@ -124,6 +135,9 @@ int fv__cuda_update(struct fv_program *p, const struct fv_low_op *op, void *cons
 int fv__cuda_read_control(const struct fv_program *p, const struct fv__cuda_slot *slot,
                           struct fv_step_result *out);
 int fv__cuda_begin_control(struct fv_program *p);
+/* Whether that step has put those after it on hold; and the end of that. */
+int fv__cuda_on_hold(const struct fv__cuda_slot *slot);
+int fv__cuda_release_hold(struct fv_program *p);
 int fv__cuda_sends_buckets(const struct fv_program *p);
 /* What gradients are multiplied by in memory. */
 int fv__cuda_loss_scale(struct fv_program *p, double *scale);

@@ -153,7 +153,7 @@ static int is_bad(struct fv_program *p, const struct fv_lowered *l, const struct
 int fv__cuda_find_bad(struct fv_program *p, int *node, int *gradient)
 {
     int found = 0;
-    struct fv__cuda_slot *slot = p->last;
+    struct fv__cuda_slot *slot = p->judged ? p->judged : p->last;
     if (!slot || !slot->plan || !slot->plan->l->train)
         return fv_err(FV_EINVAL, "%s: no step was taken", p->net->arch);
     const struct fv_lowered *l = slot->plan->l;

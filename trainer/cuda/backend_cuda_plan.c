@@ -283,11 +283,13 @@ static int capture(struct fv__cuda_plan *plan, struct fv__cuda_slot *slot, void 
     int rc = run_eagerly(plan, slot), ended = fv_gpu_capture_end(g, graph);
     if (rc == 0)
         rc = ended;
-    if (rc < 0) {
-        fv_gpu_graph_free(g, *graph);
-        *graph = NULL;
-    }
-    return rc;
+    if (rc == 0)
+        return 0;
+    char why[FV_ERR_TEXT_MAX];
+    fv_err_save(why);
+    fv_gpu_graph_free(g, *graph);
+    *graph = NULL;
+    return fv_err(rc, "%s (--no-graph does without)", why);
 }
 
 int fv__cuda_plan_run(struct fv__cuda_plan *plan, struct fv__cuda_slot *slot)
@@ -300,7 +302,7 @@ int fv__cuda_plan_run(struct fv__cuda_plan *plan, struct fv__cuda_slot *slot)
         plan->runs++;
         return run_eagerly(plan, slot);
     }
-    if (plan->graph[i] && plan->graph_of[i] != p->mode) {
+    if (plan->graph[i] && plan->l->train && plan->graph_of[i] != p->mode) {
         FV_TRY(fv__cuda_wait_work(p)); /* it may still be running */
         fv_gpu_graph_free(g, plan->graph[i]);
         plan->graph[i] = NULL;

@@ -8,6 +8,7 @@
 
 #include "common/err.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* Where the lowered program has an input of the batch; NULL if it has none. */
@@ -27,6 +28,8 @@ static int upload(struct fv_program *p, struct fv__cuda_slot *slot, const struct
     if (!fv_gpu_is_host(p->device->gpu, from)) {
         memcpy(slot->host + b->offset, from, bytes);
         from = slot->host + b->offset;
+    } else {
+        slot->reads_host = 1;
     }
     return fv_gpu_upload(p->device->gpu, FV_GPU_COPY, slot->batch + b->offset, from, bytes);
 }
@@ -35,6 +38,7 @@ static int upload_batch(struct fv_program *p, const struct fv_lowered *l,
                         struct fv__cuda_slot *slot, const struct fv_batch *b)
 {
     const size_t n = (size_t)b->n, pixels = n * (size_t)b->height * (size_t)b->width * 3;
+    slot->reads_host = 0;
     FV_TRY(upload(p, slot, input(l, FV_LOW_PIXELS), b->pixels, pixels));
     FV_TRY(upload(p, slot, input(l, FV_LOW_LABEL), b->label, n * sizeof *b->label));
     FV_TRY(upload(p, slot, input(l, FV_LOW_LABEL_MIX), b->label_mix, n * sizeof *b->label_mix));
@@ -45,7 +49,24 @@ static int upload_batch(struct fv_program *p, const struct fv_lowered *l,
 static int take_slot(struct fv_program *p, struct fv__cuda_slot **out)
 {
     struct fv__cuda_slot *slot = *out = &p->slot[p->steps % FV__CUDA_SLOTS];
+    if (p->judged == slot)
+        p->judged = NULL;
     return slot->used ? fv__cuda_wait(p, slot->done) : 0;
+}
+
+int fv__cuda_settle(struct fv_program *p)
+{
+    struct fv__cuda_slot *slot = p->again;
+    if (!p->held)
+        return 0;
+    p->held = 0;
+    p->again = NULL;
+    p->judged = NULL;
+    FV_TRY(fv__cuda_release_hold(p));
+    if (!slot)
+        return 0;
+    FV_TRY(fv__cuda_plan_run(slot->plan, slot));
+    return fv_gpu_event_record(p->device->gpu, slot->done, FV_GPU_WORK);
 }
 
 /* The slot of the next step gets the batch, unless that has begun already. */
@@ -87,31 +108,54 @@ int fv__cuda_step(struct fv_program *p, const struct fv_batch *b, const struct f
     FV_TRY(rc);
     p->steps++;
     /* the batch goes back to the loader now */
-    return fv_gpu_is_host(g, b->pixels) ? fv_gpu_event_sync(g, slot->copied) : 0;
+    return slot->reads_host ? fv_gpu_event_sync(g, slot->copied) : 0;
+}
+
+static int read_result(struct fv_program *p, struct fv__cuda_slot *slot, struct fv_step_result *out)
+{
+    FV_TRY(fv__cuda_wait(p, slot->done));
+    FV_TRY(fv__cuda_read_control(p, slot, out));
+    p->judged = slot;
+    p->held = fv__cuda_on_hold(slot);
+    return fv_backend_sum_result(p->comm, out);
 }
 
 int fv__cuda_result(struct fv_program *p, struct fv_step_result *out)
 {
     if (p->steps == 0)
         return fv_err(FV_EINVAL, "%s: no step was taken", p->net->arch);
-    const struct fv__cuda_slot *slot = &p->slot[(p->steps - 1) % FV__CUDA_SLOTS];
-    FV_TRY(fv__cuda_wait(p, slot->done));
-    FV_TRY(fv__cuda_read_control(p, slot, out));
-    return fv_backend_sum_result(p->comm, out);
+    return read_result(p, &p->slot[(p->steps - 1) % FV__CUDA_SLOTS], out);
 }
 
-/* Rows of the padded length to rows of `columns`. */
+int fv__cuda_result_before(struct fv_program *p, struct fv_step_result *out)
+{
+    if (p->steps < 2 || !p->late)
+        return fv_err(FV_EINVAL, "%s: there is no step before the last to tell of", p->net->arch);
+    FV_TRY(read_result(p, &p->slot[p->steps % FV__CUDA_SLOTS], out));
+    p->again = p->held ? &p->slot[(p->steps - 1) % FV__CUDA_SLOTS] : NULL;
+    return 0;
+}
+
+/* Rows of the padded length to rows of `columns`; all in one piece, since each copy has its price. */
 static int download_rows(struct fv_program *p, const struct fv_lowered *l, int buffer, int n,
                          int columns, float *out)
 {
     const struct fv_low_buffer *b = &l->buffer[buffer];
-    const size_t stride = b->bytes / sizeof(float) / (size_t)l->batch;
-    struct fv_gpu *g = p->device->gpu;
-    for (int i = 0; i < n; i++)
-        FV_TRY(fv_gpu_download(g, FV_GPU_WORK, out + (size_t)i * (size_t)columns,
-                               p->arena + b->offset + (size_t)i * stride * sizeof(float),
-                               (size_t)columns * sizeof(float)));
-    return fv__cuda_wait_work(p);
+    const size_t stride = b->bytes / sizeof(float) / (size_t)l->batch, rows = (size_t)n;
+    const size_t count = (size_t)columns;
+    float *padded = stride == count ? out : malloc(rows * stride * sizeof *padded);
+    if (!padded)
+        return fv_err(FV_ENOMEM, "backend cuda: out of memory");
+    int rc = fv_gpu_download(p->device->gpu, FV_GPU_WORK, padded, p->arena + b->offset,
+                             rows * stride * sizeof *padded);
+    if (rc == 0)
+        rc = fv__cuda_wait_work(p);
+    if (padded == out)
+        return rc;
+    for (size_t i = 0; i < rows && rc == 0; i++)
+        memcpy(out + i * count, padded + i * stride, count * sizeof *out);
+    free(padded);
+    return rc;
 }
 
 int fv__cuda_eval(struct fv_program *p, const uint8_t *pixels, int n, float *embedding,

@@ -171,6 +171,7 @@ int fv__cuda_prepare_update(struct fv_program *p, struct fv__cuda_slot *slot,
     slot->clips = optim && optim->clip_norm > 0 && fv_optim_updates(optim);
     struct fv__cuda_settings *s = (struct fv__cuda_settings *)(void *)slot->settings_host;
     fv_k_hyper_set(&s->hyper, optim, b->n, p->device->type == FV_LOW_F16 ? GROWTH_STEPS : 0);
+    s->hyper.holds = p->late;
     s->ticket = b->ticket;
     FV_TRY(fv__cuda_set_margins(p, s));
     return fv_gpu_upload(p->device->gpu, FV_GPU_COPY, slot->settings, s, sizeof *s);
@@ -294,10 +295,10 @@ static int do_optim(const struct fv__cuda_update *s)
                                  .is_adam = (p->mode & IS_ADAM) != 0};
     if (!(p->mode & WITH_UPDATE))
         return 0;
+    const struct fv_k_forget f = {
+        .sum = p->state[FV_STATE_SUM], .count = l->elements, .control = s->control};
     FV_TRY(fv_k_optim(&o, s->stream));
-    return p->mode & IN_PARTS
-               ? fv_k_zero(p->state[FV_STATE_SUM], l->elements * sizeof(float), s->stream)
-               : 0;
+    return p->mode & IN_PARTS ? fv_k_forget(&f, s->stream) : 0;
 }
 
 static int do_running(const struct fv__cuda_update *s)
@@ -364,6 +365,21 @@ int fv__cuda_read_control(const struct fv_program *p, const struct fv__cuda_slot
     for (int t = 0; t < p->net->loss.terms; t++)
         out->term[t] = c.term[t] / p->net->loss.term[t].weight;
     return 0;
+}
+
+int fv__cuda_on_hold(const struct fv__cuda_slot *slot)
+{
+    struct fv_k_control c;
+    memcpy(&c, slot->result, sizeof c);
+    return c.hold;
+}
+
+int fv__cuda_release_hold(struct fv_program *p)
+{
+    static const int32_t no = 0;
+    return fv_gpu_upload(p->device->gpu, FV_GPU_WORK,
+                         p->space[FV_LOW_CONTROL] + offsetof(struct fv_k_control, hold), &no,
+                         sizeof no);
 }
 
 int fv__cuda_loss_scale(struct fv_program *p, double *scale)

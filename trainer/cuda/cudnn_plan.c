@@ -235,15 +235,16 @@ static int choose(struct fv_cudnn_plan **out, struct fv_cudnn *c, const struct f
         struct fv_cudnn_plan *p;
         if (plan_of_choice(&p, c, key, &found->choice[i]) < 0)
             continue;
-        p->from = c->handle ? FV_PLAN_TIMED : FV_PLAN_HEURISTIC;
-        if (!fits(p, s) || (c->handle && fv__cudnn_time(c, p, &p->choice.us) < 0) ||
+        const int timed = fits(p, s) && c->handle ? fv__cudnn_time(c, p, &p->choice.us) : 0;
+        p->from = c->handle && timed == 0 ? FV_PLAN_TIMED : FV_PLAN_HEURISTIC;
+        if (!fits(p, s) || (timed < 0 && (timed != FV_ENOMEM || *out)) ||
             (*out && (*out)->choice.us <= p->choice.us)) {
             fv_cudnn_plan_free(&p);
             continue;
         }
         fv_cudnn_plan_free(out);
         *out = p;
-        if (!c->handle)
+        if (!c->handle || timed < 0) /* the first that cuDNN names */
             break;
     }
     return *out != NULL;
@@ -272,7 +273,7 @@ int fv_cudnn_plan_find(struct fv_cudnn_plan **out, struct fv_cudnn *c,
                       c->device, found.offered, rc < 0 ? "; " : "", rc < 0 ? fv_err_text() : "");
     (*out)->offered = found.offered;
     (*out)->compiled = found.compiled;
-    if (s->cache) /* the plan is good without it */
+    if (s->cache && (!c->handle || (*out)->from == FV_PLAN_TIMED)) /* the plan is good without it */
         (void)fv_plan_cache_write(s->cache, c, key, &(*out)->choice);
     return 0;
 }

@@ -40,7 +40,12 @@ int fv__cudnn_time(struct fv_cudnn *c, const struct fv_cudnn_plan *p, double *us
         offset[role] = total;
         total += (fv_conv_role_bytes(&p->key, role) + ALIGN - 1) / ALIGN * ALIGN;
     }
-    int rc = check(cudaMalloc(&memory, total), "memory for timing");
+    const cudaError_t room = cudaMalloc(&memory, total);
+    if (room == cudaErrorMemoryAllocation) {
+        (void)cudaGetLastError();
+        return fv_err(FV_ENOMEM, "no memory to time a convolution in");
+    }
+    int rc = check(room, "memory for timing");
     for (int role = 0; role < FV_CONV_ROLES && rc == 0; role++)
         arg[role] = (char *)memory + offset[role];
     if (rc == 0)

@@ -265,9 +265,49 @@ int run_block(void)
     return 0;
 }
 
+void (*recorder)(void *ctx, struct fv_emulated *launch);
+void *recorder_context;
+
 } // namespace
 
+struct fv_emulated {
+    const char *what;
+    dim3 grid;
+    int block;
+    void (*thread)(void *);
+    alignas(16) char context[1];
+};
+
 extern "C" {
+
+void fv_emulate_record(void (*take)(void *ctx, struct fv_emulated *launch), void *ctx)
+{
+    recorder = take;
+    recorder_context = ctx;
+}
+
+int fv_emulate_replay(const struct fv_emulated *l)
+{
+    return fv__emulate_run(l->what, l->grid, l->block, l->thread, const_cast<char *>(l->context));
+}
+
+int fv__emulate_begin(const char *what, dim3 grid, int block, void (*thread)(void *), void *context,
+                      size_t bytes)
+{
+    if (!recorder)
+        return fv__emulate_run(what, grid, block, thread, context);
+    void *memory = malloc(sizeof(fv_emulated) + bytes);
+    if (!memory)
+        return fv_err(FV_ENOMEM, "the emulator: no memory for a recorded launch");
+    fv_emulated *l = static_cast<fv_emulated *>(memory);
+    l->what = what;
+    l->grid = grid;
+    l->block = block;
+    l->thread = thread;
+    memcpy(l->context, context, bytes);
+    recorder(recorder_context, l);
+    return 0;
+}
 
 void fv_emulate_seed(uint64_t seed)
 {

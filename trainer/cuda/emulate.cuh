@@ -34,6 +34,9 @@ extern dim3 threadIdx, blockIdx, blockDim, gridDim;
 extern "C" {
 /* Runs `thread(context)` for every thread of every block. */
 int fv__emulate_run(const char *what, dim3 grid, int block, void (*thread)(void *), void *context);
+/* The same, or, while launches are recorded, keeps a copy of the context's bytes. */
+int fv__emulate_begin(const char *what, dim3 grid, int block, void (*thread)(void *), void *context,
+                      size_t bytes);
 void fv__emulate_barrier(void);
 /* Gives `bits` to the other lanes of the warp and takes what `lane` gave. */
 uint64_t fv__emulate_exchange(uint64_t bits, int lane);
@@ -146,14 +149,52 @@ template <typename T, size_t N> struct fv__shared {
     static fv__shared<type, count> name;                                                           \
     name.enter(#name)
 
-template <typename F>
-static inline int fv__emulate_launch(const char *what, dim3 grid, int block, F thread)
+/* The arguments of a kernel, as they were when it was launched. */
+template <typename... P> struct fv__arguments;
+template <> struct fv__arguments<> {
+    static fv__arguments keep(void)
+    {
+        return {};
+    }
+    template <typename K, typename... D> void pass(K kernel, D... before) const
+    {
+        kernel(before...);
+    }
+};
+template <typename H, typename... T> struct fv__arguments<H, T...> {
+    H head;
+    fv__arguments<T...> tail;
+    static fv__arguments keep(H first, T... others)
+    {
+        return {first, fv__arguments<T...>::keep(others...)};
+    }
+    template <typename K, typename... D> void pass(K kernel, D... before) const
+    {
+        tail.pass(kernel, before..., head);
+    }
+};
+
+template <typename... P> struct fv__launch {
+    void (*kernel)(P...);
+    fv__arguments<P...> arguments;
+};
+
+template <typename... P, typename... A>
+static inline int fv__emulate_launch(const char *what, dim3 grid, int block, void (*kernel)(P...),
+                                     A... arguments)
 {
-    return fv__emulate_run(
-        what, grid, block, [](void *context) { (*static_cast<F *>(context))(); }, &thread);
+    fv__launch<P...> launch = {kernel, fv__arguments<P...>::keep(arguments...)};
+    static_assert(__is_trivially_copyable(fv__launch<P...>), "plain data");
+    return fv__emulate_begin(
+        what, grid, block,
+        [](void *context) {
+            const fv__launch<P...> *l = static_cast<const fv__launch<P...> *>(context);
+            l->arguments.pass(l->kernel);
+        },
+        &launch, sizeof launch);
 }
 
 #define FV_LAUNCH(what, kernel, grid, block, stream, ...)                                          \
-    ((void)(stream), fv__emulate_launch(what, (grid), (block), [=] { kernel(__VA_ARGS__); }))
+    ((void)(stream), fv__emulate_launch(what, (grid), (block), kernel, __VA_ARGS__))
 
 #endif

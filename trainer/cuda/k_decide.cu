@@ -50,6 +50,8 @@ template <typename T> FV_KERNEL(THREADS) accumulate(struct fv_k_accumulate a)
 {
     const size_t step = (size_t)gridDim.x * THREADS * 8;
     const float by = 1 / a.control->loss_scale;
+    if (a.control->hold)
+        return;
     for (size_t at = 8 * ((size_t)blockIdx.x * THREADS + threadIdx.x); at < a.gradients.count;
          at += step) {
         float g[8], sum[8] = {0};
@@ -63,6 +65,16 @@ template <typename T> FV_KERNEL(THREADS) accumulate(struct fv_k_accumulate a)
             sum[i] += g[i] * by;
         fv_store8(a.sum + at, sum);
     }
+}
+
+FV_KERNEL(THREADS) forget(struct fv_k_forget a)
+{
+    const float zero[8] = {0};
+    const size_t step = (size_t)gridDim.x * THREADS * 8;
+    if (a.control->hold)
+        return;
+    for (size_t at = 8 * ((size_t)blockIdx.x * THREADS + threadIdx.x); at < a.count; at += step)
+        fv_store8(a.sum + at, zero);
 }
 
 /* Sums of one block's threads, in doubles: thread 0 has them all in the end. */
@@ -112,6 +124,10 @@ FV_KERNEL(THREADS) decide(struct fv_k_decide a, int parts)
     if (threadIdx.x > 0)
         return;
     fv_k_control c = *a.control;
+    if (c.hold) {
+        a.control->finite = 0;
+        return;
+    }
     c.used_scale = c.loss_scale;
     c.loss = 0;
     for (int t = 0; t < TERMS; t++) {
@@ -130,7 +146,10 @@ FV_KERNEL(THREADS) decide(struct fv_k_decide a, int parts)
         c.step = (float)(1 / (1 - pow(h.beta1_exact, (double)c.updates)));
         c.root = (float)(1 / sqrt(1 - pow(h.beta2_exact, (double)c.updates)));
     }
-    c.loss_scale = next_scale(c.loss_scale, c.finite, h.growth_steps, &c.good_steps);
+    if (!a.is_sum || !c.broken)
+        c.loss_scale = next_scale(c.loss_scale, c.finite, h.growth_steps, &c.good_steps);
+    c.broken = !h.update && (c.broken || !c.finite);
+    c.hold = h.holds && !c.finite && !(fabs(c.loss) <= DBL_MAX && c.used_scale > 1);
     *a.control = c;
 }
 
@@ -172,6 +191,15 @@ int fv_k_accumulate(const struct fv_k_accumulate *a, fv_stream s)
 {
     FV_TRY(fv__gradients_check("accumulate", &a->gradients));
     return FV_BY_TYPE(a->gradients.type, accumulate_launch, a, s);
+}
+
+int fv_k_forget(const struct fv_k_forget *a, fv_stream s)
+{
+    const size_t blocks = (a->count / 8 + THREADS - 1) / THREADS;
+    if (a->count < 1 || a->count % FV_BLOCK)
+        return fv_err(FV_EINVAL, "kernel forget: %zu elements, which must be a multiple of 256",
+                      a->count);
+    return FV_LAUNCH("forget", forget, (unsigned)(blocks < 2048 ? blocks : 2048), THREADS, s, *a);
 }
 
 int fv_k_decide(const struct fv_k_decide *a, fv_stream s)

@@ -341,6 +341,7 @@ struct fv_k_hyper {
     int32_t update;       /* this is the last of its parts */
     int32_t growth_steps; /* good steps after which the loss scale doubles; 0: it stays as it is */
     int32_t n;            /* items of the batch */
+    int32_t holds;        /* the host reads late: see control */
 };
 
 /* What the device keeps from step to step, and what it says of the last one. At most 256 bytes. */
@@ -349,6 +350,10 @@ struct fv_k_control {
         updates; /* done so far: Adam's count; set by the host where training begins or resumes */
     float loss_scale; /* that the next step's gradients are multiplied by: 1 unless T is fp16 */
     int32_t good_steps;
+    int32_t broken; /* a part of the accumulated step under way was not finite */
+    /* A step was not finite, the loss scale not being to blame, and the host has not read it yet: until it takes this
+     * back, steps change nothing, so that it can look into that one and give them again. */
+    int32_t hold;
     /* ---- of the last step */
     double loss, correct; /* mean over the batch; share of right answers, summed */
     double grad_norm;     /* of the gradient that the update was to be made of, before clipping */
@@ -378,7 +383,7 @@ struct fv_k_gradients {
     int is_sum; /* of fv_k_accumulate: free of the loss scale, to be multiplied by inverse_parts */
 };
 
-/* sum = [sum +] gradient / loss scale; first: not the old sum. Frozen blocks are left alone. */
+/* sum = [sum +] gradient / loss scale; first: not the old sum. Frozen blocks are left alone, and all on hold. */
 struct fv_k_accumulate {
     struct fv_k_gradients gradients;
     const struct fv_k_block *block;
@@ -387,6 +392,13 @@ struct fv_k_accumulate {
     int first;
 };
 int fv_k_accumulate(const struct fv_k_accumulate *a, fv_stream s);
+/* After the last part: the sum becomes 0, unless on hold. */
+struct fv_k_forget {
+    float *sum;
+    size_t count; /* a multiple of 256 */
+    const struct fv_k_control *control;
+};
+int fv_k_forget(const struct fv_k_forget *a, fv_stream s);
 
 /* The gradients' squares and whether all are finite, in partial; then fv_k_decide adds up, and writes control. */
 struct fv_k_gradient_norm {
@@ -399,7 +411,8 @@ int fv_k_gradient_norm(const struct fv_k_gradient_norm *a, fv_stream s);
 
 /* Items' losses and hits become the step's result; the norm, whether all was finite, the factor of the update, Adam's
  * corrections, and the next step's loss scale follow: half of it after a step that was not finite, and twice as much
- * after growth_steps that were, within 1 .. 2^24. */
+ * after growth_steps that were, within 1 .. 2^24. A sum that an earlier part has broken says nothing of the scale now:
+ * it stays. */
 struct fv_k_decide {
     const float *partial; /* of fv_k_gradient_norm */
     size_t count;         /* as there */

@@ -11,11 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-int fv__ranks_threads(const struct fv_run *run)
+int fv__ranks_threads(const struct fv_train_settings *s, const struct fv_comm *c)
 {
-    const struct fv_comm *c = run->d->comm;
-    if (run->s->threads > 0 || fv_comm_world(c) == 1 || c->sharers == 1)
-        return (int)run->s->threads;
+    if (s->threads > 0 || fv_comm_world(c) == 1 || c->sharers == 1)
+        return (int)s->threads;
     const int share = fv_cpu_count() / c->sharers;
     return share > 1 ? share : 1;
 }

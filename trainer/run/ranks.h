@@ -10,7 +10,7 @@
 #include "trainer/run/train_run.h"
 
 /* Threads of the backend: as told, or this rank's share of the processors that several ranks may use; 0: all. */
-int fv__ranks_threads(const struct fv_run *run);
+int fv__ranks_threads(const struct fv_train_settings *s, const struct fv_comm *c);
 /* The program is part of one over all ranks, which must have been given the same data and settings. */
 int fv__ranks_join(struct fv_run *run);
 /* Rank 0's numbers and progress are everybody's. */

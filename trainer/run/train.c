@@ -2,7 +2,8 @@
 /* The loop of training.
  *
  * A step's result is read when the next batch is at hand, so that a backend may work while the loader is waited
- * for. What resuming needs is all in run->snap: a checkpoint is that and nothing else, and no clock reading gets
+ * for; with a backend that lets results be read late, when the next step has been given, so that it never waits for
+ * us. What resuming needs is all in run->snap: a checkpoint is that and nothing else, and no clock reading gets
  * into it. At the end of an epoch the log comes first and "last" comes last: whenever the process dies, resuming
  * finds a checkpoint, drops the log behind it and does the rest again, to the same bytes.
  */
@@ -35,15 +36,21 @@ double fv__run_rate(const struct fv_run *run, uint64_t step)
     return fv_schedule_rate(run->schedule, &run->course, step, run->snap.steps_per_epoch);
 }
 
-static double epochs_done(const struct fv_run *run)
+static double epochs_done(const struct fv_run *run, uint64_t step)
 {
-    return (double)run->snap.at.step / (double)run->snap.steps_per_epoch;
+    return (double)step / (double)run->snap.steps_per_epoch;
 }
 
-/* Which part of an accumulated step is due. */
-static int part_due(const struct fv_run *run)
+/* The step to give next: those before have been read, or are under way. */
+static uint64_t step_due(const struct fv_run *run)
 {
-    return (int)(run->snap.at.step % (uint64_t)run->s->accumulate);
+    return run->snap.at.step + (uint64_t)run->pending;
+}
+
+/* Which part of an accumulated step that step is. */
+static int part_of(const struct fv_run *run, uint64_t step)
+{
+    return (int)(step % (uint64_t)run->s->accumulate);
 }
 
 /* Takes the net's numbers out of the program. Those of a diverged net get no further. */
@@ -54,7 +61,7 @@ int fv__run_fetch(struct fv_run *run)
     for (int i = 0; i < FV_STATES; i++)
         if (snap->state[i])
             FV_TRY(run->backend->state_get(run->program, (enum fv_state)i, snap->state[i]));
-    snap->half_step = part_due(run) > 0;
+    snap->half_step = part_of(run, snap->at.step) > 0;
     if (snap->at.broken &&
         snap->state[FV_STATE_SUM]) /* a file holds no NaN: that the sum is one is noted beside it */
         memset(snap->state[FV_STATE_SUM], 0, run->net->params * sizeof(float));
@@ -151,7 +158,7 @@ static void watch_loss(struct fv_run *run, const struct fv_step_result *r)
     const struct fv_loss_spec *spec = &run->net->loss;
     const unsigned long long step = run->snap.at.step;
     char words[320];
-    if (spec->scored < 0 || fv__loss_is_warming(spec, epochs_done(run)))
+    if (spec->scored < 0 || fv__loss_is_warming(spec, epochs_done(run, step)))
         fv__stuck_start(&run->stuck);
     else if (fv__stuck_add(&run->stuck, spec, r, run->net->classes, words, sizeof words))
         fv_say(run->report, FV_LEVEL_WARN, "step %llu: %s", step, words);
@@ -159,16 +166,16 @@ static void watch_loss(struct fv_run *run, const struct fv_step_result *r)
         fv_say(run->report, FV_LEVEL_WARN, "step %llu: %s", step, words);
 }
 
-/* Reads what became of the step under way, if there is one. */
-static int collect(struct fv_run *run)
+/* Reads what became of the oldest step under way. */
+static int collect_one(struct fv_run *run)
 {
     struct fv_progress_state *at = &run->snap.at;
     struct fv_step_result r;
-    if (!run->pending)
-        return 0;
-    FV_TRY(run->backend->result(run->program, &r));
-    run->pending = 0;
-    count_update(run, &r, part_due(run));
+    FV_TRY(
+        (run->pending > 1 ? run->backend->result_before : run->backend->result)(run->program, &r));
+    run->pending--;
+    count_update(run, &r, part_of(run, at->step));
+    run->lr = fv__run_rate(run, at->step);
     at->step++;
     fv__meter_add(&run->window, &r);
     fv__meter_add(&run->epoch, &r);
@@ -187,34 +194,42 @@ static int collect(struct fv_run *run)
     return 0;
 }
 
+/* Until at most `most` are under way. */
+static int collect(struct fv_run *run, int most)
+{
+    while (run->pending > most)
+        FV_TRY(collect_one(run));
+    return 0;
+}
+
 static int check_batch(const struct fv_run *run, const struct fv_batch *b)
 {
-    if (b->ticket != run->snap.at.step)
+    if (b->ticket != step_due(run))
         return fv_err(FV_EINVAL, "the loader gave batch %llu where %llu was due",
-                      (unsigned long long)b->ticket, (unsigned long long)run->snap.at.step);
+                      (unsigned long long)b->ticket, (unsigned long long)step_due(run));
     return fv__diagnose_labels(b, run->net->classes);
 }
 
-static double momentum_of(const struct fv_run *run, double usual)
+static double momentum_of(const struct fv_run *run, uint64_t step, double usual)
 {
-    return fv_schedule_momentum(run->schedule, &run->course, run->snap.at.step,
-                                run->snap.steps_per_epoch, usual);
+    return fv_schedule_momentum(run->schedule, &run->course, step, run->snap.steps_per_epoch,
+                                usual);
 }
 
 static int step(struct fv_run *run, const struct fv_batch *b)
 {
     struct fv_optim optim = run->optim;
+    const uint64_t due = step_due(run);
     if (optim.kind == FV_OPTIM_SGD)
-        optim.momentum = momentum_of(run, optim.momentum);
+        optim.momentum = momentum_of(run, due, optim.momentum);
     else
-        optim.beta1 = momentum_of(run, optim.beta1);
-    run->lr = fv__run_rate(run, run->snap.at.step);
-    optim.lr = run->lr;
-    optim.updates = run->snap.at.updates;
-    optim.part = part_due(run);
-    run->backend->set_epoch(run->program, epochs_done(run));
+        optim.beta1 = momentum_of(run, due, optim.beta1);
+    optim.lr = fv__run_rate(run, due);
+    optim.updates = run->snap.at.updates; /* a backend that is read late counts by itself */
+    optim.part = part_of(run, due);
+    run->backend->set_epoch(run->program, epochs_done(run, due));
     FV_TRY(run->backend->step(run->program, b, &optim));
-    run->pending = 1;
+    run->pending++;
     return 0;
 }
 
@@ -232,13 +247,15 @@ static int take_step(struct fv_run *run)
 
     span = fv_trace_begin("step");
     rc = run->backend->prefetch ? run->backend->prefetch(run->program, b) : 0;
-    if (rc == 0)
-        rc = collect(run);
+    if (rc == 0 && !run->late)
+        rc = collect(run, 0);
     if (rc == 0)
         rc = check_batch(run, b);
     if (rc == 0)
         rc = step(run, b);
     t->release(t->ctx);
+    if (rc == 0)
+        rc = collect(run, 1);
     fv_trace_end("step", span);
     return rc;
 }
@@ -249,7 +266,7 @@ static int train_epoch(struct fv_run *run)
     const uint64_t every_ns = (uint64_t)ceil(run->s->save_every * 60e9);
     fv__meter_start(run, &run->window);
     fv__meter_start(run, &run->epoch);
-    while (run->snap.at.step + (uint64_t)run->pending < end) {
+    while (step_due(run) < end) {
         FV_TRY(take_step(run));
         int stop = fv_train_stop;
         int save = every_ns > 0 && fv_now_ns() - run->saved_ns >= every_ns;
@@ -257,12 +274,12 @@ static int train_epoch(struct fv_run *run)
         if (stop)
             return fv_err(FV_EINTR, "interrupted");
         if (save) {
-            FV_TRY(collect(run));
+            FV_TRY(collect(run, 0));
             FV_TRY(fv__run_fetch(run));
             FV_TRY(fv__run_save(run));
         }
     }
-    return collect(run);
+    return collect(run, 0);
 }
 
 static int go_round(struct fv_run *run)
@@ -295,7 +312,7 @@ int fv_train_run(const struct fv_train_settings *s, const struct fv_train_data *
     if (rc == 0)
         rc = go_round(&run);
     if (rc == FV_EINTR) {
-        int kept = collect(&run);
+        int kept = collect(&run, 0);
         if (kept == 0)
             kept = fv__run_fetch(&run);
         if (kept == 0)

@@ -9,6 +9,7 @@
 
 #include "trainer/run/ranks.h"
 #include "trainer/run/settings_text.h"
+#include "trainer/run/train_device.h"
 
 #include "common/clock.h"
 #include "common/err.h"
@@ -249,10 +250,6 @@ static int build(struct fv_run *run)
 {
     const struct fv_train_settings *s = run->s;
     const struct fv_batch_source *t = run->d->train;
-    const struct fv_device_settings ds = {.threads = fv__ranks_threads(run),
-                                          .index = run->d->comm ? run->d->comm->local_rank : 0,
-                                          .dtype = s->dtype,
-                                          .no_graph = s->no_graph};
     struct fv_arch_settings a = {.size = t->height,
                                  .classes = t->classes,
                                  .stem = s->stem,
@@ -262,7 +259,11 @@ static int build(struct fv_run *run)
     FV_TRY(read_colours("std", s->std, (const float[]){0.229f, 0.224f, 0.225f}, a.std));
     FV_TRY(fv_net_build(&run->net, s->arch, &a));
     run->net->seed = (uint64_t)s->seed;
-    FV_TRY(fv_backend_open(s->backend, &ds, &run->backend, &run->device));
+    if (!run->d->device)
+        FV_TRY(fv_train_device_open(&run->own, s, run->d->comm));
+    const struct fv_train_device *on = run->d->device ? run->d->device : run->own;
+    run->backend = on->backend;
+    run->device = on->device;
     FV_TRY(run->backend->compile(run->device, run->net, t->batch, 1, &run->program));
     run->backend_info = fv_format("%s (%s)", run->backend->name, run->backend->info(run->device));
     if (run->d->verify) {
@@ -335,6 +336,9 @@ static int open_all(struct fv_run *run, int resume)
     if (fv_comm_rank(run->d->comm) == 0)
         FV_TRY(fv_runlog_open(&run->log, run->folder, run->snap.at.step, run->snap.at.epoch));
     run->saved_ns = fv_now_ns();
+    run->late = run->backend->read_late != NULL;
+    if (run->late)
+        FV_TRY(run->backend->read_late(run->program, 1));
     return run->d->train->seek(run->d->train->ctx, run->snap.at.step);
 }
 
@@ -354,10 +358,9 @@ int fv__run_open(struct fv_run *run, const struct fv_train_settings *s,
 void fv__run_close(struct fv_run *run)
 {
     fv_runlog_close(&run->log);
-    if (run->backend) {
+    if (run->backend)
         run->backend->release(&run->program);
-        run->backend->close(&run->device);
-    }
+    fv_train_device_close(&run->own);
     fv_net_free(&run->net);
     free(run->backend_info);
     free(run->snap.arena);

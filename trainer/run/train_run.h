@@ -37,13 +37,15 @@ struct fv_run {
     struct fv_net *net;
     const struct fv_backend *backend;
     struct fv_device *device;
+    struct fv_train_device *own; /* where the data came without one */
     struct fv_program *program;
     char *backend_info;
     uint64_t resident_before; /* bytes of the process before the net was built */
 
     struct fv_snapshot snap; /* snap.at says how far training is */
     struct fv_runlog *log;
-    int pending;            /* a step was given to the backend, its result not yet read */
+    int pending;            /* steps given to the backend, their results not yet read */
+    int late;               /* there may be two of them */
     double lr;              /* of the last step */
     struct fv_meter window; /* since the last line of the log */
     struct fv_meter epoch;  /* since the epoch began or was resumed */
