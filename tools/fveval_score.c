@@ -148,10 +148,14 @@ static int find_people(struct score *e)
 {
     const struct score_input *b = second(e);
 
-    if (!e->a.named || !b->named)
-        return FV_OK;
-    const int rc = score_input_label(&e->a, e->two ? &e->b : NULL, NULL, NULL);
-    if (rc == FV_ENOTFOUND) /* names without folders */
+    const int rc = e->a.named && b->named
+                       ? score_input_label(&e->a, e->two ? &e->b : NULL, NULL, NULL)
+                       : FV_ENOTFOUND;
+    if (rc == FV_ENOTFOUND && e->figures->bootstrap > 0)
+        return fv_err(FV_EUSAGE,
+                      "--bootstrap draws identities, and nothing says whom the rows show: --names "
+                      "FILE with identities, or names with folders");
+    if (rc == FV_ENOTFOUND)
         return FV_OK;
     FV_TRY(rc);
     for (int side = 0; side < 2; side++) {
@@ -256,6 +260,8 @@ static int check_settings(const struct score_settings *s, struct eval_figures *f
     f->seed = s->seed;
     FV_TRY(eval_protocol_check(p, f));
     FV_TRY(eval_figures_check(f));
+    if (s->all && (f->folds || f->bootstrap > 0))
+        return fv_err(FV_EUSAGE, "--folds and --bootstrap are for --pairs and --same");
     if (s->all && !f->rule)
         return fv_err(FV_EUSAGE,
                       "--tpr val is for --pairs and --same: all against all has no folds");

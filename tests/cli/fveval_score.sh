@@ -92,6 +92,12 @@ err_has 'leave out --fpr, --tpr and --folds'
 run fveval score e.npy --pairs 6000.txt --protocol lvw
 exits 2
 err_has "--protocol: 'lvw' is none: valid are lfw, calfw"
+run fveval score e.npy --pairs 6000.txt --bootstrap 100
+exits 2
+err_has 'nothing says whom the rows show'
+run fveval score e.npy --all --names names.csv --folds 10
+exits 2
+err_has '--folds and --bootstrap are for --pairs and --same'
 run fveval score e.npy --all --protocol lfw
 exits 2
 err_has '--protocol is for --pairs and --same'
