@@ -50,6 +50,8 @@ static int next(void *ctx, const struct fv_batch **out)
         b->label[i] = b->label_mix[i] = (int32_t)(image % (uint64_t)s->source.classes);
         b->lambda[i] = 1;
         draw(s, b->pixels + (size_t)i * bytes, image, b->label[i]);
+        if (s->wrong_labels)
+            b->label[i] = b->label_mix[i] = (b->label[i] + 1) % s->source.classes;
         b->n++;
     }
     s->ticket++;

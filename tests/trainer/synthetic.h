@@ -10,10 +10,11 @@ struct synthetic {
     struct fv_batch_source source; /* what the trainer is given */
     struct fv_batch batch;
     uint64_t ticket, images;
-    int endless;   /* shuffled, whole batches, without end; else one pass in order */
-    int noise;     /* amplitude: 255 leaves little of the pattern */
-    int mirror;    /* all images the other way round */
-    uint64_t salt; /* another salt, other images of the same classes */
+    int endless;      /* shuffled, whole batches, without end; else one pass in order */
+    int noise;        /* amplitude: 255 leaves little of the pattern */
+    int wrong_labels; /* each image has the label of another class */
+    int mirror;       /* all images the other way round */
+    uint64_t salt;    /* another salt, other images of the same classes */
     /* Called before a batch is delivered; may be NULL. */
     void (*before)(struct synthetic *s);
 };

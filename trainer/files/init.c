@@ -3,6 +3,7 @@
 
 #include "common/err.h"
 #include "common/fs.h"
+#include "trainer/files/origin.h"
 #include "trainer/files/weights.h"
 
 #include <math.h>
@@ -225,6 +226,15 @@ static void warn_of_colours(const struct loading *l)
                (double)f->std[0], (double)f->std[1], (double)f->std[2]);
 }
 
+static void warn_of_origin(const struct loading *l, int bgr)
+{
+    const struct fv_origin *o = fv__origin_of(&l->file, l->net->arch);
+    const struct fv_node *in = &l->net->node[0];
+    char words[400];
+    if (o && fv__origin_differs(o, l->path, in->mean, in->std, bgr, words, sizeof words))
+        fv_say(l->report, FV_LEVEL_WARN, "%s", words);
+}
+
 static int load(struct loading *l, int bgr, float *arena)
 {
     l->match = calloc((size_t)l->file.weights + 1, sizeof *l->match);
@@ -252,6 +262,7 @@ static int load(struct loading *l, int bgr, float *arena)
     tell_fresh(l);
     tell_left(l);
     warn_of_colours(l);
+    warn_of_origin(l, bgr);
     return 0;
 }
 

@@ -24,6 +24,24 @@ int fv__loss_scale_hint(const struct fv_loss_spec *spec, int classes, char *text
     return 0;
 }
 
+int fv__loss_scale_is_low(const struct fv_loss_spec *spec, int classes, char *text, size_t n)
+{
+    const double c = classes, least = (c - 1) / c * log((c - 1) * 9);
+    for (int t = 0; t < spec->terms; t++) {
+        const struct fv_loss_term *term = &spec->term[t];
+        const double s = term->loss->scale ? term->loss->scale(term->value) : least;
+        if (s >= least)
+            continue;
+        snprintf(text, n,
+                 "%s: with s=%g the right one of %d identities never gets a probability above "
+                 "%.2g, however well the net learns: take s=%.0f or more",
+                 term->loss->name, s, classes, 1 / (1 + (c - 1) * exp(-s * c / (c - 1))),
+                 ceil(least));
+        return 1;
+    }
+    return 0;
+}
+
 int fv__loss_is_warming(const struct fv_loss_spec *spec, double epoch)
 {
     for (int t = 0; t < spec->terms; t++)

@@ -10,6 +10,11 @@
  * ln(classes - 1) (Zhang et al., arXiv 1905.00292, equation 11), which with few classes is far below the usual 64. */
 int fv__loss_scale_hint(const struct fv_loss_spec *spec, int classes, char *text, size_t n);
 
+/* 1, with a sentence, if a scale is so low that even where all classes lie as far apart as they can, softmax leaves the
+ * right one below 0.9: CosFace's bound, s >= (C - 1) / C * ln((C - 1) * P / (1 - P)) with P = 0.9 (Wang et al., arXiv
+ * 1801.09414, equation 6). */
+int fv__loss_scale_is_low(const struct fv_loss_spec *spec, int classes, char *text, size_t n);
+
 /* Whether a margin is still growing, and the loss may grow with it. */
 int fv__loss_is_warming(const struct fv_loss_spec *spec, double epoch);
 

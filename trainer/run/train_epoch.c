@@ -7,6 +7,7 @@
 #include "trainer/run/train_run.h"
 
 #include "trainer/run/ranks.h"
+#include "trainer/run/traps.h"
 
 #include "trainer/eval/evaluate.h"
 
@@ -161,9 +162,25 @@ static void say_epoch(struct fv_run *run, const struct fv_runlog_line *l, int be
            l->data_wait * 100, left);
 }
 
+static void watch_traps(struct fv_run *run, const struct fv_runlog_line *l, double seconds)
+{
+    char words[320];
+    if (!run->said_validation && run->d->val &&
+        fv__trap_validation(l->epoch, l->acc, l->val_acc, run->d->val->images_per_epoch,
+                            run->net->classes, words, sizeof words)) {
+        run->said_validation = 1;
+        fv_say(run->report, FV_LEVEL_WARN, "epoch %llu: %s", (unsigned long long)l->epoch, words);
+    }
+    if (!run->said_wait && fv__trap_wait(l->data_wait, seconds, words, sizeof words)) {
+        run->said_wait = 1;
+        fv_say(run->report, FV_LEVEL_WARN, "epoch %llu: %s", (unsigned long long)l->epoch, words);
+    }
+}
+
 int fv__run_finish_epoch(struct fv_run *run)
 {
     struct fv_progress_state *at = &run->snap.at;
+    const double seconds = fv__meter_seconds(&run->epoch);
     struct fv_runlog_line l =
         fv__meter_line(run, &run->epoch, at->loss_sum, at->correct_sum, at->images);
     l.lr = fv__run_rate(run, at->step - 1);
@@ -197,6 +214,7 @@ int fv__run_finish_epoch(struct fv_run *run)
             FV_TRY(keep_best(run, "best_ver"));
     }
     say_epoch(run, &l, best_cls, best_ver);
+    watch_traps(run, &l, seconds);
     FV_TRY(fv__run_save(run));
     if (run->log && run->d->epoch_done)
         run->d->epoch_done(run->d->epoch_ctx);

@@ -10,6 +10,7 @@
 #include "trainer/run/ranks.h"
 #include "trainer/run/settings_text.h"
 #include "trainer/run/train_device.h"
+#include "trainer/run/traps.h"
 
 #include "common/clock.h"
 #include "common/err.h"
@@ -286,6 +287,13 @@ static int build(struct fv_run *run)
     return s->verbose ? say_choices(run) : 0;
 }
 
+static void warn_of_rate(const struct fv_run *run)
+{
+    char words[240];
+    if (fv__trap_rate(&run->optim, run->s->lr, run->s->init == NULL, words, sizeof words))
+        fv_say(run->report, FV_LEVEL_WARN, "%s", words);
+}
+
 /* What only the net can tell of the loss. */
 static int check_loss(const struct fv_run *run)
 {
@@ -295,7 +303,9 @@ static int check_loss(const struct fv_run *run)
                       "--patience-on %s: --loss %s has no class scores to measure it by: watch "
                       "something else",
                       run->s->patience_on, run->net->loss.text);
-    if (fv__loss_scale_hint(&run->net->loss, run->net->classes, words, sizeof words))
+    if (fv__loss_scale_is_low(&run->net->loss, run->net->classes, words, sizeof words))
+        fv_say(run->report, FV_LEVEL_WARN, "%s", words);
+    else if (fv__loss_scale_hint(&run->net->loss, run->net->classes, words, sizeof words))
         fv_say(run->report, FV_LEVEL_INFO, "%s", words);
     return 0;
 }
@@ -325,6 +335,7 @@ static int open_all(struct fv_run *run, int resume)
     FV_TRY(check_loss(run));
     FV_TRY(fv__ranks_join(run));
     FV_TRY(fv__run_choose_optim(run));
+    warn_of_rate(run);
     FV_TRY(fv__run_make_snapshot(run));
     if (fv_comm_rank(run->d->comm) == 0) {
         FV_TRY(lock_folder(run));

@@ -52,9 +52,10 @@ struct fv_run {
     struct fv_stuck stuck;
     struct fv_loss_watch watch;
     uint64_t first_ns, first_steps, saved_ns;
-    uint64_t began_ns, began_step; /* of the loop, in this process */
-    int saves;                     /* "last" was there before, or was written so often */
-    int estimated;                 /* how long it will take has been said */
+    uint64_t began_ns, began_step;  /* of the loop, in this process */
+    int saves;                      /* "last" was there before, or was written so often */
+    int estimated;                  /* how long it will take has been said */
+    int said_validation, said_wait; /* traps that show after an epoch: once each */
 
     float *emb; /* verification: embeddings, scores and truth */
     double *score;
