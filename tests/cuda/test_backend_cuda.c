@@ -274,9 +274,12 @@ static void frozen(const char *type, double limit)
         must(p.cuda.backend->prefetch(p.cuda.program, &d.b));
         step_both(&p, &d, &o, limit);
         o.updates++;
+        must(p.cuda.backend->grads_get(p.cuda.program, p.b));
         must(p.cuda.backend->params_get(p.cuda.program, p.a));
         for (int t = 0; t < p.net->tensors; t++) {
             const struct fv_tensor *x = &p.net->tensor[t];
+            for (size_t k = 0; factor[t] == 0 && !x->buffer && k < x->count; k++)
+                assert_true(p.b[x->offset + k] == 0);
             if (factor[t] == 0)
                 assert_memory_equal(p.a + x->offset, before + x->offset, x->count * sizeof(float));
             else if (!x->buffer)

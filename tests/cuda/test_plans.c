@@ -3,7 +3,8 @@
  * them: asked for described devices, so that no GPU is needed. Acceptance is what this shows; that a plan computes the
  * right thing can only be seen on a device.
  *
- * Arguments: device_sm75.json device_sm80.json device_sm90.json, then ARCH SIZE... for one architecture or "all". */
+ * Arguments: device_sm75.json device_sm80.json device_sm90.json, then ARCH SIZE... for one architecture, "all", or
+ * "all/16": every sixteenth of all convolutions. */
 #include "trainer/cuda/cudnn_plan.h"
 
 #include "common/err.h"
@@ -20,7 +21,7 @@ enum { BATCH = 256, MAX_CONVS = 1024, MAX_SIZES = 8, DEVICES = 3 };
 
 static const char *device_file[DEVICES];
 static const char *only;
-static int size[MAX_SIZES], sizes;
+static int size[MAX_SIZES], sizes, every = 1;
 
 /* The distinct convolutions of all nets, as lowering asks for them: channels padded to whole vectors. */
 static struct conv {
@@ -80,6 +81,14 @@ static void collect(void)
             nets++;
         }
     }
+}
+
+static void thin_out(void)
+{
+    int kept = 0;
+    for (int i = 0; i < convs; i += every)
+        conv[kept++] = conv[i];
+    convs = kept;
 }
 
 static struct fv_cudnn *describe(int device)
@@ -400,9 +409,16 @@ int main(int argc, char **argv)
     for (int i = 0; i < DEVICES; i++)
         device_file[i] = argv[1 + i];
     only = argv[1 + DEVICES];
+    if (strncmp(only, "all/", 4) == 0) {
+        every = atoi(only + 4);
+        only = "all";
+    }
     for (int i = 2 + DEVICES; i < argc; i++)
         size[sizes++] = atoi(argv[i]);
+    if (every < 1)
+        return 2;
     collect();
+    thin_out();
     if (nets == 0)
         return 2;
     return cmocka_run_group_tests(tests, NULL, NULL);

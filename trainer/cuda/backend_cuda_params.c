@@ -224,6 +224,9 @@ int fv__cuda_grads_get(struct fv_program *p, float *g)
         for (size_t i = 0; i < l->elements; i++)
             slots[i] = (float)((double)slots[i] / scale);
         fv__cuda_from_slots(l, 0, slots, g);
+        for (int t = 0; p->frozen && t < p->net->tensors; t++)
+            if (p->frozen[t])
+                memset(g + p->net->tensor[t].offset, 0, p->net->tensor[t].count * sizeof *g);
     }
     free(raw);
     free(slots);

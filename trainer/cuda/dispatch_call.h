@@ -46,20 +46,16 @@ static inline enum fv_k_act fv__call_act(const struct fv__call *c)
     return acts[c->op->act];
 }
 
+/* A window that slides over an image, as the structs of kernels name it. */
+#define FV__CALL_WINDOW(s)                                                                         \
+    .n = (s)->n, .in_h = (s)->in_h, .in_w = (s)->in_w, .h = (s)->h, .w = (s)->w, .c = (s)->c,      \
+    .window = (s)->window, .stride = (s)->stride, .pad = (s)->pad
+
 static inline struct fv_k_depthwise fv__call_depthwise(const struct fv__call *c,
                                                        enum fv_low_role typed)
 {
     const struct fv_low_shape *s = &c->op->shape;
-    return (struct fv_k_depthwise){.n = s->n,
-                                   .in_h = s->in_h,
-                                   .in_w = s->in_w,
-                                   .h = s->h,
-                                   .w = s->w,
-                                   .c = s->c,
-                                   .window = s->window,
-                                   .stride = s->stride,
-                                   .pad = s->pad,
-                                   .type = fv__call_type(c, typed)};
+    return (struct fv_k_depthwise){FV__CALL_WINDOW(s), .type = fv__call_type(c, typed)};
 }
 
 /* Matrix products: x (n, k), w (c, k), y (n, c), row by row. */

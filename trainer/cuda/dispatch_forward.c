@@ -177,15 +177,7 @@ int fv__dispatch_maxpool(const struct fv__call *c)
                                            .y = A(Y),
                                            .winner = A(INDEX),
                                            .type = fv__call_type(c, FV_LOW_Y),
-                                           .n = s->n,
-                                           .in_h = s->in_h,
-                                           .in_w = s->in_w,
-                                           .h = s->h,
-                                           .w = s->w,
-                                           .c = s->c,
-                                           .window = s->window,
-                                           .stride = s->stride,
-                                           .pad = s->pad};
+                                           FV__CALL_WINDOW(s)};
     return fv_k_maxpool_forward(&k, STREAM);
 }
 

@@ -7,11 +7,6 @@
 
 #include "trainer/cuda/lower_build.h"
 
-static inline struct fv__low_value *fv__low_val(struct fv__low_build *b, int node)
-{
-    return &b->value[node];
-}
-
 /* A buffer for the gradient by the node's value. */
 static inline int fv__low_gradient(struct fv__low_build *b, int node, const char *what)
 {

@@ -53,6 +53,11 @@ struct fv__low_build {
     int label, label_mix, lambda, control, items, hits, loss_embedding;
 };
 
+static inline struct fv__low_value *fv__low_val(struct fv__low_build *b, int node)
+{
+    return &b->value[node];
+}
+
 int fv__low_fail(struct fv__low_build *b, int code);
 static inline int fv__low_pad(int channels)
 {
@@ -97,7 +102,7 @@ int fv__low_is_depthwise(const struct fv_net *net, int node);
 int fv__low_slots(struct fv__low_build *b);   /* before the ops */
 int fv__low_buckets(struct fv__low_build *b); /* after backward: inserts the BUCKET ops */
 void fv__low_update(struct fv__low_build *b);
-/* lower_forward.c */
+/* lower_forward.c, lower_forward_units.c */
 void fv__low_forward(struct fv__low_build *b);
 /* The node's value as a buffer of this type: written now if its unit is still open, converted if need be. */
 int fv__low_read(struct fv__low_build *b, int node, enum fv_low_dtype t);
