@@ -87,6 +87,40 @@ const char *fv__dnn_op_name(const struct fv__dnn_op *op)
     return name;
 }
 
+static int make_conv(struct fv__dnn_op *op, dnnl_engine_t e, const struct fv__dnn_conv_pass *p)
+{
+    if (p->conv->winograd && fv__dnn_conv_by(op, e, p, dnnl_convolution_winograd) == 0)
+        return 0;
+    return fv__dnn_conv_by(op, e, p, dnnl_convolution_direct);
+}
+
+int fv__dnn_conv_forward(struct fv__dnn_op *op, dnnl_engine_t e, const struct fv__dnn_conv *c,
+                         const struct fv__dnn_md *src, const struct fv__dnn_md *weights,
+                         const struct fv__dnn_md *bias, const struct fv__dnn_md *dst)
+{
+    return make_conv(op, e,
+                     &(struct fv__dnn_conv_pass){FV_DNN_FORWARD, c, src, weights, bias, dst, NULL});
+}
+
+int fv__dnn_conv_backward_data(struct fv__dnn_op *op, dnnl_engine_t e, const struct fv__dnn_conv *c,
+                               const struct fv__dnn_md *src, const struct fv__dnn_md *weights,
+                               const struct fv__dnn_md *dst, const struct fv__dnn_op *forward)
+{
+    return make_conv(
+        op, e,
+        &(struct fv__dnn_conv_pass){FV_DNN_BACKWARD_DATA, c, src, weights, NULL, dst, forward});
+}
+
+int fv__dnn_conv_backward_weights(struct fv__dnn_op *op, dnnl_engine_t e,
+                                  const struct fv__dnn_conv *c, const struct fv__dnn_md *src,
+                                  const struct fv__dnn_md *weights, const struct fv__dnn_md *bias,
+                                  const struct fv__dnn_md *dst, const struct fv__dnn_op *forward)
+{
+    return make_conv(
+        op, e,
+        &(struct fv__dnn_conv_pass){FV_DNN_BACKWARD_WEIGHTS, c, src, weights, bias, dst, forward});
+}
+
 struct fv__dnn_window fv__dnn_window(int h, int w, int stride, int pad)
 {
     return (struct fv__dnn_window){{stride, stride}, {h, w}, {pad, pad}};

@@ -65,6 +65,16 @@ int fv__dnn_conv_backward_weights(struct fv__dnn_op *op, dnnl_engine_t e,
                                   const struct fv__dnn_md *weights, const struct fv__dnn_md *bias,
                                   const struct fv__dnn_md *dst, const struct fv__dnn_op *forward);
 
+/* A pass of a convolution, for what differs between the versions: by the one algorithm or the other. */
+struct fv__dnn_conv_pass {
+    enum { FV_DNN_FORWARD, FV_DNN_BACKWARD_DATA, FV_DNN_BACKWARD_WEIGHTS } kind;
+    const struct fv__dnn_conv *conv;
+    const struct fv__dnn_md *src, *weights, *bias, *dst; /* bias may be NULL */
+    const struct fv__dnn_op *forward;                    /* NULL of the forward pass itself */
+};
+int fv__dnn_conv_by(struct fv__dnn_op *op, dnnl_engine_t e, const struct fv__dnn_conv_pass *p,
+                    dnnl_alg_kind_t alg);
+
 struct fv__dnn_bn {
     float eps;
     int training; /* 0: by given statistics */

@@ -112,82 +112,30 @@ static dnnl_status_t add_post_ops(dnnl_primitive_attr_t attr, int sum, float lim
     return s;
 }
 
-static int conv_forward(struct fv__dnn_op *op, dnnl_engine_t e, const struct fv__dnn_conv *c,
-                        dnnl_alg_kind_t alg, const struct fv__dnn_md *src,
-                        const struct fv__dnn_md *weights, const struct fv__dnn_md *bias,
-                        const struct fv__dnn_md *dst)
+int fv__dnn_conv_by(struct fv__dnn_op *op, dnnl_engine_t e, const struct fv__dnn_conv_pass *p,
+                    dnnl_alg_kind_t alg)
 {
+    static const char *const what[] = {"convolution", "convolution's gradient",
+                                       "convolution's weight gradient"};
+    const struct fv__dnn_conv *c = p->conv;
     struct fv__dnn_window w = fv__dnn_window(0, 0, c->stride, c->pad);
     dnnl_convolution_desc_t d;
     dnnl_primitive_attr_t attr;
     FV_TRY(fv__dnn_attr_new(&attr));
-    dnnl_status_t s = add_post_ops(attr, c->sum, c->limit);
-    if (s == dnnl_success)
-        s = dnnl_convolution_forward_desc_init(&d, fv__dnn_forward_kind(c->training), alg, &src->md,
-                                               &weights->md, get(bias), &dst->md, w.stride, w.pad,
-                                               w.pad);
-    return finish(op, e, s, &d, attr, NULL, "convolution");
-}
-
-int fv__dnn_conv_forward(struct fv__dnn_op *op, dnnl_engine_t e, const struct fv__dnn_conv *c,
-                         const struct fv__dnn_md *src, const struct fv__dnn_md *weights,
-                         const struct fv__dnn_md *bias, const struct fv__dnn_md *dst)
-{
-    if (c->winograd &&
-        conv_forward(op, e, c, dnnl_convolution_winograd, src, weights, bias, dst) == 0)
-        return 0;
-    return conv_forward(op, e, c, dnnl_convolution_direct, src, weights, bias, dst);
-}
-
-static int conv_backward_data(struct fv__dnn_op *op, dnnl_engine_t e, const struct fv__dnn_conv *c,
-                              dnnl_alg_kind_t alg, const struct fv__dnn_md *src,
-                              const struct fv__dnn_md *weights, const struct fv__dnn_md *dst,
-                              const struct fv__dnn_op *forward)
-{
-    struct fv__dnn_window w = fv__dnn_window(0, 0, c->stride, c->pad);
-    dnnl_convolution_desc_t d;
-    dnnl_primitive_attr_t attr;
-    FV_TRY(fv__dnn_attr_new(&attr));
-    dnnl_status_t s = dnnl_convolution_backward_data_desc_init(&d, alg, &src->md, &weights->md,
-                                                               &dst->md, w.stride, w.pad, w.pad);
-    return finish(op, e, s, &d, attr, forward, "convolution's gradient");
-}
-
-int fv__dnn_conv_backward_data(struct fv__dnn_op *op, dnnl_engine_t e, const struct fv__dnn_conv *c,
-                               const struct fv__dnn_md *src, const struct fv__dnn_md *weights,
-                               const struct fv__dnn_md *dst, const struct fv__dnn_op *forward)
-{
-    if (c->winograd &&
-        conv_backward_data(op, e, c, dnnl_convolution_winograd, src, weights, dst, forward) == 0)
-        return 0;
-    return conv_backward_data(op, e, c, dnnl_convolution_direct, src, weights, dst, forward);
-}
-
-static int conv_backward_weights(struct fv__dnn_op *op, dnnl_engine_t e,
-                                 const struct fv__dnn_conv *c, dnnl_alg_kind_t alg,
-                                 const struct fv__dnn_md *src, const struct fv__dnn_md *weights,
-                                 const struct fv__dnn_md *bias, const struct fv__dnn_md *dst,
-                                 const struct fv__dnn_op *forward)
-{
-    struct fv__dnn_window w = fv__dnn_window(0, 0, c->stride, c->pad);
-    dnnl_convolution_desc_t d;
-    dnnl_primitive_attr_t attr;
-    FV_TRY(fv__dnn_attr_new(&attr));
-    dnnl_status_t s = dnnl_convolution_backward_weights_desc_init(
-        &d, alg, &src->md, &weights->md, get(bias), &dst->md, w.stride, w.pad, w.pad);
-    return finish(op, e, s, &d, attr, forward, "convolution's weight gradient");
-}
-
-int fv__dnn_conv_backward_weights(struct fv__dnn_op *op, dnnl_engine_t e,
-                                  const struct fv__dnn_conv *c, const struct fv__dnn_md *src,
-                                  const struct fv__dnn_md *weights, const struct fv__dnn_md *bias,
-                                  const struct fv__dnn_md *dst, const struct fv__dnn_op *forward)
-{
-    if (c->winograd && conv_backward_weights(op, e, c, dnnl_convolution_winograd, src, weights,
-                                             bias, dst, forward) == 0)
-        return 0;
-    return conv_backward_weights(op, e, c, dnnl_convolution_direct, src, weights, bias, dst,
-                                 forward);
+    dnnl_status_t s =
+        p->kind == FV_DNN_FORWARD ? add_post_ops(attr, c->sum, c->limit) : dnnl_success;
+    if (s == dnnl_success && p->kind == FV_DNN_FORWARD)
+        s = dnnl_convolution_forward_desc_init(&d, fv__dnn_forward_kind(c->training), alg,
+                                               &p->src->md, &p->weights->md, get(p->bias),
+                                               &p->dst->md, w.stride, w.pad, w.pad);
+    else if (s == dnnl_success && p->kind == FV_DNN_BACKWARD_DATA)
+        s = dnnl_convolution_backward_data_desc_init(&d, alg, &p->src->md, &p->weights->md,
+                                                     &p->dst->md, w.stride, w.pad, w.pad);
+    else if (s == dnnl_success)
+        s = dnnl_convolution_backward_weights_desc_init(&d, alg, &p->src->md, &p->weights->md,
+                                                        get(p->bias), &p->dst->md, w.stride, w.pad,
+                                                        w.pad);
+    return finish(op, e, s, &d, attr, p->forward, what[p->kind]);
 }
 
 int fv__dnn_bn_forward(struct fv__dnn_op *op, dnnl_engine_t e, const struct fv__dnn_bn *b,
