@@ -4,7 +4,9 @@
 #include "common/fs.h"
 #include "store/pair_format.h"
 #include "store/pair_names.h"
+#include "store/store.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -127,6 +129,79 @@ int fv_templates_read(struct fv_templates *out, struct fv_store *s, const char *
     free(text);
     return rc;
 }
+
+/* --- weights -------------------------------------------------------------------------------------- */
+
+/* A number that is a weight; -1: it is none. */
+static float weight_of(const struct fv_field *f)
+{
+    char copy[40], *end;
+
+    if (f->n == 0 || f->n >= sizeof copy)
+        return -1;
+    memcpy(copy, f->p, f->n);
+    copy[f->n] = '\0';
+    const float w = strtof(copy, &end);
+    return *end || !isfinite(w) ? -1 : w;
+}
+
+static int read_weight(float *weight, struct fv_pair_names *names, const struct fv_lines *l)
+{
+    enum { MOST = 16 };
+    struct fv_field f[MOST];
+    struct fv_pair_name name;
+    char why[FV_ERR_TEXT_MAX];
+    uint32_t image;
+
+    const int n = fv__lines_fields(l, fv__lines_separator(l), f, MOST);
+    const float w = n >= 2 && n <= MOST ? weight_of(&f[n - 1]) : -1;
+    if (!(w >= 0))
+        return fv__lines_err(l, FV_ECORRUPT,
+                             "is not 'image ... weight' with a weight of 0 or more");
+    FV_TRY(fv__pair_name(&name, l, &f[0]));
+    const int rc = fv__pair_names_find(names, name.text, &image);
+    if (rc < 0) {
+        fv_err_save(why);
+        return fv__lines_err(l, rc, "%s", why);
+    }
+    if (!isnan(weight[image]) && weight[image] != w)
+        return fv__lines_err(l, FV_ECORRUPT, "gives an image a second weight");
+    weight[image] = w;
+    return FV_OK;
+}
+
+int fv__image_weights_parse(float *weight, struct fv_store *s, const char *path, const char *text,
+                            size_t n)
+{
+    const uint64_t images = fv_store_info(s)->images;
+    struct fv_pair_names names;
+    struct fv_lines lines;
+    int rc = FV_OK;
+
+    for (uint64_t i = 0; i < images; i++)
+        weight[i] = NAN;
+    if (memchr(text, '\0', n))
+        return fv_err(FV_ECORRUPT, "%s: is not a text file", path);
+    fv__lines_open(&lines, path, text, n);
+    fv__pair_names_open(&names, s);
+    while (rc == FV_OK && fv__lines_next(&lines))
+        rc = read_weight(weight, &names, &lines);
+    fv__pair_names_close(&names);
+    return rc;
+}
+
+int fv_image_weights_read(float *weight, struct fv_store *s, const char *path)
+{
+    char *text;
+    size_t n;
+
+    FV_TRY(fv_file_read(path, LIST_LIMIT, &text, &n));
+    const int rc = fv__image_weights_parse(weight, s, path, text, n);
+    free(text);
+    return rc;
+}
+
+/* --- finding -------------------------------------------------------------------------------------- */
 
 void fv_templates_free(struct fv_templates *t)
 {

@@ -33,6 +33,14 @@ struct fv_templates {
 /* Names are found as those of pair lists are; an image that is missing is an error naming the line. */
 int fv_templates_read(struct fv_templates *out, struct fv_store *s, const char *path);
 void fv_templates_free(struct fv_templates *t); /* accepts a zeroed one */
+/* What each image weighs, NAN for those of which the list says nothing: (all images of the data set) into weight. Text
+ * form, one image a line, its name first and its weight last (ijbb_name_5pts_score.txt: between them five points of the
+ * face, before the detector's score). FV_ECORRUPT for a weight that is negative or not finite, or another one for the
+ * same image. */
+int fv_image_weights_read(float *weight, struct fv_store *s, const char *path);
+/* The same on text in memory. */
+int fv__image_weights_parse(float *weight, struct fv_store *s, const char *path, const char *text,
+                            size_t n);
 /* The place of a template: FV_ENOTFOUND. */
 int fv_templates_find(const struct fv_templates *t, uint64_t number, uint32_t *place);
 

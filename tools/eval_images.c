@@ -97,6 +97,18 @@ int eval_images_embed(const struct eval_images *im, struct fv_model *model, int 
     return rc;
 }
 
+int eval_images_embed_raw(const struct eval_images *im, struct fv_model *model, int flip,
+                          int64_t batch, float *emb)
+{
+    struct fv_loader *loader;
+    int rc = open_loader(&loader, im, model, batch);
+
+    if (rc >= 0)
+        rc = fv_model_embed_raw(model, fv_loader_source(loader), flip, emb, im->report);
+    fv_loader_close(&loader);
+    return rc;
+}
+
 int eval_images_classify(const struct eval_images *im, struct fv_model *model, int64_t batch,
                          uint32_t *label)
 {

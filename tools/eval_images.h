@@ -27,6 +27,9 @@ void eval_images_free(struct eval_images *im);
 /* Unit vectors (n, embedding) in the order of delivery. */
 int eval_images_embed(const struct eval_images *im, struct fv_model *model, int flip, int64_t batch,
                       float *emb);
+/* The same with the length that the net gives them. */
+int eval_images_embed_raw(const struct eval_images *im, struct fv_model *model, int flip,
+                          int64_t batch, float *emb);
 /* The classes that the net takes them for: (n), in the order of delivery. */
 int eval_images_classify(const struct eval_images *im, struct fv_model *model, int64_t batch,
                          uint32_t *label);

@@ -28,7 +28,8 @@
 #include <string.h>
 
 struct eval_settings {
-    const char *db, *pairs, *format, *templates, *dev_pairs, *dev_by, *scores, *roc, *report;
+    const char *db, *pairs, *format, *templates, *weights, *dev_pairs, *dev_by, *scores, *roc,
+        *report;
     int64_t n, seed;
     int baselines;
     struct eval_net_settings net;
@@ -43,6 +44,8 @@ static const struct fv_opt pairs_opts[] = {
     {"pairs-format", 0, FV_OPT_STRING, 0, FIELD(format), "NAME", "of that list; auto: as it looks", 0, 0, NULL},
     {"templates", 0, FV_OPT_STRING, 0, FIELD(templates), "FILE", "'image template media' (IJB): the list pairs "
      "templates", 0, 0, NULL},
+    {"template-weights", 0, FV_OPT_STRING, 0, FIELD(weights), "FILE", "'image ... score' (IJB): an image counts by its "
+     "detector's score and the length of its embedding, as InsightFace has it", 0, 0, NULL},
     {"dev-pairs", 0, FV_OPT_STRING, 0, FIELD(dev_pairs), "FILE", "a list on which a threshold is chosen, which is then "
      "applied to the pairs", 0, 0, NULL},
     {"dev-by", 0, FV_OPT_STRING, 0, FIELD(dev_by), "RULE", "eer, accuracy or fmr=RATE, of that list", 0, 0, NULL},
@@ -359,8 +362,8 @@ int fveval_pairs(int argc, char **argv)
                      .checkpoints = &args,
                      .set.keeps = s.report != NULL,
                      .set.images.report = fv_console_report("fveval", s.net.quiet ? 1 : 2)};
-    const struct pair_source from = {s.db,        s.pairs, s.format, s.templates,
-                                     s.dev_pairs, s.n,     s.seed};
+    const struct pair_source from = {s.db,      s.pairs,     s.format, s.templates,
+                                     s.weights, s.dev_pairs, s.n,      s.seed};
     int rc = pair_set_open(&e.set, &from);
     if (rc >= 0)
         rc = evaluate(&e, curve);

@@ -5,6 +5,7 @@
 #include "common/fs.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -77,14 +78,35 @@ static int index_set(struct pair_set *s)
     return FV_OK;
 }
 
+/* Every image of a template weighs something. */
+static int read_weights(struct pair_set *s, const char *path)
+{
+    struct fv_store_image one;
+
+    s->weight = malloc((fv_store_info(s->store)->images + 1) * sizeof *s->weight);
+    if (!s->weight)
+        return fv_err(FV_ENOMEM, "out of memory for weights");
+    FV_TRY(fv_image_weights_read(s->weight, s->store, path));
+    for (size_t i = 0; i < s->templates.images; i++)
+        if (isnan(s->weight[s->templates.image[i].image])) {
+            FV_TRY(fv_store_image(s->store, s->templates.image[i].image, &one));
+            return fv_err(FV_EINVAL, "%s: does not say what %s weighs", path, one.name);
+        }
+    return FV_OK;
+}
+
 static int read_lists(struct pair_set *s, const struct pair_source *from)
 {
     if (from->templates && (!from->pairs || strcmp(from->format, "auto") != 0))
         return fv_err(FV_EUSAGE, from->pairs
                                      ? "--templates and --pairs-format exclude each other"
                                      : "--templates needs --pairs, a list of their numbers");
+    if (from->weights && !from->templates)
+        return fv_err(FV_EUSAGE, "--template-weights is of --templates, which are not given");
     if (from->templates) {
         FV_TRY(fv_templates_read(&s->templates, s->store, from->templates));
+        if (from->weights)
+            FV_TRY(read_weights(s, from->weights));
         FV_TRY(fv_pairs_read_templates(&s->test.pairs, &s->templates, from->pairs));
         return from->dev ? fv_pairs_read_templates(&s->dev.pairs, &s->templates, from->dev) : FV_OK;
     }
@@ -123,6 +145,7 @@ void pair_set_close(struct pair_set *s)
     fv_templates_free(&s->templates);
     fv_store_close(&s->store);
     free(s->item);
+    free(s->weight);
     free(s->vectors);
     eval_images_free(&s->images);
 }
@@ -165,15 +188,50 @@ int pair_set_score_vectors(struct pair_set *s, const float *v, int dim)
     return rc;
 }
 
+static void make_unit(float *v, int dim)
+{
+    double square = 0;
+
+    for (int k = 0; k < dim; k++)
+        square += (double)v[k] * (double)v[k];
+    for (int k = 0; k < dim; k++)
+        v[k] = (float)((double)v[k] / sqrt(square));
+}
+
+/* Embeddings as the net gives them, times their weights; they themselves become of unit length. */
+static int score_weighted(struct pair_set *s, float *emb, int dim)
+{
+    const uint64_t all = fv_store_info(s->store)->images;
+    const size_t row = (size_t)dim;
+    struct fv_store_image one;
+    float *weighted = malloc((size_t)s->images.n * row * sizeof *weighted);
+    int rc = weighted ? FV_OK : fv_err(FV_ENOMEM, "out of memory for %u embeddings", s->images.n);
+
+    for (uint64_t i = 0; i < all && rc >= 0; i++) {
+        rc = fv_store_image(s->store, i, &one);
+        if (rc < 0 || !(s->images.splits >> one.split & 1))
+            continue;
+        float *v = emb + s->images.position[i] * row, *w = weighted + s->images.position[i] * row;
+        for (size_t k = 0; k < row; k++)
+            w[k] = isnan(s->weight[i]) ? 0 : v[k] * s->weight[i];
+        make_unit(v, dim);
+    }
+    if (rc >= 0)
+        rc = pair_set_score_vectors(s, weighted, dim);
+    free(weighted);
+    return rc;
+}
+
 int pair_set_score_model(struct pair_set *s, struct fv_model *model, int flip, int64_t batch)
 {
     const int dim = fv_model_net(model)->embedding;
     float *emb = malloc((size_t)s->images.n * (size_t)dim * sizeof *emb);
 
-    int rc = emb ? eval_images_embed(&s->images, model, flip, batch, emb)
+    int rc = emb ? (s->weight ? eval_images_embed_raw : eval_images_embed)(&s->images, model, flip,
+                                                                           batch, emb)
                  : fv_err(FV_ENOMEM, "out of memory for %u embeddings", s->images.n);
     if (rc >= 0)
-        rc = pair_set_score_vectors(s, emb, dim);
+        rc = s->weight ? score_weighted(s, emb, dim) : pair_set_score_vectors(s, emb, dim);
     if (rc >= 0 && s->keeps && !s->vectors)
         s->vectors = emb;
     else

@@ -21,15 +21,16 @@ struct pair_set {
     struct fv_store *store;
     struct fv_templates templates; /* that are compared; none: images are */
     struct fv_pool_item *item;     /* (templates.images) */
-    struct eval_images images;     /* that the pairs or templates use */
-    struct pair_list test, dev;    /* dev.pairs.n == 0: there is none */
+    float *weight; /* (all images) in templates, times their length; NULL: all are alike */
+    struct eval_images images;  /* that the pairs or templates use */
+    struct pair_list test, dev; /* dev.pairs.n == 0: there is none */
     uint32_t identities;
     int keeps;      /* the vectors of the first net that scores */
     float *vectors; /* (images.n, dim); NULL: none are kept */
 };
 
 struct pair_source {
-    const char *db, *pairs, *format, *templates, *dev;
+    const char *db, *pairs, *format, *templates, *weights, *dev;
     int64_t n, seed; /* of pairs that are made when no list is given */
 };
 

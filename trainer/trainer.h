@@ -150,6 +150,9 @@ const char *fv_model_info(const struct fv_model *m); /* backend, architecture, e
  * a NaN is FV_EINVAL naming the image. */
 int fv_model_embed(struct fv_model *m, const struct fv_batch_source *images, int flip, float *emb,
                    const struct fv_report *r);
+/* The same with the length that the net gives them. */
+int fv_model_embed_raw(struct fv_model *m, const struct fv_batch_source *images, int flip,
+                       float *emb, const struct fv_report *r);
 /* Closed-set accuracy over a single-pass source. A logit that is not finite is FV_EINVAL naming the image. */
 int fv_model_accuracy(struct fv_model *m, const struct fv_batch_source *images, double *accuracy,
                       double *loss, const struct fv_report *r);

@@ -93,6 +93,28 @@ out_has 'templates         3 of 5 images'
 out_has 'genuine           1'
 last='reading scores.csv'
 grep -q '^11,21,0,' scores.csv || fail 'templates are not named by their numbers'
+# Of images of which all but one weigh nothing the template is that one; an image without a weight is an error.
+printf 'p1/1.pgm 0 0 0 0 0 0 0 0 0 0 0.5\np1/2.pgm 0\np1/3.pgm 0.25\np1/4.pgm 0\np2/1.pgm 1\n' >weights.txt
+run $eval --templates media.txt --template-weights weights.txt --pairs templates.txt --scores weighted.csv
+exits 0
+printf 'p1/1.pgm p1/3.pgm 1\np1/1.pgm p2/1.pgm 0\np1/3.pgm p2/1.pgm 0\n' >single.txt
+run $eval --pairs single.txt --scores single.csv
+exits 0
+last='comparing templates with the one image that they rest on'
+sed 1d single.csv | sed 's/.*,//' >single
+sed 1d weighted.csv | sed 's/.*,//' | paste - single |
+    awk '{ d = $1 - $2; bad += d > 1e-6 || d < -1e-6 } END { exit NR != 3 || bad }' || fail 'they differ'
+sed -i 4d weights.txt
+run $eval --templates media.txt --template-weights weights.txt --pairs templates.txt
+exits 1
+err_has 'weights.txt: does not say what p1/4.pgm weighs'
+echo 'p1/4.pgm -1' >>weights.txt
+run $eval --templates media.txt --template-weights weights.txt --pairs templates.txt
+exits 1
+err_has "weights.txt: line 5: is not 'image ... weight' with a weight of 0 or more"
+run $eval --template-weights weights.txt
+exits 2
+err_has '--template-weights is of --templates'
 run $eval --templates media.txt
 exits 2
 err_has '--templates needs --pairs'

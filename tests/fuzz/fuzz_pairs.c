@@ -11,6 +11,7 @@
 #include "tests/fuzz/seeds.h"
 #include "tests/store/demo_store.h"
 
+#include <math.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -57,6 +58,20 @@ static void try_pairs(const char *text, size_t n, const char *format)
     check_pairs(&p, fv_store_info(store)->images);
 }
 
+static void try_weights(const char *text, size_t n)
+{
+    enum { IMAGES = 64 };
+    float weight[IMAGES];
+
+    if (fv_store_info(store)->images > IMAGES)
+        abort();
+    if (fv__image_weights_parse(weight, store, "fuzz", text, n) < 0)
+        return;
+    for (uint64_t i = 0; i < fv_store_info(store)->images; i++)
+        if (weight[i] < 0 || isinf(weight[i]))
+            abort();
+}
+
 /* The text as a list of templates, and as a list that pairs them. */
 static void try_templates(const char *text, size_t n)
 {
@@ -96,6 +111,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     for (size_t i = 0; fv_pairs_format(i, &name, &help); i++)
         try_pairs(text, n, name);
     try_templates(text, n);
+    try_weights(text, n);
     free(text);
     return 0;
 }

@@ -5,6 +5,7 @@
 #include "tests/cmocka_all.h"
 #include "tests/store/demo_store.h"
 
+#include <math.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -356,6 +357,20 @@ static void templates_are_grouped_and_paired(void **state)
     assert_int_equal(read_templates(&t, s, "P._0_0002.jpg 17\n"), FV_ECORRUPT);
     assert_non_null(strstr(fv_err_text(), "line 1: is not 'image template media'"));
     assert_int_equal(read_templates(&t, s, "\n"), FV_ENOTFOUND);
+
+    float weight[PEOPLE * IMAGES];
+    const char *text =
+        "P._0_0002.jpg 1 2 3 4 5 6 7 8 9 10 0.75\nP._1_0001.jpg 0\nP._0_0002.jpg 0.75\n";
+    assert_int_equal(fv__image_weights_parse(weight, s, "w", text, strlen(text)), FV_OK);
+    assert_true(isnan(weight[0]) && weight[1] == 0.75f && weight[IMAGES] == 0);
+    for (size_t i = 0; i < 4; i++) {
+        static const char *const bad[] = {"P._0_0002.jpg", "P._0_0002.jpg nan",
+                                          "P._0_0002.jpg 1 -0.5",
+                                          "P._0_0002.jpg 1\nP._0_0002.jpg 2"};
+        assert_int_equal(fv__image_weights_parse(weight, s, "w", bad[i], strlen(bad[i])),
+                         FV_ECORRUPT);
+    }
+    assert_int_equal(fv__image_weights_parse(weight, s, "w", "P._9_0001.jpg 1", 15), FV_ENOTFOUND);
     fv_store_close(&s);
 }
 

@@ -183,6 +183,19 @@ static void test_flip(void **state)
     for (int k = 0; k < dim; k++)
         dot += (double)plain[k] * (double)a[k];
     assert_true(dot < 1 - 1e-9);
+    /* As the net gives them: both add up, and of unit length the first is the embedding. */
+    float sum[64];
+    assert_int_equal(fv_model_embed_raw(m, &one.source, 0, a, NULL), 0);
+    assert_int_equal(fv_model_embed_raw(m, &other.source, 0, b, NULL), 0);
+    assert_int_equal(fv_model_embed_raw(m, &one.source, 1, sum, NULL), 0);
+    double square = 0;
+    for (int k = 0; k < dim; k++)
+        square += (double)a[k] * (double)a[k];
+    assert_true(fabs(sqrt(square) - 1) > 1e-3);
+    for (int k = 0; k < dim; k++) {
+        assert_near((double)sum[k], (double)a[k] + (double)b[k], 1e-6 * sqrt(square));
+        assert_near((double)plain[k], (double)a[k] / sqrt(square), 1e-6);
+    }
     synthetic_close(&one);
     synthetic_close(&other);
     fv_model_close(&m);

@@ -22,7 +22,7 @@ struct pass {
     float *logits;
     int64_t hits;
     double loss;
-    int flip;
+    int flip, raw;
     uint8_t *mirror;
     float *emb, *emb_mirror;
     uint32_t *label;
@@ -160,8 +160,8 @@ static void mirror_images(uint8_t *to, const uint8_t *from, int n, int height, i
             memcpy(to + 3 * x, from + 3 * (width - 1 - x), 3);
 }
 
-/* v = (v + w) / |v + w|; w may be NULL. */
-static int normalise(float *v, const float *w, int n, const char *what, uint32_t image)
+/* v = (v + w) / |v + w|, or v + w when raw; w may be NULL. */
+static int finish(float *v, const float *w, int n, int raw, const char *what, uint32_t image)
 {
     double square = 0;
     for (int i = 0; i < n; i++) {
@@ -172,6 +172,7 @@ static int normalise(float *v, const float *w, int n, const char *what, uint32_t
     if (!isfinite(norm) || norm < 1e-12)
         return fv_err(FV_EINVAL, "%s: the embedding of image %u has no direction (norm %g)", what,
                       image, norm);
+    norm = raw ? 1 : norm;
     for (int i = 0; i < n; i++)
         v[i] = (float)(((double)v[i] + (w ? (double)w[i] : 0)) / norm);
     return 0;
@@ -189,21 +190,22 @@ static int embed_piece(struct pass *p, const struct fv_batch *b, int from, int n
     }
     int rc = 0;
     for (int i = 0; i < n && rc == 0; i++)
-        rc = normalise(emb + (size_t)i * (size_t)dim,
-                       p->flip ? p->emb_mirror + (size_t)i * (size_t)dim : NULL, dim, p->what,
-                       b->image[from + i]);
+        rc = finish(emb + (size_t)i * (size_t)dim,
+                    p->flip ? p->emb_mirror + (size_t)i * (size_t)dim : NULL, dim, p->raw, p->what,
+                    b->image[from + i]);
     p->useless = rc < 0;
     return rc;
 }
 
-int fv__eval_embed(const struct fv_evaluator *e, const struct fv_batch_source *images, int flip,
-                   float *emb)
+static int embed_all(const struct fv_evaluator *e, const struct fv_batch_source *images, int flip,
+                     int raw, float *emb)
 {
     struct pass p = {.e = e,
                      .images = images,
                      .what = "embeddings",
                      .piece = embed_piece,
                      .flip = flip,
+                     .raw = raw,
                      .emb = emb};
     const size_t n = (size_t)e->capacity, side = (size_t)e->net->size;
     if (flip) {
@@ -215,4 +217,16 @@ int fv__eval_embed(const struct fv_evaluator *e, const struct fv_batch_source *i
     free(p.mirror);
     free(p.emb_mirror);
     return p.useless ? FV_EVAL_USELESS : rc;
+}
+
+int fv__eval_embed(const struct fv_evaluator *e, const struct fv_batch_source *images, int flip,
+                   float *emb)
+{
+    return embed_all(e, images, flip, 0, emb);
+}
+
+int fv__eval_embed_raw(const struct fv_evaluator *e, const struct fv_batch_source *images, int flip,
+                       float *emb)
+{
+    return embed_all(e, images, flip, 1, emb);
 }

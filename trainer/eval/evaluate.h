@@ -22,8 +22,10 @@ int fv__eval_accuracy(const struct fv_evaluator *e, const struct fv_batch_source
 /* As fv_model_classify. */
 int fv__eval_classes(const struct fv_evaluator *e, const struct fv_batch_source *images,
                      uint32_t *label);
-/* As fv_model_embed. */
+/* As fv_model_embed and fv_model_embed_raw. */
 int fv__eval_embed(const struct fv_evaluator *e, const struct fv_batch_source *images, int flip,
                    float *emb);
+int fv__eval_embed_raw(const struct fv_evaluator *e, const struct fv_batch_source *images, int flip,
+                       float *emb);
 
 #endif

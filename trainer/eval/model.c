@@ -143,6 +143,13 @@ int fv_model_embed(struct fv_model *m, const struct fv_batch_source *images, int
     return as_error(fv__eval_embed(&m->run, images, flip, emb));
 }
 
+int fv_model_embed_raw(struct fv_model *m, const struct fv_batch_source *images, int flip,
+                       float *emb, const struct fv_report *r)
+{
+    m->run.report = r;
+    return as_error(fv__eval_embed_raw(&m->run, images, flip, emb));
+}
+
 int fv_model_classify(struct fv_model *m, const struct fv_batch_source *images, uint32_t *label,
                       const struct fv_report *r)
 {
