@@ -22,6 +22,7 @@
 
 struct score_settings {
     const char *pairs, *format, *same, *names, *names_b, *labels, *labels_b, *scores, *roc;
+    const char *backend;
     int64_t threads, keep, seed;
     int all, json, quiet;
 };
@@ -45,6 +46,8 @@ static const struct fv_opt score_opts[] = {
     {"seed", 0, FV_OPT_INT, 0, FIELD(seed), "N", "chooses what the bootstrap draws", 0, 0, NULL},
     {"keep", 0, FV_OPT_INT, 0, FIELD(keep), "N", "for --all: highest scores of each kind that are kept exactly",
      1, 1 << 28, NULL},
+    {"backend", 0, FV_OPT_STRING, 0, FIELD(backend), "NAME", "for --all: what computes scores; cpu: the processors; "
+     "cuda: a GPU (has not run on one)", 0, 0, NULL},
     {"threads", 'j', FV_OPT_INT, 0, FIELD(threads), "N", "0: one per processor", 0, 256, NULL},
     EVAL_OUTPUT_OPTS(),
     {.name = NULL},
@@ -225,16 +228,32 @@ static void add_bounds(struct results *r, const struct fv_allpairs *p)
     results_real(r, "auc_high", p->auc_high, "%.7f (the AUC too)", p->auc_high);
 }
 
+static int compare_all(struct score *e, const struct fv_allpairs_side *a,
+                       const struct fv_allpairs_side *b, struct fv_allpairs *p)
+{
+    struct fv_allpairs_settings s = {
+        .threads = (int)e->s->threads, .keep = (size_t)e->s->keep, .report = e->report};
+    const struct fv_device_settings ds = {.dtype = "auto"};
+
+    if (strcmp(e->s->backend, "cpu") == 0)
+        return fv_allpairs_run(p, e->a.vectors.dim, a, b, &s);
+    FV_TRY(fv_backend_open(e->s->backend, &ds, &s.backend, &s.device));
+    const int rc = s.backend->columns_open
+                       ? fv_allpairs_run(p, e->a.vectors.dim, a, b, &s)
+                       : fv_err(FV_EUSAGE, "--backend %s: compares no embeddings; cpu and cuda do",
+                                s.backend->name);
+    s.backend->close(&s.device);
+    return rc;
+}
+
 static int by_all(struct score *e, struct results *r, struct roc_curve *curve)
 {
-    const struct fv_allpairs_settings s = {
-        .threads = (int)e->s->threads, .keep = (size_t)e->s->keep, .report = e->report};
     struct fv_allpairs p;
 
     FV_TRY(score_input_label(&e->a, e->two ? &e->b : NULL, e->s->labels, e->s->labels_b));
     const struct fv_allpairs_side a = {e->a.vectors.v, e->a.label, e->a.vectors.n},
                                   b = {e->b.vectors.v, e->b.label, e->b.vectors.n};
-    FV_TRY(fv_allpairs_run(&p, e->a.vectors.dim, &a, e->two ? &b : NULL, &s));
+    FV_TRY(compare_all(e, &a, e->two ? &b : NULL, &p));
     results_string(r, "labels", e->a.label_of);
     add_bounds(r, &p);
     curve->roc = p.roc; /* whose memory goes with it */
@@ -248,6 +267,8 @@ static int check_settings(const struct score_settings *s, struct eval_figures *f
 {
     if ((s->pairs != NULL) + (s->same != NULL) + s->all != 1)
         return fv_err(FV_EUSAGE, "give one of --pairs LIST, --same FILE and --all");
+    if (!s->all && strcmp(s->backend, "cpu") != 0)
+        return fv_err(FV_EUSAGE, "--backend is for --all");
     if (!s->all && (s->labels || s->labels_b))
         return fv_err(FV_EUSAGE, "--labels is for --all");
     if (s->all && s->scores)
@@ -330,7 +351,7 @@ static int print_help(const struct fv_opt_group *groups, int n)
 
 int fveval_score(int argc, char **argv)
 {
-    struct score_settings s = {.format = "auto", .keep = 1 << 18, .seed = 1};
+    struct score_settings s = {.format = "auto", .backend = "cpu", .keep = 1 << 18, .seed = 1};
     struct eval_figures figures;
     struct eval_protocol protocol = {NULL, NULL};
     struct tool_trace trace = {0};

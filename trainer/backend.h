@@ -14,6 +14,7 @@
 
 struct fv_device; /* an opened backend; each backend defines its own */
 struct fv_program;
+struct fv_columns;
 
 struct fv_device_settings {
     int threads; /* CPU backends; 0: all (ref always uses one) */
@@ -142,6 +143,15 @@ struct fv_backend {
      * on: batches that lie there are not copied first. NULL: out of memory. To be freed before the device is closed. */
     void *(*host_alloc)(struct fv_device *d, size_t bytes);
     void (*host_free)(struct fv_device *d, void *p);
+
+    /* (optional, all or none) Many inner products in fp32, for scoring (trainer/eval): rows of v (n, dim) go to the
+     * device once, as columns; then out (rows, count) becomes the products of `row` (rows, dim) with columns first ..
+     * first + count - 1. The same call gives the same bits again. One thread at a time. */
+    int (*columns_open)(struct fv_device *d, const float *v, size_t n, int dim,
+                        struct fv_columns **out);
+    int (*columns_times)(struct fv_columns *c, const float *row, size_t rows, size_t first,
+                         size_t count, float *out);
+    void (*columns_close)(struct fv_columns **c); /* accepts NULL */
 
     /* train = 0 leaves out all that only training needs. The net must outlive the program. `batch` is the
      * capacity: smaller batches are allowed. Parameters are zero until set. */

@@ -102,6 +102,16 @@ run fveval score e.npy --all --protocol lfw
 exits 2
 err_has '--protocol is for --pairs and --same'
 
+# What computes scores: only what can.
+run fveval score e.npy --all --names names.csv --backend ref
+exits 2
+err_has '--backend ref: compares no embeddings'
+run fveval score e.npy --all --names names.csv --backend abacus
+exits 1
+err_has "there is no backend 'abacus' in this build"
+run fveval score e.npy --same same.txt --backend ref
+exits 2
+err_has '--backend is for --all'
 # All against all: 20 images of 2 identities are 90 genuine and 100 impostor pairs.
 run fveval score e.npy --all --names names.csv -q
 exits 0

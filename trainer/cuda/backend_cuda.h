@@ -16,6 +16,7 @@
  * backend_cuda_update.c  loss, gradients' check, optimiser, averages: what depends on the settings of a step
  * backend_cuda_loss.c    the terms of the loss
  * backend_cuda_ranks.c   several processes, a GPU each
+ * backend_cuda_columns.c inner products for scoring
  * backend_cuda_params.c  numbers between canonical order and slots
  * backend_cuda_inspect.c what was chosen, where the time goes, which layer was the first to go wrong
  */
@@ -158,6 +159,13 @@ int fv__cuda_join_ranks(struct fv_program *p);
 /* At once, in the order of the work. */
 int fv__cuda_mean_of_ranks(struct fv_program *p, void *v, size_t count, enum fv_low_dtype type);
 int fv__cuda_gather_ranks(struct fv_program *p, const float *mine, float *all, size_t count);
+
+/* backend_cuda_columns.c */
+int fv__cuda_columns_open(struct fv_device *d, const float *v, size_t n, int dim,
+                          struct fv_columns **out);
+int fv__cuda_columns_times(struct fv_columns *c, const float *row, size_t rows, size_t first,
+                           size_t count, float *out);
+void fv__cuda_columns_close(struct fv_columns **c);
 
 /* backend_cuda_params.c */
 void fv__cuda_to_slots(const struct fv_lowered *l, int buffers, const float *arena, float *slots);

@@ -2,12 +2,14 @@
 /* Rows are put in order of their labels, so that the genuine partners of a row are one range of columns and the kind of
  * a score is known without looking at labels. A thread takes some rows at a time, computes tiles that stay in its
  * cache, and counts them at once: no score is ever written to memory that others see. Counts are integers and the
- * highest scores a set, so nothing depends on which thread took what.
+ * highest scores a set, so nothing depends on which thread took what. Where a device computes, tiles are large and it
+ * makes one at a time, for whichever thread has its turn, while the others count.
  */
 #include "trainer/eval/allpairs.h"
 
 #include "common/cpu.h"
 #include "common/err.h"
+#include "trainer/backend.h"
 #include "trainer/eval/allpairs_counts.h"
 #include "trainer/eval/dots.h"
 
@@ -20,6 +22,8 @@
 enum {
     TASK_ROWS = 16 * FV_DOTS_ROWS,
     TILE_COLUMNS = 16 * FV_DOTS_COLUMNS,
+    DEVICE_ROWS = 128,
+    DEVICE_COLUMNS = 32768,
     HALF = FV_ALLPAIRS_BINS / 2,
     THREADS_MAX = 256,
 };
@@ -37,6 +41,13 @@ struct scoring {
     int symmetric;      /* columns are the rows: those behind the row count */
     struct range *same; /* (rows) genuine columns */
     fv_dots_fn *dots;
+    const struct fv_backend *backend; /* NULL: dots */
+    struct fv_device *device;
+    struct fv_columns *there; /* on it */
+    pthread_mutex_t turn;
+    size_t task_rows, tile_columns;
+    int rc; /* of the first that failed, and */
+    char why[FV_ERR_TEXT_MAX];
     const struct fv_report *report;
     atomic_size_t next; /* row of the next task */
     size_t keep;
@@ -46,9 +57,9 @@ struct worker {
     struct scoring *s;
     pthread_t thread;
     struct fv__allpairs_counts c;
-    int *bin;    /* (TILE_COLUMNS) */
-    float *tile; /* (TASK_ROWS, TILE_COLUMNS) */
-    int speaks, rc;
+    int *bin;    /* (tile_columns) */
+    float *tile; /* (task_rows, tile_columns) */
+    int speaks;
 };
 
 /* --- counting ------------------------------------------------------------------------------------- */
@@ -106,11 +117,32 @@ static void count_row(struct worker *w, size_t row, const float *tile, size_t fi
 
 /* --- tiles ---------------------------------------------------------------------------------------- */
 
-static void score_tile(struct worker *w, size_t row, size_t rows, size_t first, size_t end)
+/* Rows of the tile are as long as there are columns. The first failure ends it for all threads. */
+static int tile_by_device(struct worker *w, size_t row, size_t rows, size_t first, size_t end)
+{
+    struct scoring *s = w->s;
+
+    pthread_mutex_lock(&s->turn);
+    if (s->rc == 0) {
+        s->rc = s->backend->columns_times(s->there, s->row + row * (size_t)s->dim, rows, first,
+                                          end - first, w->tile);
+        if (s->rc < 0)
+            fv_err_save(s->why);
+    }
+    const int rc = s->rc;
+    pthread_mutex_unlock(&s->turn);
+    for (size_t i = 0; i < rows && rc == 0; i++)
+        count_row(w, row + i, w->tile + i * (end - first), first, end);
+    return rc;
+}
+
+static int score_tile(struct worker *w, size_t row, size_t rows, size_t first, size_t end)
 {
     const struct scoring *s = w->s;
     const float *r[FV_DOTS_ROWS];
 
+    if (s->backend)
+        return tile_by_device(w, row, rows, first, end);
     for (size_t i = 0; i < rows; i += FV_DOTS_ROWS) {
         for (size_t k = 0; k < FV_DOTS_ROWS; k++) /* the last ones may be computed in vain */
             r[k] = s->row + (row + (i + k < rows ? i + k : rows - 1)) * (size_t)s->dim;
@@ -120,6 +152,7 @@ static void score_tile(struct worker *w, size_t row, size_t rows, size_t first, 
     }
     for (size_t i = 0; i < rows; i++)
         count_row(w, row + i, w->tile + i * TILE_COLUMNS, first, end);
+    return FV_OK;
 }
 
 static void say_progress(const struct worker *w, size_t row)
@@ -137,12 +170,14 @@ static void *work(void *arg)
     struct scoring *s = w->s;
     size_t row;
 
-    while ((row = atomic_fetch_add(&s->next, TASK_ROWS)) < s->rows) {
-        const size_t rows = s->rows - row < TASK_ROWS ? s->rows - row : TASK_ROWS;
-        size_t first = s->symmetric ? row / TILE_COLUMNS * TILE_COLUMNS : 0;
-        for (; first < s->columns; first += TILE_COLUMNS)
-            score_tile(w, row, rows, first,
-                       first + TILE_COLUMNS < s->columns ? first + TILE_COLUMNS : s->columns);
+    while ((row = atomic_fetch_add(&s->next, s->task_rows)) < s->rows) {
+        const size_t rows = s->rows - row < s->task_rows ? s->rows - row : s->task_rows;
+        const size_t width = s->tile_columns;
+        size_t first = s->symmetric ? row / width * width : 0;
+        for (; first < s->columns; first += width)
+            if (score_tile(w, row, rows, first,
+                           first + width < s->columns ? first + width : s->columns) < 0)
+                return NULL;
         say_progress(w, row + rows);
     }
     return NULL;
@@ -236,7 +271,9 @@ static int prepare(struct scoring *s, const struct fv_allpairs_side *a,
     if (!b)
         s->column_label = s->row_label;
     if (rc >= 0)
-        rc = pack_panels(s, b ? column : s->row);
+        rc = s->backend ? s->backend->columns_open(s->device, b ? column : s->row, s->columns,
+                                                   s->dim, &s->there)
+                        : pack_panels(s, b ? column : s->row);
     free(column);
     return rc < 0 ? rc : find_same(s);
 }
@@ -249,13 +286,32 @@ static void forget(struct scoring *s)
     free(s->row);
     free(s->panels);
     free(s->same);
+    if (s->backend)
+        s->backend->columns_close(&s->there);
+    pthread_mutex_destroy(&s->turn);
+}
+
+static void *take_tile(const struct scoring *s)
+{
+    const size_t bytes = s->task_rows * s->tile_columns * sizeof(float);
+
+    return s->backend && s->backend->host_alloc ? s->backend->host_alloc(s->device, bytes)
+                                                : aligned_alloc(64, bytes);
+}
+
+static void give_tile(const struct scoring *s, void *tile)
+{
+    if (s && s->backend && s->backend->host_alloc)
+        s->backend->host_free(s->device, tile);
+    else
+        free(tile);
 }
 
 static int open_worker(struct worker *w, struct scoring *s)
 {
     w->s = s;
-    w->bin = malloc(TILE_COLUMNS * sizeof *w->bin);
-    w->tile = aligned_alloc(64, (size_t)TASK_ROWS * TILE_COLUMNS * sizeof *w->tile);
+    w->bin = malloc(s->tile_columns * sizeof *w->bin);
+    w->tile = take_tile(s);
     if (!w->bin || !w->tile)
         return fv_err(FV_ENOMEM, "out of memory for a thread that compares");
     for (int kind = 0; kind < 2; kind++) {
@@ -274,7 +330,7 @@ static void close_worker(struct worker *w)
         fv__highest_close(&w->c.high[kind]);
     }
     free(w->bin);
-    free(w->tile);
+    give_tile(w->s, w->tile);
 }
 
 /* All that the others counted is added to the first. */
@@ -316,7 +372,7 @@ static int run(struct fv_allpairs *out, struct scoring *s, int threads)
         rc = open_worker(&w[i], s);
     if (rc >= 0) {
         out->threads = run_workers(w, threads);
-        rc = fv__allpairs_roc(out, &w->c);
+        rc = s->rc < 0 ? fv_err_restore(s->rc, s->why) : fv__allpairs_roc(out, &w->c);
     }
     for (int i = 0; w && i < threads; i++)
         close_worker(&w[i]);
@@ -330,6 +386,11 @@ int fv_allpairs_run(struct fv_allpairs *out, int dim, const struct fv_allpairs_s
     int threads = settings->threads > 0 ? settings->threads : fv_cpu_count();
     struct scoring s = {.dim = dim,
                         .dots = fv__dots_choose(),
+                        .backend = settings->backend,
+                        .device = settings->device,
+                        .task_rows = settings->backend ? DEVICE_ROWS : TASK_ROWS,
+                        .tile_columns = settings->backend ? DEVICE_COLUMNS : TILE_COLUMNS,
+                        .turn = PTHREAD_MUTEX_INITIALIZER,
                         .report = settings->report,
                         .keep = settings->keep ? settings->keep : (size_t)1 << 18};
 

@@ -25,8 +25,15 @@ struct fv_allpairs_side {
     size_t n;
 };
 
+struct fv_backend;
+struct fv_device;
+
 struct fv_allpairs_settings {
     int threads; /* 0: all processors that may be used */
+    /* What computes the inner products, of a backend that has columns (trainer/backend.h), while the processors count:
+     * each thread takes 16 MB then. NULL: the processors. */
+    const struct fv_backend *backend;
+    struct fv_device *device;
     size_t keep; /* scores of each kind that are kept; 0: 2^18 */
     const struct fv_report *report;
 };
