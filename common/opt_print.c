@@ -8,13 +8,16 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
-/* The shortest decimal that reads back as the same double. */
+/* The shortest text that reads back as the same double; of equally short ones that without an exponent: 300 and not
+ * 3e+02. */
 static const char *format_real(double v, char *buf, size_t n)
 {
+    char text[40];
+    *buf = '\0';
     for (int digits = 1; digits <= 17; digits++) {
-        snprintf(buf, n, "%.*g", digits, v);
-        if (strtod(buf, NULL) == v)
-            break;
+        snprintf(text, sizeof text, "%.*g", digits, v);
+        if (strtod(text, NULL) == v && (!*buf || strlen(text) <= strlen(buf)))
+            snprintf(buf, n, "%s", text);
     }
     return buf;
 }

@@ -14,8 +14,10 @@
 
 extern char **environ;
 
-/* Starts gnuplot without a shell; *script is its input, `picture` its output. */
-static int start_gnuplot(int picture, const char *option, FILE **script, pid_t *pid)
+enum { WORDS = 160 };
+
+/* Starts gnuplot without a shell; *script is its input, `picture` its output, and what it says goes into `words`. */
+static int start_gnuplot(int picture, int words, const char *option, FILE **script, pid_t *pid)
 {
     char *const argv[] = {"gnuplot", NULL};
     posix_spawn_file_actions_t files;
@@ -26,6 +28,7 @@ static int start_gnuplot(int picture, const char *option, FILE **script, pid_t *
     posix_spawn_file_actions_init(&files);
     posix_spawn_file_actions_adddup2(&files, ends[0], STDIN_FILENO);
     posix_spawn_file_actions_adddup2(&files, picture, STDOUT_FILENO);
+    posix_spawn_file_actions_adddup2(&files, words, STDERR_FILENO);
     const int failed = posix_spawnp(pid, argv[0], &files, NULL, argv, environ);
     posix_spawn_file_actions_destroy(&files);
     close(ends[0]);
@@ -38,8 +41,22 @@ static int start_gnuplot(int picture, const char *option, FILE **script, pid_t *
     return failed ? fv_err(FV_EIO, "cannot start gnuplot: %s", strerror(failed)) : FV_OK;
 }
 
-int gnuplot_draw(FILE *picture, void (*script)(FILE *f, const void *ctx), const void *ctx,
-                 const char *option, const char *terminal)
+/* The last line of it that is no warning: "line 132: Can't plot with an empty x range!" */
+static void read_words(FILE *words, char last[WORDS])
+{
+    char line[WORDS];
+    *last = '\0';
+    rewind(words);
+    while (fgets(line, sizeof line, words)) {
+        const char *text = line + strspn(line, " \t");
+        line[strcspn(line, "\n")] = '\0';
+        if (*text && *text != '^' && strncmp(text, "Warning", 7) != 0)
+            snprintf(last, WORDS, "%s", text);
+    }
+}
+
+static int draw(FILE *picture, FILE *words, void (*script)(FILE *f, const void *ctx),
+                const void *ctx, const char *option, const char *terminal)
 {
     const struct sigaction ignore = {.sa_handler = SIG_IGN};
     struct sigaction before;
@@ -47,7 +64,7 @@ int gnuplot_draw(FILE *picture, void (*script)(FILE *f, const void *ctx), const 
     pid_t pid;
     int status = 0;
 
-    FV_TRY(start_gnuplot(fileno(picture), option, &to, &pid));
+    FV_TRY(start_gnuplot(fileno(picture), fileno(words), option, &to, &pid));
     sigaction(SIGPIPE, &ignore, &before); /* gnuplot may end before it has read all */
     if (to) {
         script(to, ctx);
@@ -58,12 +75,25 @@ int gnuplot_draw(FILE *picture, void (*script)(FILE *f, const void *ctx), const 
         continue;
     if (!to)
         return fv_err(FV_ENOMEM, "out of memory for the pipe to gnuplot");
-    if (status != 0 || lseek(fileno(picture), 0, SEEK_END) <= 0)
-        return fv_err(FV_EUNSUPPORTED,
-                      "gnuplot drew nothing: it must have the terminal %s, as "
-                      "that of the package gnuplot-nox has",
-                      terminal);
-    return FV_OK;
+    if (status == 0 && lseek(fileno(picture), 0, SEEK_END) > 0)
+        return FV_OK;
+    char why[WORDS];
+    read_words(words, why);
+    return fv_err(FV_EUNSUPPORTED,
+                  "gnuplot drew nothing%s%s: it must have the terminal %s, as that of the package "
+                  "gnuplot-nox has",
+                  *why ? ", for: " : "", why, terminal);
+}
+
+int gnuplot_draw(FILE *picture, void (*script)(FILE *f, const void *ctx), const void *ctx,
+                 const char *option, const char *terminal)
+{
+    FILE *words = tmpfile();
+    if (!words)
+        return fv_err_errno(FV_EIO, "cannot make a temporary file for gnuplot");
+    const int rc = draw(picture, words, script, ctx, option, terminal);
+    fclose(words);
+    return rc;
 }
 
 int gnuplot_write_png(const char *png, void (*script)(FILE *f, const void *ctx), const void *ctx,

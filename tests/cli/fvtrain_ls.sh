@@ -120,3 +120,20 @@ rm -f short/curves.png
 PATH=$(dirname "$(command -v fvtrain)") run fvtrain --resume short
 exits 0
 err_has 'no learning curves: curves.png is drawn by gnuplot: install the package gnuplot-nox'
+
+# What gnuplot says goes into the sentence and not between the lines; a warning of its is no concern.
+mkdir broken
+cat >broken/gnuplot <<END
+#!/bin/sh
+cat >/dev/null
+echo "Warning: empty y range" >&2
+printf "\\n  ^\\n  line 7: no such thing\\n" >&2
+exit 1
+END
+chmod +x broken/gnuplot
+PATH=$PWD/broken:$PATH run fvtrain --resume short
+exits 0
+err_has 'resumed from short/last.safetensors: all 2 epochs are done'
+err_has 'fvtrain: no learning curves: gnuplot drew nothing, for: line 7: no such thing: it must have the terminal'
+last='looking for what gnuplot said'
+! grep -qE '^ *(line 7|\^)|^Warning' "$work/err" || fail 'what gnuplot says stands by itself'

@@ -114,6 +114,24 @@ static void saved_text_reads_back_exactly(void **state)
     assert_int_equal(fv_opt_read_text(&gt, 1, worse, "settings.txt"), FV_ECORRUPT);
 }
 
+/* As short as can be, and read back to the same bits. */
+static void numbers_are_short(void **state)
+{
+    static const struct {
+        double value;
+        const char *text;
+    } rows[] = {{300, "300"},       {10000, "10000"},   {1e5, "1e+05"},
+                {1e-5, "1e-05"},    {0.0005, "0.0005"}, {1.0 / 3, "0.3333333333333333"},
+                {123456, "123456"}, {0, "0"},           {-0.5, "-0.5"}};
+    char text[64];
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const struct settings s = {.lr = rows[i].value};
+        assert_string_equal(fv_opt_format(&opts[1], &s, text, sizeof text), rows[i].text);
+        assert_true(strtod(text, NULL) == rows[i].value);
+    }
+}
+
 /* A setting cut short, or gone on to a second line, would be another one when it is read back. */
 static void saved_strings_are_whole(void **state)
 {
@@ -162,6 +180,7 @@ int main(void)
         cmocka_unit_test(every_form_is_understood),
         cmocka_unit_test(faults_get_one_sentence),
         cmocka_unit_test(saved_text_reads_back_exactly),
+        cmocka_unit_test(numbers_are_short),
         cmocka_unit_test(saved_strings_are_whole),
         cmocka_unit_test(help_names_every_option_with_its_default),
     };

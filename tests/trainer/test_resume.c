@@ -237,6 +237,8 @@ static void test_resumes_what_older_programs_wrote(void **state)
     } now[] = {
         {"arch = tiny\nlr = 0.05\nnesterov = no\nwarmup = 0\n", NULL},
         {"arch = tiny\nlr   =   0.05\nwarmup = 0\n", NULL}, /* in a column */
+        {"arch = tiny\nlr = 5e-02\nwarmup = 0\n", NULL},    /* the same number */
+        {"arch = tiny\nlr = 5e-02 0\nwarmup = 0\n", "had 'lr = 0.05' and now"},
         {"arch = tiny\nnesterov = no\nlr = 0.05\nwarmup = 0\n", NULL},
         {"arch = tiny\nlr = 0.05\nnesterov = yes\nwarmup = 0\n",
          "had 'nesterov = no' and now there is 'nesterov = yes'"},

@@ -154,12 +154,12 @@ static void bars_script(FILE *f, const void *ctx)
     fprintf(f,
             "set xlabel 'score (cosine)' textcolor rgb '#010101'\n"
             "set ylabel 'share of %s' textcolor rgb '#010101'\nset format y '%%g %%%%'\n"
-            "set xrange [%.6g:%.6g]\nset yrange [0:%.6g]\n",
+            "set xrange [%.12g:%.12g]\nset yrange [0:%.6g]\n",
             b->kinds->of, b->low, b->low + b->width * BINS, top * 118);
     if (isfinite(b->threshold))
         fprintf(f,
-                "set arrow from %.6g,0 to %.6g,%.6g nohead dt 2 lw 1.2 lc rgb '#010101'\n"
-                "set label '%s' at %.6g,%.6g center textcolor rgb '#010101'\n",
+                "set arrow from %.12g,0 to %.12g,%.6g nohead dt 2 lw 1.2 lc rgb '#010101'\n"
+                "set label '%s' at %.12g,%.6g center textcolor rgb '#010101'\n",
                 b->threshold, b->threshold, top * 106, b->kinds->threshold, b->threshold,
                 top * 111);
     fprintf(f,
@@ -169,7 +169,7 @@ static void bars_script(FILE *f, const void *ctx)
             b->kinds->name[0], b->kinds->name[1]);
     for (int kind = 0; kind < 2; kind++) {
         for (int i = 0; i <= BINS; i++)
-            fprintf(f, "%.6g %.6g\n", b->low + b->width * i,
+            fprintf(f, "%.12g %.6g\n", b->low + b->width * i,
                     100 * b->share[kind][i < BINS ? i : BINS - 1]);
         fputs("e\n", f);
     }
@@ -186,7 +186,8 @@ int curves_scores(FILE *f, const double *score, const unsigned char *same, size_
         high = fmax(high, score[i]);
         count[same[i] != 0]++;
     }
-    b.width = high > b.low ? (high - b.low) / BINS : 1.0 / BINS;
+    /* gnuplot has no axis for less; all scores may be one */
+    b.width = high - b.low > 1e-6 ? (high - b.low) / BINS : 1e-6 / BINS;
     for (size_t i = 0; i < n; i++) {
         const int at = (int)((score[i] - b.low) / b.width);
         b.share[same[i] != 0][at < BINS ? at : BINS - 1] += 1 / count[same[i] != 0];

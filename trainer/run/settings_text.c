@@ -48,6 +48,21 @@ static int find(const char *text, const char *name, size_t n, struct line *l)
     return 0;
 }
 
+/* 1e+04 is 10000: programs have written numbers in more than one way. */
+static int same_value(const struct line *a, const struct line *b)
+{
+    char text[2][64], *end[2];
+    if (a->value_n == b->value_n && memcmp(a->value, b->value, a->value_n) == 0)
+        return 1;
+    if (a->value_n == 0 || b->value_n == 0 || a->value_n >= sizeof text[0] ||
+        b->value_n >= sizeof text[1])
+        return 0;
+    snprintf(text[0], sizeof text[0], "%.*s", (int)a->value_n, a->value);
+    snprintf(text[1], sizeof text[1], "%.*s", (int)b->value_n, b->value);
+    const double x = strtod(text[0], &end[0]), y = strtod(text[1], &end[1]);
+    return *end[0] == '\0' && *end[1] == '\0' && x == y;
+}
+
 static void copy(char to[FV_SETTINGS_LINE], const struct line *l, int there)
 {
     if (there)
@@ -68,8 +83,7 @@ int fv__settings_differ(const char *was, const char *is, const char *usual,
                 continue;
             const int there = find(texts[1 - of], mine.at, mine.name_n, &other) ||
                               find(usual, mine.at, mine.name_n, &other);
-            if (there && mine.value_n == other.value_n &&
-                memcmp(mine.value, other.value, mine.value_n) == 0)
+            if (there && same_value(&mine, &other))
                 continue;
             copy(of == 0 ? out->was : out->is, &mine, 1);
             copy(of == 0 ? out->is : out->was, &other, there);

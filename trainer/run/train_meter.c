@@ -143,14 +143,15 @@ static void say_estimate(struct fv_run *run)
     }
     const double seconds = (double)(now - run->first_ns) * 1e-9;
     const double steps = (double)(step - run->first_steps);
+    run->estimated |= run->snap.at.epoch > run->began_step / per_epoch; /* its line has said it */
     if (run->estimated || seconds < ESTIMATE_SECONDS ||
         (steps < ESTIMATE_STEPS && seconds < ESTIMATE_LONG_SECONDS))
         return;
     const double left = (double)(run->snap.epochs * per_epoch - step);
     fv_say(run->report, FV_LEVEL_INFO,
-           "%sabout %s for %s%.4g epochs (%s each, %.0f img/s; evaluation not counted)",
+           "%sabout %s for %s%.*f epochs (%s each, %.0f img/s; evaluation not counted)",
            run->s->patience > 0 ? "at most " : "", fv__meter_duration(all, seconds / steps * left),
-           step > per_epoch ? "the last " : "",
+           step > per_epoch ? "the last " : "", step > per_epoch,
            step > per_epoch ? left / (double)per_epoch : (double)run->snap.epochs,
            fv__meter_duration(epoch, seconds / steps * (double)per_epoch),
            steps * run->d->train->batch * fv_comm_world(run->d->comm) / seconds);

@@ -194,8 +194,12 @@ static int resume_from(struct fv_run *run, const struct fv_st *st, const char *p
         fv_say(run->report, FV_LEVEL_WARN,
                "this run was on %s and goes on on %s: it will not end in exactly the same numbers",
                backend, run->backend_info);
-    fv_say(run->report, FV_LEVEL_INFO, "resumed from %s: epoch %llu, step %llu", path,
-           (unsigned long long)at->epoch + 1, (unsigned long long)at->step);
+    if (at->epoch == (uint64_t)run->s->epochs)
+        fv_say(run->report, FV_LEVEL_INFO, "resumed from %s: all %llu epochs are done", path,
+               (unsigned long long)at->epoch);
+    else
+        fv_say(run->report, FV_LEVEL_INFO, "resumed from %s: epoch %llu, step %llu", path,
+               (unsigned long long)at->epoch + 1, (unsigned long long)at->step);
     return 0;
 }
 
