@@ -172,6 +172,7 @@ static int open_all(struct feeding *f, const char *db, const struct trainee_sett
     FV_TRY(trainee_open(&f->trainee, trainee, src->batch, src->height,
                         src->classes > 2 ? src->classes : 2));
     fv_loader_close(&f->loader);
+    f->set.allocator = trainee_memory(f->trainee); /* of the loaders that are measured */
     return FV_OK;
 }
 

@@ -46,8 +46,22 @@ struct trainee {
     const struct fv_backend *backend;
     struct fv_device *device;
     struct fv_program *program;
+    struct fv_allocator memory; /* of the device's */
     char *info;
 };
+
+static void *take_memory(void *ctx, size_t bytes)
+{
+    const struct trainee *t = ctx;
+    return t->backend->host_alloc(t->device, bytes);
+}
+
+static void give_memory(void *ctx, void *p, size_t bytes)
+{
+    const struct trainee *t = ctx;
+    (void)bytes;
+    t->backend->host_free(t->device, p);
+}
 
 static int open_net(struct trainee *t, const struct trainee_settings *s, int batch, int size,
                     int classes)
@@ -84,6 +98,7 @@ int trainee_open(struct trainee **out, const struct trainee_settings *s, int bat
     if (!t)
         return fv_err(FV_ENOMEM, "out of memory");
     t->step_ms = s->step_ms;
+    t->memory = (struct fv_allocator){t, take_memory, give_memory};
     int rc = FV_OK;
     if (s->step_ms > 0)
         t->info = fv_format("a step of %g ms", s->step_ms);
@@ -152,6 +167,11 @@ int trainee_step(struct trainee *t, const struct fv_batch *b)
 const char *trainee_info(const struct trainee *t)
 {
     return t->info;
+}
+
+const struct fv_allocator *trainee_memory(const struct trainee *t)
+{
+    return t->net && t->backend->host_alloc ? &t->memory : NULL;
 }
 
 int trainee_is_simulated(const struct trainee *t)

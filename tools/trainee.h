@@ -24,6 +24,8 @@ void trainee_close(struct trainee **t); /* accepts NULL */
 int trainee_step(struct trainee *t, const struct fv_batch *b);
 /* "resnet18 on cpu (oneDNN 2.6.3, ...)", "a step of 20 ms"; valid until close. */
 const char *trainee_info(const struct trainee *t);
+/* Where it reads batches from without copying them first, for a loader; NULL: anywhere. Valid until close. */
+const struct fv_allocator *trainee_memory(const struct trainee *t);
 int trainee_is_simulated(const struct trainee *t);
 /* Multiply-adds of an image's forward pass; 0 when simulated. */
 uint64_t trainee_macs(const struct trainee *t);
