@@ -336,6 +336,7 @@ static int open_all(struct fv_loader *l)
     };
     fv_dsp_init(&l->dsp);
     FV_TRY(fv_policy_parse(&l->policy, l->set.policy ? l->set.policy : ""));
+    l->source.mixes = fv_policy_mixes(l->policy);
     FV_TRY(open_sampler(l));
     FV_TRY(open_ring(l));
     FV_TRY(open_slots(l));

@@ -32,9 +32,10 @@ run $train --loss 'ce+hinge' --out bad
 exits 2
 err_has "there is no loss 'hinge': valid are ce, arcface"
 not_there bad
-run $train --loss triplet --aug 'cutmix(1)' --out mixed
-exits 1
+run $train --loss triplet --aug 'flip,cutmix(1,p=0.01)' --out mixed
+exits 2
 err_has 'leave cutmix and mixup out'
+not_there mixed
 run fvtrain --resume margin --loss ce
 exits 1
 err_has 'cannot be resumed'

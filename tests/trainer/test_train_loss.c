@@ -10,6 +10,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static char said[4096];
 
@@ -188,6 +189,14 @@ static void bad_requests_are_refused(void **state)
     f.settings.patience_on = "val-acc";
     assert_int_equal(fixture_run(&f, "run", 0), FV_EUSAGE);
     assert_non_null(strstr(fv_err_text(), "has no class scores"));
+    f.settings.patience = 0;
+    f.train.source.mixes = 1;
+    assert_int_equal(fixture_run(&f, "run", 0), FV_EUSAGE);
+    assert_non_null(strstr(fv_err_text(), "leave cutmix and mixup out of --aug"));
+    assert_int_equal(access(fixture_path(&f, "run", ""), F_OK), -1);
+    f.settings.loss = "arcface(s=8)";
+    f.settings.epochs = 1;
+    assert_int_equal(fixture_run(&f, "run", 0), 0);
     fixture_close(&f);
 }
 

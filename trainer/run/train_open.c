@@ -302,6 +302,11 @@ static void warn_of_rate(const struct fv_run *run)
 static int check_loss(const struct fv_run *run)
 {
     char words[240];
+    if (run->d->train->mixes && !run->net->loss.soft)
+        return fv_err(FV_EUSAGE,
+                      "--loss %s: has no meaning for images mixed of two identities: leave cutmix "
+                      "and mixup out of --aug",
+                      run->net->loss.text);
     if (run->s->patience > 0 && run->watched->needs_val && run->net->logits_node < 0)
         return fv_err(FV_EUSAGE,
                       "--patience-on %s: --loss %s has no class scores to measure it by: watch "
