@@ -38,9 +38,9 @@ struct fv_batch_source {
     uint64_t batches_per_epoch;
     uint64_t images_per_epoch; /* in those batches */
     int batch, height, width, classes;
-    int mixes; /* items may be mixed of two identities */
     /* Nanoseconds that `next` has spent waiting so far. */
     uint64_t (*waited_ns)(void *ctx);
+    int mixes; /* items may be mixed of two identities */
 };
 
 #endif

@@ -27,7 +27,8 @@ class Source(C.Structure):
                 ("release", C.CFUNCTYPE(None, C.c_void_p)),
                 ("seek", C.CFUNCTYPE(C.c_int, C.c_void_p, C.c_uint64)), ("batches_per_epoch", C.c_uint64),
                 ("images_per_epoch", C.c_uint64), ("batch", C.c_int), ("height", C.c_int), ("width", C.c_int),
-                ("classes", C.c_int), ("waited_ns", C.CFUNCTYPE(C.c_uint64, C.c_void_p))]
+                ("classes", C.c_int), ("waited_ns", C.CFUNCTYPE(C.c_uint64, C.c_void_p)),
+                ("mixes", C.c_int)]
 
 
 class Report(C.Structure):

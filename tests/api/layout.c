@@ -35,6 +35,7 @@ static void batches(void)
     MEMBER(fv_batch_source, width);
     MEMBER(fv_batch_source, classes);
     MEMBER(fv_batch_source, waited_ns);
+    MEMBER(fv_batch_source, mixes);
 }
 
 static void what_the_caller_fills(void)
