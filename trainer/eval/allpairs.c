@@ -11,6 +11,7 @@
 #include "common/err.h"
 #include "trainer/backend.h"
 #include "trainer/eval/allpairs_counts.h"
+#include "trainer/eval/allpairs_sides.h"
 #include "trainer/eval/dots.h"
 
 #include <math.h>
@@ -185,65 +186,15 @@ static void *work(void *arg)
 
 /* --- before and after ----------------------------------------------------------------------------- */
 
-struct place {
-    uint32_t label, row;
-};
-
-static int by_label(const void *a, const void *b)
-{
-    const struct place *x = a, *y = b;
-
-    if (x->label != y->label)
-        return x->label < y->label ? -1 : 1;
-    return (x->row > y->row) - (x->row < y->row);
-}
-
-/* The rows of one side in order of their labels. */
-static int sort_side(const struct fv_allpairs_side *a, int dim, float **v, uint32_t **label)
-{
-    const size_t bytes = (size_t)dim * sizeof **v;
-    struct place *p = malloc((a->n + 1) * sizeof *p);
-
-    *v = malloc((a->n + 1) * bytes);
-    *label = malloc((a->n + 1) * sizeof **label);
-    if (!p || !*v || !*label) {
-        free(p);
-        return fv_err(FV_ENOMEM, "out of memory for %zu embeddings", a->n);
-    }
-    for (size_t i = 0; i < a->n; i++)
-        p[i] = (struct place){a->label[i], (uint32_t)i};
-    qsort(p, a->n, sizeof *p, by_label);
-    for (size_t i = 0; i < a->n; i++) {
-        (*label)[i] = p[i].label;
-        memcpy(*v + i * (size_t)dim, a->v + (size_t)p[i].row * (size_t)dim, bytes);
-    }
-    free(p);
-    return FV_OK;
-}
-
-/* The first of sorted labels that is >= what. */
-static uint32_t lower(const uint32_t *label, size_t n, uint64_t what)
-{
-    size_t low = 0, high = n;
-
-    while (low < high) {
-        const size_t mid = low + (high - low) / 2;
-        if (label[mid] < what)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return (uint32_t)low;
-}
-
 static int find_same(struct scoring *s)
 {
     s->same = malloc((s->rows + 1) * sizeof *s->same);
     if (!s->same)
         return fv_err(FV_ENOMEM, "out of memory for %zu rows", s->rows);
     for (size_t i = 0; i < s->rows; i++)
-        s->same[i] = (struct range){lower(s->column_label, s->columns, s->row_label[i]),
-                                    lower(s->column_label, s->columns, s->row_label[i] + 1ull)};
+        s->same[i] =
+            (struct range){fv__allpairs_lower(s->column_label, s->columns, s->row_label[i]),
+                           fv__allpairs_lower(s->column_label, s->columns, s->row_label[i] + 1ull)};
     return FV_OK;
 }
 
@@ -266,8 +217,8 @@ static int prepare(struct scoring *s, const struct fv_allpairs_side *a,
     s->symmetric = !b;
     s->rows = a->n;
     s->columns = b ? b->n : a->n;
-    FV_TRY(sort_side(a, s->dim, &s->row, &s->row_label));
-    int rc = b ? sort_side(b, s->dim, &column, &s->column_label) : FV_OK;
+    FV_TRY(fv__allpairs_sort(a, s->dim, &s->row, &s->row_label));
+    int rc = b ? fv__allpairs_sort(b, s->dim, &column, &s->column_label) : FV_OK;
     if (!b)
         s->column_label = s->row_label;
     if (rc >= 0)
