@@ -71,7 +71,7 @@ static int write_files(struct files *f, const struct http_photo *photo, int phot
     return FV_OK;
 }
 
-/* "/tmp/fv-serve-x/photo1.jpg: cannot be used: why" without where it lay. */
+/* "/tmp/fv-serve-x/photo1.jpg: cannot be used: 00000000/photo1.jpg: why" without where it lay. */
 static int blame(const struct files *f, int rc)
 {
     char why[FV_ERR_TEXT_MAX];
@@ -80,7 +80,10 @@ static int blame(const struct files *f, int rc)
     const size_t n = f->folder ? strlen(f->folder) : 0;
     if (n == 0 || strncmp(why, f->folder, n) != 0)
         return rc;
-    const char *colon = strstr(why + n, ": ");
+    const char *colon = strstr(why + n, ": "), *again = colon ? strstr(colon, "/photo") : NULL;
+    const char *reason = again ? strstr(again, ": ") : NULL;
+    if (reason)
+        return fv_err(rc, "Photo %c: cannot be used%s", why[n + strlen("/photo")], reason);
     return fv_err(rc, "Photo %c%s", why[n + strlen("/photo")], colon ? colon : "");
 }
 
