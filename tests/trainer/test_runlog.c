@@ -15,6 +15,10 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <errno.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static char folder[] = "/tmp/fv-test-runlog-XXXXXX";
@@ -40,6 +44,31 @@ static int teardown(void **state)
     unlink(csv);
     unlink(events);
     return rmdir(folder);
+}
+
+/* In a child, since the limit stays: 7 if the sentence says what stopped a line in its middle. */
+static void test_full_disk(void **state)
+{
+    (void)state;
+    const struct fv_runlog_line l = {.step = 50, .epoch = 1, .loss = 2, .acc = NAN};
+    const struct rlimit limit = {20, 20};
+    struct fv_runlog *log;
+    int status;
+    const pid_t pid = fork();
+    if (pid == 0) {
+        unlink(path);
+        if (fv_runlog_open(&log, folder, 0, 0) < 0)
+            _exit(1);
+        signal(SIGXFSZ, SIG_IGN);
+        setrlimit(RLIMIT_FSIZE, &limit);
+        errno = 0;
+        const int rc = fv_runlog_step(log, &l);
+        _exit(rc == FV_EIO && strstr(fv_err_text(), "log.jsonl: cannot write: File too large") ? 7
+                                                                                               : 2);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 7);
 }
 
 #define STEP(n, e) "{\"type\":\"step\",\"step\":" #n ",\"epoch\":" #e "}\n"
@@ -215,7 +244,8 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_trim), cmocka_unit_test(test_lines),
                                        cmocka_unit_test(test_forms_resumed),
-                                       cmocka_unit_test(test_odd_lines)};
+                                       cmocka_unit_test(test_odd_lines),
+                                       cmocka_unit_test(test_full_disk)};
     if (argc < 2 || fv_file_read(argv[1], 1 << 20, &golden, &golden_size) < 0)
         return 2;
     const int failed = cmocka_run_group_tests(tests, setup, teardown);

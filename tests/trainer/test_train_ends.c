@@ -117,17 +117,24 @@ static void fill_the_disk(struct synthetic *s)
     }
 }
 
+/* In evaluation the limit comes after a checkpoint and before what is best is kept. */
+static void fill_the_disk_at_once(struct synthetic *s)
+{
+    const struct rlimit limit = {room, room};
+    (void)s;
+    signal(SIGXFSZ, SIG_IGN);
+    setrlimit(RLIMIT_FSIZE, &limit);
+}
+
 /* In a child, since the limit stays. It ends with 7 if the sentence is as it should be. */
-static void run_out_of_room(const char *run)
+static void run_out_of_room(const char *run, const char *file)
 {
     const pid_t pid = fork();
     int status;
     if (pid == 0) {
         const int rc = fixture_run(&fix, run, 1);
-        _exit(rc == FV_EIO && strstr(fv_err_text(), "is whole") &&
-                      strstr(fv_err_text(), "last.safetensors")
-                  ? 7
-                  : 1);
+        _exit(rc == FV_EIO && strstr(fv_err_text(), "is whole") && strstr(fv_err_text(), file) ? 7
+                                                                                               : 1);
     }
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_true(WIFEXITED(status));
@@ -143,13 +150,22 @@ static void test_full_disk(void **state)
     free(slurp("whole", "last.safetensors", &n));
     room = (rlim_t)n - 1000;
     fix.train.before = fill_the_disk;
-    run_out_of_room("full");
+    run_out_of_room("full", "last.safetensors");
     fix.train.before = NULL;
     assert_true(meta("full", "step") == 8);
     assert_int_equal(fixture_run(&fix, "full", 1), 0);
     assert_same_file(&fix, "whole", "full", "last.safetensors");
     assert_same_file(&fix, "whole", "full", "best_ver.safetensors");
     assert_log_whole(&fix, "full");
+    free(slurp("whole", "best_cls.safetensors", &n));
+    room = (rlim_t)n - 1000;
+    fix.val.before = fill_the_disk_at_once;
+    run_out_of_room("best", "best_cls.safetensors");
+    fix.val.before = NULL;
+    assert_true(meta("best", "step") == FIXTURE_STEPS);
+    assert_int_equal(fixture_run(&fix, "best", 1), 0);
+    assert_same_file(&fix, "whole", "best", "last.safetensors");
+    assert_log_whole(&fix, "best");
 }
 
 static void refuse(const char *bytes, size_t n, const char *says)

@@ -129,8 +129,9 @@ static int append(struct fv_runlog *log, const char *type, const struct fv_runlo
         add(line, &n, "auc", 9, l->auc);
     }
     n += snprintf(line + n, sizeof line - (size_t)n, "}\n");
-    if (write(log->fd, line, (size_t)n) != n)
-        return fv_err_errno(FV_EIO, "%s: cannot write", log->path);
+    for (ssize_t put, at = 0; at < n; at += put) /* of half a line the next try says why */
+        if ((put = write(log->fd, line + at, (size_t)(n - at))) <= 0)
+            return fv_err_errno(FV_EIO, "%s: cannot write", log->path);
     return fv_track_add(log->track, line, (size_t)n);
 }
 

@@ -79,8 +79,7 @@ static int write_last(struct fv_run *run)
     return rc;
 }
 
-/* A file is replaced whole or not at all, so whatever a full disk does, the last one is there. */
-static int say_what_is_left(const struct fv_run *run, int rc)
+int fv__run_wrote(const struct fv_run *run, int rc)
 {
     char text[FV_ERR_TEXT_MAX];
     if (rc != FV_EIO || run->saves == 0)
@@ -100,7 +99,7 @@ int fv__run_save(struct fv_run *run)
             rc = write_last(run);
     }
     if (rc < 0)
-        return say_what_is_left(run, rc);
+        return fv__run_wrote(run, rc);
     run->saves++;
     run->saved_ns = fv_now_ns();
     return 0;
@@ -146,7 +145,7 @@ static int write_window(struct fv_run *run)
         return 0;
     const struct fv_runlog_line l = fv__meter_window(run);
     if (run->log)
-        FV_TRY(fv_runlog_step(run->log, &l));
+        FV_TRY(fv__run_wrote(run, fv_runlog_step(run->log, &l)));
     fv_trace_counter("loss", l.loss);
     fv__meter_start(run, &run->window);
     return 0;

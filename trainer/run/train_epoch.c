@@ -207,11 +207,12 @@ int fv__run_finish_epoch(struct fv_run *run)
     }
     watch(run, &l);
     if (run->log) {
-        FV_TRY(fv_runlog_epoch(run->log, &l));
-        if (best_cls)
-            FV_TRY(keep_best(run, "best_cls"));
-        if (best_ver)
-            FV_TRY(keep_best(run, "best_ver"));
+        int rc = fv_runlog_epoch(run->log, &l);
+        if (rc == 0 && best_cls)
+            rc = keep_best(run, "best_cls");
+        if (rc == 0 && best_ver)
+            rc = keep_best(run, "best_ver");
+        FV_TRY(fv__run_wrote(run, rc));
     }
     say_epoch(run, &l, best_cls, best_ver);
     watch_traps(run, &l, seconds);

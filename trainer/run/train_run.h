@@ -80,6 +80,9 @@ extern const char fv__run_remedy[]; /* for a loss that is not finite */
 double fv__run_rate(const struct fv_run *run, uint64_t step);
 int fv__run_fetch(struct fv_run *run);
 int fv__run_save(struct fv_run *run);
+/* What came of writing into the folder. A file is replaced whole or not at all, so whatever a full disk does, the last
+ * checkpoint is there, and the sentence says so. */
+int fv__run_wrote(const struct fv_run *run, int rc);
 
 /* train_memory.c. Says what memory the run takes, and warns if that is more than there is. */
 int fv__run_say_memory(const struct fv_run *run);
