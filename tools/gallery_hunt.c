@@ -148,7 +148,7 @@ static int answer_set(struct gallery_hunt *h, const struct fv_gallery *g, int k)
         h->answer[k][i].truth = !set->identity[i]                ? FV_PROBE_UNKNOWN
                                 : h->label[k][i] < g->identities ? h->label[k][i]
                                                                  : FV_PROBE_STRANGER;
-    return set->n ? fv_gallery_search(g, h->v[k], set->n, h->answer[k]) : FV_OK;
+    return set->n ? fv_model_search(h->net.model, g, h->v[k], set->n, h->answer[k]) : FV_OK;
 }
 
 static int answer(struct gallery_hunt *h, int dim)

@@ -160,6 +160,9 @@ int fv_model_accuracy(struct fv_model *m, const struct fv_batch_source *images, 
  * as fv_model_accuracy. */
 int fv_model_classify(struct fv_model *m, const struct fv_batch_source *images, uint32_t *label,
                       const struct fv_report *r);
+/* fv_gallery_search on the model's device where that computes scores (backend cuda), else by the processors. */
+int fv_model_search(const struct fv_model *m, const struct fv_gallery *g, const float *probe,
+                    size_t n, struct fv_answer *answer);
 /* One image of a template: its row of emb, and the video or photograph that it is from. */
 struct fv_pool_item {
     uint32_t row, template;

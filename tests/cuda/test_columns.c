@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* All against all by a device's matrix products, against the same by the processors: on a device that is the host
- * (device_host.h). Vectors are of +-1/8, so that every score is exact whatever the order of its sum, and the results
- * must be the same to the bit. */
+/* All against all, and a search in a gallery, by a device's matrix products, against the same by the processors: on a
+ * device that is the host (device_host.h). Vectors are of +-1/8, so that every score is exact whatever the order of its
+ * sum, and the results must be the same to the bit. */
 #include "common/err.h"
 #include "tests/cmocka_all.h"
 #include "tests/cuda/device_host.h"
 #include "tests/cuda/noise.h"
 #include "trainer/backend.h"
 #include "trainer/eval/allpairs.h"
+#include "trainer/eval/gallery.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -78,6 +79,31 @@ static void test_all(void **state)
     fv_backend_cuda.close(&device);
 }
 
+static void test_gallery(void **state)
+{
+    (void)state;
+    struct fv_device *device = open_device();
+    static struct fv_answer want[ROWS], got[ROWS];
+    draw(a, who_a, ROWS, 3);
+    draw(b, who_b, COLUMNS, 4);
+    const struct fv_gallery g = {b, who_b, COLUMNS, PEOPLE, DIM};
+    for (int i = 0; i < ROWS; i++)
+        got[i].truth = want[i].truth = i % 7 ? who_a[i] : FV_PROBE_STRANGER;
+    assert_int_equal(fv_gallery_search(&g, a, ROWS, want), 0);
+    assert_int_equal(fv_gallery_search_on(&fv_backend_cuda, device, &g, a, ROWS, got), 0);
+    for (int i = 0; i < ROWS; i++) {
+        assert_true(got[i].score == want[i].score && got[i].mate == want[i].mate);
+        assert_int_equal(got[i].best, want[i].best);
+        assert_int_equal(got[i].better, want[i].better);
+        assert_int_equal(got[i].equal, want[i].equal);
+    }
+    fv_device_host.limit = 100;
+    assert_int_equal(fv_gallery_search_on(&fv_backend_cuda, device, &g, a, ROWS, got), FV_ENOMEM);
+    fv_device_host.limit = 0;
+    assert_int_equal(fv_device_host.allocated, 0);
+    fv_backend_cuda.close(&device);
+}
+
 /* Memory that is not there, for the columns or only for a tile: a sentence, and nothing is left behind. */
 static void test_too_little(void **state)
 {
@@ -101,7 +127,7 @@ static void test_too_little(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_all),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_all), cmocka_unit_test(test_gallery),
                                        cmocka_unit_test(test_too_little)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

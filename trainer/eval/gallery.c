@@ -2,6 +2,7 @@
 #include "trainer/eval/gallery.h"
 
 #include "common/err.h"
+#include "trainer/backend.h"
 #include "trainer/eval/dots.h"
 
 #include <math.h>
@@ -57,6 +58,27 @@ static void answer_all(struct search *s, const float *probe, size_t n, struct fv
     }
 }
 
+/* Probes at a time, so that their scores take no more than 64 MB if there are several. */
+static size_t probes_at_once(size_t n)
+{
+    const size_t fit = ((size_t)1 << 24) / n, most = 256;
+    return fit < 1 ? 1 : fit < most ? fit : most;
+}
+
+static int answer_by_device(struct search *s, const struct fv_backend *b, struct fv_columns *there,
+                            const float *probe, size_t n, struct fv_answer *answer)
+{
+    const size_t step = probes_at_once(s->g->n), dim = (size_t)s->g->dim;
+
+    for (size_t first = 0; first < n; first += step) {
+        const size_t rows = n - first < step ? n - first : step;
+        FV_TRY(b->columns_times(there, probe + first * dim, rows, 0, s->g->n, s->score));
+        for (size_t k = 0; k < rows; k++)
+            answer_one(s, s->score + k * s->g->n, &answer[first + k]);
+    }
+    return FV_OK;
+}
+
 static int check_labels(const struct fv_gallery *g)
 {
     for (size_t i = 0; i < g->n; i++)
@@ -85,6 +107,29 @@ int fv_gallery_search(const struct fv_gallery *g, const float *probe, size_t n,
         answer_all(&s, probe, n, answer);
     }
     free(s.panels);
+    free(s.score);
+    free(s.best);
+    return rc;
+}
+
+int fv_gallery_search_on(const struct fv_backend *backend, struct fv_device *device,
+                         const struct fv_gallery *g, const float *probe, size_t n,
+                         struct fv_answer *answer)
+{
+    struct search s = {.g = g};
+    struct fv_columns *there = NULL;
+
+    FV_TRY(check_labels(g));
+    s.score = malloc(probes_at_once(g->n) * g->n * sizeof *s.score);
+    s.best = malloc(g->identities * sizeof *s.best);
+    int rc = s.score && s.best
+                 ? FV_OK
+                 : fv_err(FV_ENOMEM, "out of memory for a gallery of %zu images", g->n);
+    if (rc >= 0)
+        rc = backend->columns_open(device, g->v, g->n, g->dim, &there);
+    if (rc >= 0)
+        rc = answer_by_device(&s, backend, there, probe, n, answer);
+    backend->columns_close(&there);
     free(s.score);
     free(s.best);
     return rc;

@@ -44,6 +44,12 @@ int fv_gallery_mean(const struct fv_gallery *g, float *v, uint32_t *label);
 /* Fills in all but the truth of each of n answers, from probe (n, dim). */
 int fv_gallery_search(const struct fv_gallery *g, const float *probe, size_t n,
                       struct fv_answer *answer);
+/* The same with scores that a device computes, of a backend that has columns (trainer/backend.h). */
+struct fv_backend;
+struct fv_device;
+int fv_gallery_search_on(const struct fv_backend *backend, struct fv_device *device,
+                         const struct fv_gallery *g, const float *probe, size_t n,
+                         struct fv_answer *answer);
 
 struct fv_probes {
     uint64_t mated, strangers, unknown;

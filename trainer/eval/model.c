@@ -179,3 +179,11 @@ void fv_score_pairs(const float *emb, int dim, const struct fv_index_pair *pair,
         score[i] = fv_score_two(emb + (size_t)pair[i].a * (size_t)dim,
                                 emb + (size_t)pair[i].b * (size_t)dim, dim);
 }
+
+int fv_model_search(const struct fv_model *m, const struct fv_gallery *g, const float *probe,
+                    size_t n, struct fv_answer *answer)
+{
+    const struct fv_backend *b = m->run.backend;
+    return b->columns_open ? fv_gallery_search_on(b, m->device, g, probe, n, answer)
+                           : fv_gallery_search(g, probe, n, answer);
+}
