@@ -5,7 +5,7 @@ run fvprep synth -o photos -n 8 -i 8 -s 48 -q
 exits 0
 run fvprep pack photos -o faces.lmdb --size 32 --holdout-ids 25% --val 25%
 exits 0
-run fvtrain --db faces.lmdb --arch resnet18 --stem 7x7 --batch 36 --epochs 1 --max-pairs 0 --out source
+run fvtrain --db faces.lmdb --arch resnet18 --stem 7x7 --batch 36 --epochs 1 --max-pairs 0 --no-report --out source
 exits 0
 
 tune="fvtrain --db faces.lmdb --recipe finetune-resnet18 --size 32 --batch 36 --epochs 1 --milestones 1"

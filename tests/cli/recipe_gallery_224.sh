@@ -17,7 +17,11 @@ for folder in faces/id*; do
 done
 run fvprep pack photos -o faces.lmdb --size 32 --layout hw2p2
 exits 0
-run fvtrain --db faces.lmdb --recipe gallery-224 --size 32 --batch 12 --epochs 1 --warmup 0 --max-pairs 0 --out run
+run fvtrain --recipe gallery-224 --help
+exits 0
+out_has '`list` shows all [resnet50]'
+run fvtrain --db faces.lmdb --recipe gallery-224 --arch resnet18 \
+    --size 32 --batch 12 --epochs 1 --warmup 0 --max-pairs 0 --out run
 exits 0
 search="fveval gallery run/last.safetensors --db faces.lmdb --gallery folder:verification/known \
     --probes folder:verification/unknown_test --submission hw2p2-f22 -o submission.csv -q"

@@ -4,16 +4,22 @@ run fvprep synth -o photos -n 8 -i 8 -s 48 -q
 exits 0
 run fvprep pack photos -o faces.lmdb --size 32 --holdout-ids 25% --val 25%
 exits 0
-small="--size 32 --batch 12 --epochs 1 --warmup 0"
-run fvtrain --db faces.lmdb --recipe se-resnet-arcface $small --milestones 1 --out arcface
+run fvtrain --recipe se-resnet-arcface --help
+exits 0
+out_has '`list` shows all [se-resnet34]'
+small="--size 32 --batch 12 --epochs 1 --warmup 0 --no-report"
+run fvtrain --db faces.lmdb --recipe se-resnet-arcface $small --arch se-resnet18 --milestones 1 --out arcface
 exits 0
 out_has 'arcface/best_ver.safetensors'
 err_has 'arcface: a scale of s=64 for 6 identities'
-run fveval pairs arcface/best_ver.safetensors --db faces.lmdb
-exits 0
-out_has 'se-resnet34, 32 px, 6 classes, embedding of 512'
+err_has 'net se-resnet18: 32 px, '
+err_has 'embedding of 512, 6 classes'
 
-run fveval embed arcface/last.safetensors --db faces.lmdb --split holdout -o faces.npy -q
+picture=
+command -v gnuplot >/dev/null && picture='--picture faces.svg'
+run fveval embed arcface/best_ver.safetensors --db faces.lmdb --split holdout -o faces.npy $picture -q
+exits 0
+[ -z "$picture" ] || run grep '<svg' faces.svg
 exits 0
 run python3 -c '
 import struct
