@@ -404,6 +404,35 @@ static void test_impossible_progress(void **state)
     }
 }
 
+static uint64_t stop_ticket;
+
+static void stop_at_ticket(struct synthetic *s)
+{
+    if (s->ticket == stop_ticket)
+        fv_train_stop = 1;
+}
+
+/* That a part of the step under way was not finite goes from process to process: no update is made of that step. */
+static void test_broken_step_is_remembered(void **state)
+{
+    (void)state;
+    fix.settings.accumulate = 3;
+    fix.settings.save_every = 0;
+    fix.train.before = stop_at_ticket;
+    for (stop_ticket = 0; stop_ticket < 2; stop_ticket++) {
+        assert_int_equal(fixture_run(&fix, "broken", 1), FV_EINTR);
+        fv_train_stop = 0;
+        if (stop_ticket == 0)
+            change_meta("broken", "broken_step", "1");
+    }
+    fix.train.before = NULL;
+    assert_true(meta("broken", "step") == 2);
+    assert_true(meta("broken", "broken_step") == 1);
+    assert_int_equal(fixture_run(&fix, "broken", 1), 0);
+    assert_true(meta("broken", "broken_step") == 0);
+    assert_true(meta("broken", "updates") == 3 * FIXTURE_STEPS / 3 - 1);
+}
+
 static void test_labels(void **state)
 {
     (void)state;
@@ -478,6 +507,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_idle_options_are_named, setup, teardown),
         cmocka_unit_test_setup_teardown(test_momentum_cycles, setup, teardown),
         cmocka_unit_test_setup_teardown(test_impossible_progress, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_broken_step_is_remembered, setup, teardown),
         cmocka_unit_test(test_labels),
         cmocka_unit_test(test_stuck_loss),
     };
