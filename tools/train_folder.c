@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 char *train_folder_db(const char *text)
 {
@@ -114,5 +115,9 @@ int train_folder_print_result(const char *folder)
         printf("verify      EER %.2f %%, AUC %.4f at epoch %s  %s/best_ver.safetensors\n",
                strtod(eer, NULL) * 100, strtod(auc, NULL), ver, folder);
     fv_st_close(&st);
+    char *page = fv_format("%s/report.html", folder);
+    if (page && access(page, F_OK) == 0)
+        printf("report      %s\n", page);
+    free(page);
     return 0;
 }

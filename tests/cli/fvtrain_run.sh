@@ -8,6 +8,9 @@ train="fvtrain --db faces.lmdb --arch tiny --backend ref --batch 4 --epochs 6"
 run $train --out whole
 exits 0
 out_has 'whole/best_ver.safetensors'
+if command -v gnuplot >/dev/null; then
+    out_has 'report      whole/report.html'
+fi
 err_has '60 images of 6 identities'
 err_has 'identities to train on (8 images each)'
 err_has 'epoch 6/6'

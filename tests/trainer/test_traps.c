@@ -44,6 +44,37 @@ static void durations_are_words(void **state)
         assert_string_equal(fv__meter_duration(text, rows[i].seconds), rows[i].words);
 }
 
+/* 30 epochs of 100 steps, of 8 images each. */
+static void time_is_told_after_twenty_steps(void **state)
+{
+    const struct fv_batch_source train = {.batch = 8};
+    const struct fv_train_data d = {.train = &train};
+    struct fv_train_settings s = {.patience = 0};
+    struct fv_run run = {.s = &s, .d = &d, .first_steps = 1};
+    char words[160];
+    (void)state;
+    run.snap.epochs = 30;
+    run.snap.steps_per_epoch = 100;
+    run.snap.at.step = 20; /* 19 of them are timed */
+    assert_false(fv__meter_estimate(&run, 9.5, words, sizeof words));
+    run.snap.at.step = 21;
+    assert_false(fv__meter_estimate(&run, 2.9, words, sizeof words));
+    assert_true(
+        fv__meter_estimate(&run, 10, words, sizeof words)); /* half a second each: 2979 more */
+    assert_string_equal(words,
+                        "about 25 min for 30 epochs (50 s each, 16 img/s; evaluation not counted)");
+    run.snap.at.step = 4; /* a slow net */
+    assert_true(fv__meter_estimate(&run, 30, words, sizeof words));
+    assert_string_equal(
+        words, "about 8 h 19 min for 30 epochs (17 min each, 1 img/s; evaluation not counted)");
+    s.patience = 5;
+    run.first_steps = 1730; /* resumed in the 18th epoch */
+    run.snap.at.step = 1750;
+    assert_true(fv__meter_estimate(&run, 10, words, sizeof words));
+    assert_string_equal(words, "at most about 10 min for the last 12.5 epochs (50 s each, 16 "
+                               "img/s; evaluation not counted)");
+}
+
 static void rates_far_off_are_named(void **state)
 {
     static const struct {
@@ -248,6 +279,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(memory_is_short),
         cmocka_unit_test(durations_are_words),
+        cmocka_unit_test(time_is_told_after_twenty_steps),
         cmocka_unit_test(rates_far_off_are_named),
         cmocka_unit_test(validation_is_held_against_guessing),
         cmocka_unit_test(waiting_is_told_of),

@@ -130,31 +130,41 @@ const char *fv__meter_duration(char text[FV_METER_DURATION], double seconds)
     return text;
 }
 
+int fv__meter_estimate(const struct fv_run *run, double seconds, char *text, size_t n)
+{
+    const uint64_t step = run->snap.at.step, per_epoch = run->snap.steps_per_epoch;
+    const double steps = (double)(step - run->first_steps);
+    const int late = step > per_epoch;
+    char epoch[FV_METER_DURATION], all[FV_METER_DURATION];
+    if (seconds < ESTIMATE_SECONDS || (steps < ESTIMATE_STEPS && seconds < ESTIMATE_LONG_SECONDS))
+        return 0;
+    const double left = (double)(run->snap.epochs * per_epoch - step);
+    const double epochs = late ? left / (double)per_epoch : (double)run->snap.epochs;
+    snprintf(text, n, "%sabout %s for %s%.*f epoch%s (%s each, %.0f img/s; evaluation not counted)",
+             run->s->patience > 0 ? "at most " : "",
+             fv__meter_duration(all, seconds / steps * left), late ? "the last " : "", late, epochs,
+             run->snap.epochs == 1 ? "" : "s",
+             fv__meter_duration(epoch, seconds / steps * (double)per_epoch),
+             steps * run->d->train->batch * fv_comm_world(run->d->comm) / seconds);
+    return 1;
+}
+
 /* Once, when the first steps have shown their speed. The very first is left out: it warms up. */
 static void say_estimate(struct fv_run *run)
 {
-    const uint64_t step = run->snap.at.step, now = fv_now_ns();
-    const uint64_t per_epoch = run->snap.steps_per_epoch;
-    char epoch[FV_METER_DURATION], all[FV_METER_DURATION];
+    const uint64_t now = fv_now_ns();
+    char words[160];
     if (run->first_ns == 0) {
         run->first_ns = now;
-        run->first_steps = step;
+        run->first_steps = run->snap.at.step;
         return;
     }
-    const double seconds = (double)(now - run->first_ns) * 1e-9;
-    const double steps = (double)(step - run->first_steps);
-    run->estimated |= run->snap.at.epoch > run->began_step / per_epoch; /* its line has said it */
-    if (run->estimated || seconds < ESTIMATE_SECONDS ||
-        (steps < ESTIMATE_STEPS && seconds < ESTIMATE_LONG_SECONDS))
+    /* the line of a whole epoch has said it */
+    run->estimated |= run->snap.at.epoch > run->began_step / run->snap.steps_per_epoch;
+    if (run->estimated ||
+        !fv__meter_estimate(run, (double)(now - run->first_ns) * 1e-9, words, sizeof words))
         return;
-    const double left = (double)(run->snap.epochs * per_epoch - step);
-    fv_say(run->report, FV_LEVEL_INFO,
-           "%sabout %s for %s%.*f epochs (%s each, %.0f img/s; evaluation not counted)",
-           run->s->patience > 0 ? "at most " : "", fv__meter_duration(all, seconds / steps * left),
-           step > per_epoch ? "the last " : "", step > per_epoch,
-           step > per_epoch ? left / (double)per_epoch : (double)run->snap.epochs,
-           fv__meter_duration(epoch, seconds / steps * (double)per_epoch),
-           steps * run->d->train->batch * fv_comm_world(run->d->comm) / seconds);
+    fv_say(run->report, FV_LEVEL_INFO, "%s", words);
     run->estimated = 1;
 }
 

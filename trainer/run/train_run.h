@@ -107,6 +107,9 @@ void fv__meter_take_terms(const struct fv_run *run, const struct fv_term_sums *s
                           struct fv_runlog_line *l);
 enum { FV_METER_DURATION = 32 };
 const char *fv__meter_duration(char text[FV_METER_DURATION], double seconds);
+/* 1, with a sentence, once the steps since run->first_steps, which took so long, tell how long all of it will take: 20
+ * of them and 3 seconds, or 30 seconds. */
+int fv__meter_estimate(const struct fv_run *run, double seconds, char *text, size_t n);
 /* How long the rest will take, evaluation included, by all that this process has done of it. */
 double fv__meter_left_s(const struct fv_run *run);
 struct fv_report fv__meter_fleeting(const struct fv_report *r);
