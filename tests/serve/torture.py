@@ -142,6 +142,8 @@ body, headers = form(PHOTO)
 expect("its own form", status("POST", "/", body, {**headers, "Origin": f"http://{HOST}:{PORT}"}), 200)
 expect("no photo", status("POST", "/", *form(b"")), 400)
 expect("another field", status("POST", "/", *form(PHOTO, name="other")), 400)
+nameless = form(PHOTO)[0].replace(b'name="photo"; ', b""), form(PHOTO)[1]
+expect("a part without a name", status("POST", "/", *nameless), 400)
 expect("three photos", status("POST", "/", *form(PHOTO, PHOTO, PHOTO)), 400)
 expect("no form", status("POST", "/", PHOTO, {"Content-Type": "image/jpeg"}), 415)
 code, _, body = ask("POST", "/api/compare", *form(b"<script>alert(1)</script>"))

@@ -151,7 +151,8 @@ static enum MHD_Result take_part(void *ctx, enum MHD_ValueKind kind, const char 
     (void)file;
     (void)type;
     (void)encoding;
-    if (strcmp(key, "photo") != 0 || n == 0) /* an empty one is a field without a choice */
+    /* A part may have no name; an empty one is a field without a choice. */
+    if (!key || strcmp(key, "photo") != 0 || n == 0)
         return MHD_YES;
     if (offset == 0 && r->photos == HTTP_PHOTOS) {
         refuse(r, MHD_HTTP_BAD_REQUEST, "More than two photos.");
