@@ -77,7 +77,8 @@ static int add_all(struct list *l, const char *folder)
     const int n = scandir(folder, &entry, is_visible, versionsort);
     int rc = n < 0 ? fv_err_errno(FV_ENOTFOUND, "%s: cannot be listed", folder) : 0;
     for (int i = 0; i < n; i++) {
-        char *path = fv_format("%s/%s", folder, entry[i]->d_name);
+        char *path = strcmp(folder, ".") == 0 ? strdup(entry[i]->d_name)
+                                              : fv_format("%s/%s", folder, entry[i]->d_name);
         if (rc == 0)
             rc = path ? add(l, path) : fv_err(FV_ENOMEM, "out of memory");
         if (rc == FV_ENOTFOUND)

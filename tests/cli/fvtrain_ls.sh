@@ -111,6 +111,9 @@ run $train --epochs 2 --out short
 exits 0
 run fvtrain ls short
 out_has 'short  done      2/2  tiny'
+fvtrain ls . >list.txt
+run grep '^short ' list.txt
+exits 0
 if command -v gnuplot >/dev/null; then
     last='the learning curves of long and short'
     there long/curves.png
