@@ -3,7 +3,7 @@
 #ifndef FV_TOOLS_REPORT_CURVES_H
 #define FV_TOOLS_REPORT_CURVES_H
 
-#include "tools/roc_plot.h"
+#include "tools/report/roc_plot.h"
 
 #include <stdio.h>
 

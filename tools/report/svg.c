@@ -3,7 +3,7 @@
 
 #include "common/err.h"
 #include "common/fs.h"
-#include "tools/gnuplot.h"
+#include "tools/report/gnuplot.h"
 #include "tools/report/html.h"
 
 #include <math.h>

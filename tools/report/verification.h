@@ -5,8 +5,8 @@
 
 #include "store/store.h"
 #include "tools/report/parts.h"
+#include "tools/report/roc_plot.h"
 #include "tools/results.h"
-#include "tools/roc_plot.h"
 
 struct report_verification {
     const char *checkpoint, *model; /* its path; what fv_model_info says of it */

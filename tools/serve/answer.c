@@ -3,7 +3,7 @@
 
 #include "common/err.h"
 #include "common/fs.h"
-#include "tools/photo_set.h"
+#include "tools/eval/photo_set.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -3,8 +3,8 @@
 #ifndef FV_TOOLS_SERVE_ANSWER_H
 #define FV_TOOLS_SERVE_ANSWER_H
 
-#include "tools/calibration.h"
-#include "tools/nearest.h"
+#include "tools/eval/calibration.h"
+#include "tools/eval/nearest.h"
 #include "tools/serve/http.h"
 
 enum { ANSWER_TOP_MAX = 32 };

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT */
+/* fveval identify: who of a data set is on a photograph? The nearest identities, each by its nearest image. */
+#include "tools/eval/fveval.h"
+
+#include "common/err.h"
+#include "common/opt.h"
+#include "common/report.h"
+#include "tools/command.h"
+#include "tools/eval/calibration.h"
+#include "tools/eval/eval_net.h"
+#include "tools/eval/nearest.h"
+#include "tools/eval/photo_set.h"
+#include "tools/results.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { TOP_MAX = 32 };
+
+struct identify_settings {
+    const char *model, *gallery, *split;
+    int64_t top;
+    int aligned;
+    struct eval_net_settings net;
+};
+
+#define FIELD(f) offsetof(struct identify_settings, f)
+/* clang-format off */
+static const struct fv_opt identify_opts[] = {
+    {"model", 'm', FV_OPT_STRING, FV_OPT_REQUIRED, FIELD(model), "FILE", "the checkpoint", 0, 0, NULL},
+    {"gallery", 'g', FV_OPT_STRING, FV_OPT_REQUIRED, FIELD(gallery), "FILE",
+     "the data set of those who are known; the photo is framed as its images were", 0, 0, NULL},
+    {"split", 0, FV_OPT_STRING, 0, FIELD(split), "LIST", "of the gallery: all, or of train, val, holdout", 0, 0, NULL},
+    {"top", 'k', FV_OPT_INT, 0, FIELD(top), "N", "how many identities to name", 1, TOP_MAX, NULL},
+    {"aligned", 0, FV_OPT_FLAG, 0, FIELD(aligned), NULL, "the photo is cut to the face as the data set's are",
+     0, 0, NULL},
+    EVAL_NET_OPTS,
+    EVAL_OUTPUT_OPTS(net.),
+    {.name = NULL},
+};
+/* clang-format on */
+#undef FIELD
+
+const struct fv_command fveval_identify_cmd = {
+    .name = "fveval identify",
+    .summary = "Names the people of a data set who look most like a photograph.",
+    .usage = "PHOTO --gallery FILE --model CHECKPOINT [options]",
+    .notes = "The score of a person is that of the nearest image. The threshold is of two images; "
+             "among many people "
+             "a\nchance match is as much more likely: 'fveval gallery' measures that.\n\n"
+             "  fveval identify photo.jpg --gallery faces.lmdb --model best_ver.safetensors",
+    .min_args = 1,
+    .max_args = 1,
+};
+
+static int add_nearest(struct results *r, const struct identify_settings *s, struct fv_store *store,
+                       const struct nearest *near)
+{
+    const uint64_t labels = fv_store_info(store)->labels;
+    json_t *list = json_array();
+    struct fv_store_label who;
+    struct fv_store_image image;
+    static char rank[TOP_MAX][12]; /* keys outlive the results */
+    char text[640];
+
+    for (uint64_t i = 0; i < labels && i < (uint64_t)s->top && near[i].score > -INFINITY; i++) {
+        FV_TRY(fv_store_label(store, near[i].label, &who));
+        FV_TRY(fv_store_image(store, near[i].image, &image));
+        snprintf(rank[i], sizeof rank[i], "%d", (int)i + 1);
+        snprintf(text, sizeof text, "%.4f  %.200s  (%.400s)", near[i].score, who.name, image.name);
+        results_heading(r, rank[i], text);
+        json_array_append_new(list, json_pack("{s:o, s:f, s:o}", "identity",
+                                              results_json_text(who.name), "score", near[i].score,
+                                              "image", results_json_text(image.name)));
+    }
+    results_json(r, "nearest", list);
+    return FV_OK;
+}
+
+static int embed_set(const struct eval_net *net, struct eval_images *im, const char *splits,
+                     float **emb)
+{
+    FV_TRY(eval_images_want_splits(im, splits));
+    return eval_net_embed(net, im, emb);
+}
+
+static int identify(const struct identify_settings *s, const struct eval_net *net,
+                    const struct photo_set *photos, const struct calibration *c)
+{
+    struct eval_images known = {.store = net->store, .report = net->report},
+                       asked = {.store = photos->store};
+    struct nearest *near = malloc((fv_store_info(net->store)->labels + 1) * sizeof *near);
+    float *emb = NULL, *photo = NULL;
+    struct results r = {0};
+
+    int rc = near ? embed_set(net, &asked, "all", &photo) : fv_err(FV_ENOMEM, "out of memory");
+    if (rc >= 0)
+        rc = embed_set(net, &known, s->split, &emb);
+    if (rc >= 0)
+        rc = nearest_rank(near, &known, emb, photo, fv_model_net(net->model)->embedding);
+    if (rc >= 0) {
+        results_string(&r, "model", fv_model_info(net->model));
+        results_string(&r, "framing", photos->framing);
+        rc = add_nearest(&r, s, net->store, near);
+        calibration_judge(&r, c, near[0].score);
+        fv_console_endline();
+        results_print(&r, s->gallery, s->net.json);
+    }
+    free(near);
+    free(emb);
+    free(photo);
+    eval_images_free(&known);
+    eval_images_free(&asked);
+    return rc;
+}
+
+int fveval_identify(int argc, char **argv)
+{
+    struct identify_settings s = {.split = "all", .top = 5, .net = EVAL_NET_DEFAULTS};
+    struct calibration_settings cs;
+    struct tool_trace trace = {0};
+    const struct fv_opt_group groups[] = {{"options", identify_opts, &s},
+                                          {"threshold", calibration_opts, &cs},
+                                          {"tracing", tool_trace_opts, &trace}};
+    struct calibration c = {.threshold = NAN};
+    struct photo_set photos = {0};
+    struct eval_net net;
+    struct fv_args args;
+
+    calibration_defaults(&cs);
+    FV_TRY(fv_opt_parse(&fveval_identify_cmd, groups, 3, argc, argv, &args));
+    if (args.help) {
+        fv_opt_help(&fveval_identify_cmd, groups, 3, stdout);
+        return FV_OK;
+    }
+    FV_TRY(tool_trace_start(&trace));
+    int rc = eval_net_open(&net, &s.net, s.gallery);
+    if (rc >= 0)
+        rc = eval_net_load(&net, s.model);
+    if (rc >= 0)
+        rc = photo_set_open(&photos, args.arg, 1, net.store, fv_model_net(net.model)->size,
+                            s.aligned);
+    if (rc >= 0)
+        rc = calibration_open(&c, &cs, &net);
+    if (rc >= 0)
+        rc = identify(&s, &net, &photos, &c);
+    calibration_close(&c);
+    photo_set_close(&photos);
+    eval_net_close(&net);
+    return rc;
+}
