@@ -35,6 +35,7 @@ not_there bad
 run $train --loss triplet --aug 'flip,cutmix(1,p=0.01)' --out mixed
 exits 2
 err_has 'leave cutmix and mixup out'
+err_lacks 'learning curves' # of a run that never began
 not_there mixed
 run fvtrain --resume margin --loss ce
 exits 1

@@ -11,6 +11,7 @@
 #   out_has 'text'               ... has this somewhere, literally
 #   err 'text'                   its standard error is exactly this
 #   err_has 'text'               ... has this somewhere
+#   err_lacks 'text'             ... does not have this
 #   there FILE / not_there FILE  a file exists / does not
 #   pgm FILE SIDE GREY           makes a flat grey photo, and the folders above it
 #   six_people                   makes photos/p1 .. p6 with 1.pgm .. 10.pgm each, of 24 px; no two photos are alike
@@ -50,6 +51,7 @@ out() { same out "$1"; }
 err() { same err "$1"; }
 out_has() { has out "$1"; }
 err_has() { has err "$1"; }
+err_lacks() { ! grep -qF -- "$1" "$work/err" || fail "stderr has: $1"; }
 there() { [ -e "$1" ] || fail "$1 is not there"; }
 not_there() { [ ! -e "$1" ] || fail "$1 is there"; }
 skip()

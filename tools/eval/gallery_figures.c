@@ -152,11 +152,10 @@ static int choose_threshold(struct gallery_hunt *h, struct results *r)
                           "%s: nothing says who they are, so no threshold can be chosen: give "
                           "--dev-labels",
                           h->s->dev);
-        const double chosen = fv_gallery_threshold(a, n, &accuracy);
         if (given)
             accuracy = fv_gallery_accuracy(a, n, h->threshold);
         else
-            h->threshold = chosen;
+            FV_TRY(fv_gallery_threshold(a, n, &h->threshold, &accuracy));
         results_int(r, "dev_probes", n, "%zu (%" PRIu64 " in the gallery, %" PRIu64 " strangers)",
                     n, p.mated, p.strangers);
         results_real(r, "dev_accuracy", accuracy, "%.4f%s", accuracy,

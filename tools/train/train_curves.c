@@ -52,16 +52,17 @@ void train_curves_update(void *curves)
         draw_now(c);
 }
 
-static int has_picture(const char *folder)
+static int has(const char *folder, const char *name)
 {
-    char *png = fv_format("%s/curves.png", folder);
-    const int there = png && access(png, F_OK) == 0;
-    free(png);
+    char *path = fv_format("%s/%s", folder, name);
+    const int there = path && access(path, F_OK) == 0;
+    free(path);
     return there;
 }
 
 void train_curves_finish(struct train_curves *c)
 {
-    if (!c->given_up && (c->drawn_ns != 0 || !has_picture(c->folder)))
+    const int wanted = c->drawn_ns != 0 || !has(c->folder, "curves.png");
+    if (!c->given_up && wanted && has(c->folder, "log.jsonl")) /* none: the run never began */
         draw_now(c);
 }

@@ -107,7 +107,8 @@ int train_folder_print_result(const char *folder)
     const char *ver = fv_st_meta(st, "best_ver_epoch"), *eer = fv_st_meta(st, "best_ver_eer");
     const char *auc = fv_st_meta(st, "best_ver_auc"), *epoch = fv_st_meta(st, "epoch");
     printf("run         %s\n", folder);
-    printf("trained     %s epochs  %s/last.safetensors\n", epoch ? epoch : "?", folder);
+    printf("trained     %s epoch%s  %s/last.safetensors\n", epoch ? epoch : "?",
+           epoch && strcmp(epoch, "1") == 0 ? "" : "s", folder);
     if (cls && acc && strcmp(cls, "0") != 0)
         printf("validation  %.2f %% right at epoch %s  %s/best_cls.safetensors\n",
                strtod(acc, NULL) * 100, cls, folder);

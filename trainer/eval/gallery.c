@@ -282,20 +282,20 @@ static double best_threshold(struct decision *d, size_t n)
     return threshold;
 }
 
-double fv_gallery_threshold(const struct fv_answer *a, size_t n, double *accuracy)
+int fv_gallery_threshold(const struct fv_answer *a, size_t n, double *threshold, double *accuracy)
 {
     struct decision *d = malloc((n + 1) * sizeof *d);
-    double threshold = -INFINITY;
     size_t used = 0;
 
-    for (size_t i = 0; d && i < n; i++)
+    if (!d)
+        return fv_err(FV_ENOMEM, "out of memory for the decisions on %zu probes", n);
+    for (size_t i = 0; i < n; i++)
         if (is_mated(&a[i]) || is_stranger(&a[i]))
             d[used++] = (struct decision){(double)a[i].score, is_stranger(&a[i])        ? 1
                                                               : a[i].best == a[i].truth ? -1
                                                                                         : 0};
-    if (d)
-        threshold = best_threshold(d, used);
+    *threshold = best_threshold(d, used);
     free(d);
-    *accuracy = fv_gallery_accuracy(a, n, threshold);
-    return threshold;
+    *accuracy = fv_gallery_accuracy(a, n, *threshold);
+    return FV_OK;
 }

@@ -64,6 +64,6 @@ int fv_gallery_roc(struct fv_roc *out, const struct fv_answer *a, size_t n, int 
 double fv_gallery_accuracy(const struct fv_answer *a, size_t n, double threshold);
 /* The threshold of the highest accuracy, half way between scores; the lowest of several. Chosen on the probes that are
  * given: good for others, optimistic for these. -INFINITY when it is best to reject nobody. */
-double fv_gallery_threshold(const struct fv_answer *a, size_t n, double *accuracy);
+int fv_gallery_threshold(const struct fv_answer *a, size_t n, double *threshold, double *accuracy);
 
 #endif
