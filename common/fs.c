@@ -113,6 +113,14 @@ int fv_file_commit(struct fv_file *file)
     return rc;
 }
 
+int fv_file_end(struct fv_file *file, int rc)
+{
+    if (rc >= 0)
+        return fv_file_commit(file);
+    fv_file_discard(file);
+    return rc;
+}
+
 int fv_file_write(const char *path, const void *data, size_t n)
 {
     struct fv_file file;

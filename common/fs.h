@@ -22,6 +22,8 @@ int fv_file_create(struct fv_file *file, const char *path);
 int fv_file_create_part(struct fv_file *file, const char *path);
 int fv_file_commit(struct fv_file *file);   /* on failure the temporary file is removed */
 void fv_file_discard(struct fv_file *file); /* accepts a committed or zeroed one */
+/* What ends a writer: commits where rc is no error, else discards; the first error of the two. */
+int fv_file_end(struct fv_file *file, int rc);
 
 /* Replaces `path` by the given bytes, as above. */
 int fv_file_write(const char *path, const void *data, size_t n);

@@ -140,10 +140,7 @@ static int write_scores(const struct score *e)
     fputs("image1,image2,same,score\n", f.f);
     for (size_t i = 0; i < e->pairs.n && rc >= 0; i++)
         rc = write_line(f.f, e, i);
-    if (rc >= 0)
-        return fv_file_commit(&f);
-    fv_file_discard(&f);
-    return rc;
+    return fv_file_end(&f, rc);
 }
 
 /* Whom the two sides of each pair show, where names say it: by identities beside them, or folders. */

@@ -34,10 +34,7 @@ int gallery_output_answers(const struct gallery_hunt *h)
     fputs("name,answer,nearest,score,rank\n", f.f);
     for (size_t i = 0; i < h->set[HUNT_PROBES].n && rc >= 0; i++)
         rc = write_answer(f.f, h, i);
-    if (rc >= 0)
-        return fv_file_commit(&f);
-    fv_file_discard(&f);
-    return rc;
+    return fv_file_end(&f, rc);
 }
 
 int gallery_output_submission(const struct gallery_hunt *h)

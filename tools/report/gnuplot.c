@@ -102,10 +102,5 @@ int gnuplot_write_png(const char *png, void (*script)(FILE *f, const void *ctx),
     struct fv_file file;
 
     FV_TRY(fv_file_create(&file, png));
-    const int rc = gnuplot_draw(file.f, script, ctx, option, "pngcairo");
-    if (rc < 0) {
-        fv_file_discard(&file);
-        return rc;
-    }
-    return fv_file_commit(&file);
+    return fv_file_end(&file, gnuplot_draw(file.f, script, ctx, option, "pngcairo"));
 }

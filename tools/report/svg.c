@@ -134,12 +134,7 @@ int svg_write(const char *path, const char *alt, void (*script)(FILE *f, const v
     struct fv_file file;
 
     FV_TRY(fv_file_create(&file, path));
-    const int rc = draw(file.f, alt, script, ctx, option, 1);
-    if (rc < 0) {
-        fv_file_discard(&file);
-        return rc;
-    }
-    return fv_file_commit(&file);
+    return fv_file_end(&file, draw(file.f, alt, script, ctx, option, 1));
 }
 
 size_t svg_thin(double *x, double *y, size_t n, double x_range, double y_range)

@@ -250,10 +250,5 @@ int report_verification(const char *path, const struct report_verification *v)
     if (!v->figures || !v->settings)
         return fv_err(FV_ENOMEM, "out of memory for the report");
     FV_TRY(fv_file_create(&file, path));
-    const int rc = write_page(file.f, v);
-    if (rc < 0) {
-        fv_file_discard(&file);
-        return rc;
-    }
-    return fv_file_commit(&file);
+    return fv_file_end(&file, write_page(file.f, v));
 }

@@ -274,10 +274,7 @@ int fv_rows_write(const struct fv_rows *r, const char *path)
     fputs(r->identity ? "name,identity\n" : "name\n", f.f);
     for (size_t i = 0; i < r->n && rc >= 0; i++)
         rc = write_row(f.f, r, i);
-    if (rc >= 0)
-        return fv_file_commit(&f);
-    fv_file_discard(&f);
-    return rc;
+    return fv_file_end(&f, rc);
 }
 
 /* --- who is who ----------------------------------------------------------------------------------- */

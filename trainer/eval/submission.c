@@ -115,8 +115,5 @@ int fv_submission_write(const struct fv_submission *s, const char *layout, const
     fprintf(f.f, "%s\n", l->header);
     for (size_t i = 0; i < s->n && rc >= 0; i++)
         rc = write_row(f.f, s, l, i);
-    if (rc >= 0)
-        return fv_file_commit(&f);
-    fv_file_discard(&f);
-    return rc;
+    return fv_file_end(&f, rc);
 }

@@ -168,10 +168,7 @@ static int write_csv(const struct fv_vectors *v, const struct fv_rows *rows, con
     fputc('\n', f.f);
     for (size_t i = 0; i < v->n && rc >= 0; i++)
         rc = write_csv_row(f.f, v, rows, i);
-    if (rc >= 0)
-        return fv_file_commit(&f);
-    fv_file_discard(&f);
-    return rc;
+    return fv_file_end(&f, rc);
 }
 
 /* faiss/impl/index_write.cpp: write_index_header, then the codes as a vector of float. */

@@ -31,11 +31,7 @@ int fv__model_write(const struct fv_export_kind *kind, const struct fv_export *e
     if (kind->write)
         return kind->write(e, path);
     FV_TRY(fv_file_create(&file, path));
-    int rc = kind->print(e, file.f);
-    if (rc == 0)
-        return fv_file_commit(&file);
-    fv_file_discard(&file);
-    return rc;
+    return fv_file_end(&file, kind->print(e, file.f));
 }
 
 static int write_one(const struct fv_st *st, const char *from, const struct fv_export_kind *kind,
