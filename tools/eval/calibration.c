@@ -42,8 +42,7 @@ static int score_pairs(struct calibration *c, const struct fv_pairs *p,
 
     for (size_t i = 0; i < p->n && rc >= 0; i++) {
         const struct fv_pair *q = &p->pair[i];
-        score[i] = fv_score_two(emb + (size_t)im->position[q->a] * (size_t)dim,
-                                emb + (size_t)im->position[q->b] * (size_t)dim, dim);
+        score[i] = eval_images_score(im, emb, dim, q->a, q->b);
         same[i] = q->same;
     }
     if (rc >= 0)

@@ -169,3 +169,10 @@ int eval_images_pixels(const struct eval_images *im, float *v)
     free(rgb);
     return rc;
 }
+
+double eval_images_score(const struct eval_images *im, const float *emb, int dim, uint32_t a,
+                         uint32_t b)
+{
+    const size_t row = (size_t)dim;
+    return fv_score_two(emb + im->position[a] * row, emb + im->position[b] * row, dim);
+}

@@ -30,6 +30,9 @@ int eval_images_embed(const struct eval_images *im, struct fv_model *model, int 
 /* The same with the length that the net gives them. */
 int eval_images_embed_raw(const struct eval_images *im, struct fv_model *model, int flip,
                           int64_t batch, float *emb);
+/* Of two images, by vectors in the order of delivery. */
+double eval_images_score(const struct eval_images *im, const float *emb, int dim, uint32_t a,
+                         uint32_t b);
 /* The classes that the net takes them for: (n), in the order of delivery. */
 int eval_images_classify(const struct eval_images *im, struct fv_model *model, int64_t batch,
                          uint32_t *label);

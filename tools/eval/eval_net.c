@@ -34,3 +34,11 @@ int eval_net_embed(const struct eval_net *e, const struct eval_images *im, float
     }
     return rc;
 }
+
+int eval_net_embed_splits(const struct eval_net *e, struct eval_images *im, const char *list,
+                          float **emb)
+{
+    *emb = NULL;
+    FV_TRY(eval_images_want_splits(im, list));
+    return eval_net_embed(e, im, emb);
+}

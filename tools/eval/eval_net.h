@@ -44,5 +44,8 @@ void eval_net_close(struct eval_net *e);
 
 /* Unit vectors (im->n, embedding) in the order of delivery, for the caller to free; NULL on failure. */
 int eval_net_embed(const struct eval_net *e, const struct eval_images *im, float **emb);
+/* The same of the splits of a list, as eval_images_want_splits has it. */
+int eval_net_embed_splits(const struct eval_net *e, struct eval_images *im, const char *list,
+                          float **emb);
 
 #endif

@@ -4,6 +4,7 @@
 #include "tools/eval/fveval.h"
 
 #include "common/err.h"
+#include "common/fs.h"
 #include "common/opt.h"
 #include "common/report.h"
 #include "tools/command.h"
@@ -11,6 +12,7 @@
 #include "tools/eval/gallery_hunt.h"
 #include "tools/eval/gallery_output.h"
 #include "tools/eval/gallery_report.h"
+#include "tools/eval/submission_help.h"
 
 #include <stdlib.h>
 
@@ -90,37 +92,24 @@ static int check_settings(const struct gallery_settings *s)
         return fv_err(FV_EUSAGE, "--submission NAME and --output FILE go together");
     if (s->dev_labels && !s->dev)
         return fv_err(FV_EUSAGE, "--dev-labels is of --dev, which is not given");
-    return s->layout ? fv_submission_check(s->layout, 0) : FV_OK;
+    return s->layout ? fv_submission_check(s->layout, FV_SUBMISSION_IDENTITIES) : FV_OK;
 }
 
 /* --help ends with what a SPEC is and the layouts. */
 static int print_help(const struct fv_opt_group *groups)
 {
-    struct fv_command cmd = fveval_gallery_cmd;
-    const char *name, *help;
-    char *notes = NULL;
-    size_t size;
-    int scores;
-    FILE *f = open_memstream(&notes, &size);
-
-    if (!f)
-        return fv_err(FV_ENOMEM, "out of memory");
-    fprintf(f, "%s\nLayouts of --submission:\n", gallery_spec_help);
-    for (size_t i = 0; fv_submission_layout(i, &name, &help, &scores); i++)
-        if (!scores)
-            fprintf(f, "  %s  %s\n", name, help);
-    fputs(
-        "\n  fveval gallery best.safetensors --db faces.lmdb --gallery folder:verification/known "
-        "\\\n"
-        "      --dev folder:verification/unknown_dev --dev-labels verification_dev.csv \\\n"
-        "      --probes folder:verification/unknown_test --submission hw2p2-f22 -o submission.csv",
-        f);
-    if (fclose(f) != 0)
-        return fv_err(FV_ENOMEM, "out of memory");
-    cmd.notes = notes;
-    fv_opt_help(&cmd, groups, 2, stdout);
-    free(notes);
-    return FV_OK;
+    char *before = fv_format("%s\nLayouts of --submission:\n", gallery_spec_help);
+    const int rc = before ? submission_help(&fveval_gallery_cmd, groups, 2, before,
+                                            1u << FV_SUBMISSION_IDENTITIES, 0,
+                                            "\n  fveval gallery best.safetensors --db faces.lmdb "
+                                            "--gallery folder:verification/known "
+                                            "\\\n      --dev folder:verification/unknown_dev "
+                                            "--dev-labels verification_dev.csv \\\n"
+                                            "      --probes folder:verification/unknown_test "
+                                            "--submission hw2p2-f22 -o submission.csv")
+                          : fv_err(FV_ENOMEM, "out of memory");
+    free(before);
+    return rc;
 }
 
 int fveval_gallery(int argc, char **argv)

@@ -6,10 +6,8 @@
 #include "common/opt.h"
 #include "common/report.h"
 #include "tools/command.h"
-#include "tools/eval/calibration.h"
-#include "tools/eval/eval_net.h"
 #include "tools/eval/nearest.h"
-#include "tools/eval/photo_set.h"
+#include "tools/eval/photo_question.h"
 #include "tools/results.h"
 
 #include <jansson.h>
@@ -79,32 +77,26 @@ static int add_nearest(struct results *r, const struct identify_settings *s, str
     return FV_OK;
 }
 
-static int embed_set(const struct eval_net *net, struct eval_images *im, const char *splits,
-                     float **emb)
+static int identify(const struct identify_settings *s, const struct photo_question *q)
 {
-    FV_TRY(eval_images_want_splits(im, splits));
-    return eval_net_embed(net, im, emb);
-}
-
-static int identify(const struct identify_settings *s, const struct eval_net *net,
-                    const struct photo_set *photos, const struct calibration *c)
-{
+    const struct eval_net *net = &q->net;
     struct eval_images known = {.store = net->store, .report = net->report},
-                       asked = {.store = photos->store};
+                       asked = {.store = q->photos.store};
     struct nearest *near = malloc((fv_store_info(net->store)->labels + 1) * sizeof *near);
     float *emb = NULL, *photo = NULL;
     struct results r = {0};
 
-    int rc = near ? embed_set(net, &asked, "all", &photo) : fv_err(FV_ENOMEM, "out of memory");
+    int rc = near ? eval_net_embed_splits(net, &asked, "all", &photo)
+                  : fv_err(FV_ENOMEM, "out of memory");
     if (rc >= 0)
-        rc = embed_set(net, &known, s->split, &emb);
+        rc = eval_net_embed_splits(net, &known, s->split, &emb);
     if (rc >= 0)
         rc = nearest_rank(near, &known, emb, photo, fv_model_net(net->model)->embedding);
     if (rc >= 0) {
         results_string(&r, "model", fv_model_info(net->model));
-        results_string(&r, "framing", photos->framing);
+        results_string(&r, "framing", q->photos.framing);
         rc = add_nearest(&r, s, net->store, near);
-        calibration_judge(&r, c, near[0].score);
+        calibration_judge(&r, &q->calibration, near[0].score);
         fv_console_endline();
         results_print(&r, s->gallery, s->net.json);
     }
@@ -124,9 +116,7 @@ int fveval_identify(int argc, char **argv)
     const struct fv_opt_group groups[] = {{"options", identify_opts, &s},
                                           {"threshold", calibration_opts, &cs},
                                           {"tracing", tool_trace_opts, &trace}};
-    struct calibration c = {.threshold = NAN};
-    struct photo_set photos = {0};
-    struct eval_net net;
+    struct photo_question q;
     struct fv_args args;
 
     calibration_defaults(&cs);
@@ -136,18 +126,9 @@ int fveval_identify(int argc, char **argv)
         return FV_OK;
     }
     FV_TRY(tool_trace_start(&trace));
-    int rc = eval_net_open(&net, &s.net, s.gallery);
+    int rc = photo_question_open(&q, &s.net, s.gallery, s.model, args.arg, 1, s.aligned, &cs);
     if (rc >= 0)
-        rc = eval_net_load(&net, s.model);
-    if (rc >= 0)
-        rc = photo_set_open(&photos, args.arg, 1, net.store, fv_model_net(net.model)->size,
-                            s.aligned);
-    if (rc >= 0)
-        rc = calibration_open(&c, &cs, &net);
-    if (rc >= 0)
-        rc = identify(&s, &net, &photos, &c);
-    calibration_close(&c);
-    photo_set_close(&photos);
-    eval_net_close(&net);
+        rc = identify(&s, &q);
+    photo_question_close(&q);
     return rc;
 }

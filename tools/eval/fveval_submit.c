@@ -10,6 +10,7 @@
 #include "tools/command.h"
 #include "tools/eval/eval_net.h"
 #include "tools/eval/gallery_spec.h"
+#include "tools/eval/submission_help.h"
 #include "tools/results.h"
 
 #include <stdlib.h>
@@ -56,8 +57,7 @@ static int score_trials(const struct eval_net *net, const struct fv_trials *t,
     const int rc = eval_net_embed(net, im, &emb);
 
     for (size_t i = 0; i < t->n && rc >= 0; i++)
-        score[i] = fv_score_two(emb + (size_t)im->position[t->a[i]] * (size_t)dim,
-                                emb + (size_t)im->position[t->b[i]] * (size_t)dim, dim);
+        score[i] = eval_images_score(im, emb, dim, t->a[i], t->b[i]);
     free(emb);
     return rc;
 }
@@ -191,35 +191,15 @@ static int check_settings(struct submit_settings *s)
 
 static int print_help(const struct fv_opt_group *groups)
 {
-    struct fv_command cmd = fveval_submit_cmd;
-    const char *name, *help;
-    char *notes = NULL;
-    size_t size;
-    int kind;
-    FILE *f = open_memstream(&notes, &size);
-
-    if (!f)
-        return fv_err(FV_ENOMEM, "out of memory");
-    fputs("What --images names: split:val (a split of the data set), folder:PATH (images whose "
-          "names begin so), or a file "
-          "with\none name a line, in whose order they are handed in.\n\nLayouts of --submission "
-          "('fveval gallery' has those "
-          "of identities):\n",
-          f);
-    for (size_t i = 0; fv_submission_layout(i, &name, &help, &kind); i++)
-        if (kind != FV_SUBMISSION_IDENTITIES)
-            fprintf(f, "  %-15s  %s\n", name, help);
-    fputs("\n  fveval submit best.safetensors --db faces.lmdb --pairs test_pairs.txt -o "
-          "submission.csv\n  fveval submit best_cls.safetensors --db test.lmdb --images order.txt "
-          "--classes faces.lmdb -o "
-          "submission.csv",
-          f);
-    if (fclose(f) != 0)
-        return fv_err(FV_ENOMEM, "out of memory");
-    cmd.notes = notes;
-    fv_opt_help(&cmd, groups, 2, stdout);
-    free(notes);
-    return FV_OK;
+    return submission_help(
+        &fveval_submit_cmd, groups, 2,
+        "What --images names: split:val (a split of the data set), folder:PATH (images whose "
+        "names begin so), or a file with\none name a line, in whose order they are handed in.\n\n"
+        "Layouts of --submission ('fveval gallery' has those of identities):\n",
+        1u << FV_SUBMISSION_SCORES | 1u << FV_SUBMISSION_CLASSES, 15,
+        "\n  fveval submit best.safetensors --db faces.lmdb --pairs test_pairs.txt -o "
+        "submission.csv\n  fveval submit best_cls.safetensors --db test.lmdb --images order.txt "
+        "--classes faces.lmdb -o submission.csv");
 }
 
 int fveval_submit(int argc, char **argv)

@@ -6,12 +6,9 @@
 #include "common/opt.h"
 #include "common/report.h"
 #include "tools/command.h"
-#include "tools/eval/calibration.h"
-#include "tools/eval/eval_net.h"
-#include "tools/eval/photo_set.h"
+#include "tools/eval/photo_question.h"
 #include "tools/results.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,21 +45,19 @@ const struct fv_command fveval_verify_cmd = {
     .max_args = 2,
 };
 
-static int compare(const struct verify_settings *s, const struct photo_set *photos,
-                   const struct eval_net *net, const struct calibration *c)
+static int compare(const struct verify_settings *s, const struct photo_question *q)
 {
+    const struct eval_net *net = &q->net;
     const int dim = fv_model_net(net->model)->embedding;
-    struct eval_images im = {.store = photos->store, .report = net->report};
+    struct eval_images im = {.store = q->photos.store, .report = net->report};
     float *emb = NULL;
     struct results r = {0};
 
-    int rc = eval_images_want_splits(&im, "all");
-    if (rc >= 0)
-        rc = eval_net_embed(net, &im, &emb);
+    const int rc = eval_net_embed_splits(net, &im, "all", &emb);
     if (rc >= 0) {
         results_string(&r, "model", fv_model_info(net->model));
-        results_string(&r, "framing", photos->framing);
-        calibration_judge(&r, c, fv_score_two(emb, emb + dim, dim));
+        results_string(&r, "framing", q->photos.framing);
+        calibration_judge(&r, &q->calibration, fv_score_two(emb, emb + dim, dim));
         fv_console_endline();
         results_print(&r, s->model, s->net.json);
     }
@@ -79,9 +74,7 @@ int fveval_verify(int argc, char **argv)
     const struct fv_opt_group groups[] = {{"options", verify_opts, &s},
                                           {"threshold", calibration_opts, &cs},
                                           {"tracing", tool_trace_opts, &trace}};
-    struct calibration c = {.threshold = NAN};
-    struct photo_set photos = {0};
-    struct eval_net net;
+    struct photo_question q;
     struct fv_args args;
 
     calibration_defaults(&cs);
@@ -91,18 +84,9 @@ int fveval_verify(int argc, char **argv)
         return FV_OK;
     }
     FV_TRY(tool_trace_start(&trace));
-    int rc = eval_net_open(&net, &s.net, s.db);
+    int rc = photo_question_open(&q, &s.net, s.db, s.model, args.arg, 2, s.aligned, &cs);
     if (rc >= 0)
-        rc = eval_net_load(&net, s.model);
-    if (rc >= 0)
-        rc = photo_set_open(&photos, args.arg, 2, net.store, fv_model_net(net.model)->size,
-                            s.aligned);
-    if (rc >= 0)
-        rc = calibration_open(&c, &cs, &net);
-    if (rc >= 0)
-        rc = compare(&s, &photos, &net, &c);
-    calibration_close(&c);
-    photo_set_close(&photos);
-    eval_net_close(&net);
+        rc = compare(&s, &q);
+    photo_question_close(&q);
     return rc;
 }

@@ -11,14 +11,12 @@
 
 enum { QUALITY = 90 };
 
-int answer_picture(const struct answerer *a, const struct fv_store *store, uint64_t image,
-                   struct http_photo *jpeg)
+int answer_picture(const struct fv_store *store, uint64_t image, struct http_photo *jpeg)
 {
     const struct fv_store_info *info = fv_store_info(store);
     uint8_t *rgb = malloc((size_t)info->width * (size_t)info->height * 3 + FV_DECODE_PAD);
     struct fv_decoder *d = NULL;
 
-    (void)a;
     int rc = rgb ? fv_decoder_open(&d, store) : fv_err(FV_ENOMEM, "out of memory for an image");
     if (rc >= 0)
         rc = fv_decoder_read(d, image, rgb);
@@ -112,7 +110,7 @@ static int judge(struct answer *out, struct answerer *a, struct fv_store *photos
     for (int i = 0; i < out->photos && rc >= 0; i++) {
         rc = nearest_rank(a->near, &a->known, a->emb, v + (size_t)i * d, dim);
         if (rc >= 0)
-            rc = answer_picture(a, photos, (uint64_t)i, &out->picture[i]);
+            rc = answer_picture(photos, (uint64_t)i, &out->picture[i]);
         memcpy(out->near[i], a->near, (size_t)out->top * sizeof *a->near);
     }
     if (rc >= 0) {

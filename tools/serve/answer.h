@@ -31,8 +31,7 @@ struct answer {
 /* FV_EINVAL says which photo cannot be used and why. */
 int answer_make(struct answer *out, struct answerer *a, const struct http_photo *photo, int photos);
 void answer_free(struct answer *a);
-/* An image of the gallery as a JPEG file, to free. */
-int answer_picture(const struct answerer *a, const struct fv_store *store, uint64_t image,
-                   struct http_photo *jpeg);
+/* An image as a JPEG file, to free. */
+int answer_picture(const struct fv_store *store, uint64_t image, struct http_photo *jpeg);
 
 #endif

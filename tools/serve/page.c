@@ -43,7 +43,7 @@ static int put_near(FILE *f, const struct answerer *s, const struct answer *a, i
         const struct nearest *near = &a->near[which][i];
         struct http_photo jpeg = {0};
         FV_TRY(fv_store_label(s->net.store, near->label, &who));
-        FV_TRY(answer_picture(s, s->net.store, near->image, &jpeg));
+        FV_TRY(answer_picture(s->net.store, near->image, &jpeg));
         fputs("<li>", f);
         html_jpeg(f, jpeg.p, jpeg.n, info->width, info->height, who.name);
         free(jpeg.p);
