@@ -10,6 +10,7 @@
 #include "tests/cmocka_all.h"
 #include "tests/cuda/device_host.h"
 #include "tests/cuda/noise.h"
+#include "tests/cuda/rules.h"
 #include "trainer/cuda/backend_cuda.h"
 
 #include <math.h>
@@ -180,17 +181,6 @@ static void compare_state(struct pair *p, enum fv_state which, double limit)
     must(p->ref.backend->state_get(p->ref.program, which, p->b));
     near("a state", p->a, p->b, fv_state_count(p->net, which), limit);
 }
-
-static const struct fv_optim sgd = {
-    .kind = FV_OPTIM_SGD, .lr = 0.05, .momentum = 0.9, .nesterov = 1, .weight_decay = 1e-3};
-static const struct fv_optim adamw = {.kind = FV_OPTIM_ADAMW,
-                                      .lr = 0.01,
-                                      .beta1 = 0.9,
-                                      .beta2 = 0.99,
-                                      .eps = 1e-6,
-                                      .weight_decay = 0.1,
-                                      .clip_norm = 0.5,
-                                      .ema_decay = 0.9};
 
 static void test_fp32_sgd(void **state)
 {

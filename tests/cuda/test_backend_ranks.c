@@ -6,6 +6,7 @@
 #include "tests/cmocka_all.h"
 #include "tests/cuda/device_host.h"
 #include "tests/cuda/noise.h"
+#include "tests/trainer/tcp_ranks.h"
 #include "trainer/backend.h"
 
 #include <math.h>
@@ -13,9 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <arpa/inet.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 enum { RANKS = 2, EACH = 4, SIZE = 16, CLASSES = 6 };
@@ -218,24 +216,6 @@ static void check_rank_hangs(struct rig *r)
     _exit(0);
 }
 
-static int free_port(void)
-{
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t n = sizeof a;
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof a), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &n), 0);
-    close(fd);
-    return ntohs(a.sin_port);
-}
-
-static void set_number(const char *name, int value)
-{
-    char text[16];
-    snprintf(text, sizeof text, "%d", value);
-    setenv(name, text, 1);
-}
-
 static void be_rank(int rank, int port, void (*check)(struct rig *r))
 {
     const struct fv_arch_settings a = {.size = SIZE,
@@ -244,9 +224,7 @@ static void be_rank(int rank, int port, void (*check)(struct rig *r))
                                        .mean = {.5f, .4f, .3f},
                                        .std = {.2f, .25f, .3f}};
     struct rig r = {.noise = noise_new(EACH, SIZE)};
-    set_number("RANK", rank);
-    set_number("WORLD_SIZE", RANKS);
-    set_number("MASTER_PORT", port);
+    set_rank(rank, RANKS, port);
     must(fv_comm_open(&r.comm, &(struct fv_comm_settings){.kind = "tcp", .timeout_s = 30}));
     must(fv_net_build(&r.net, "tiny", &a));
     r.count = r.net->params + r.net->buffers;
@@ -273,11 +251,7 @@ static void run(void (*check)(struct rig *r))
         if (pid[rank] == 0)
             be_rank(rank, port, check);
     }
-    for (int rank = 0; rank < RANKS; rank++) {
-        int status;
-        assert_int_equal(waitpid(pid[rank], &status, 0), pid[rank]);
-        assert_int_equal(status, 0);
-    }
+    assert_all_ended(pid, RANKS);
 }
 
 static void test_find_bad(void **state)

@@ -6,6 +6,7 @@
 #include "tests/cmocka_all.h"
 #include "tests/cuda/device_host.h"
 #include "tests/cuda/noise.h"
+#include "tests/cuda/rules.h"
 #include "trainer/backend.h"
 
 #include <math.h>
@@ -16,17 +17,6 @@ enum { N = 4, SIZE = 16, CLASSES = 6, STEPS_MAX = 16 };
 
 extern const struct fv_backend fv_backend_cuda;
 static const struct fv_backend *const cuda = &fv_backend_cuda;
-
-static const struct fv_optim sgd = {
-    .kind = FV_OPTIM_SGD, .lr = 0.05, .momentum = 0.9, .nesterov = 1, .weight_decay = 1e-3};
-static const struct fv_optim adamw = {.kind = FV_OPTIM_ADAMW,
-                                      .lr = 0.01,
-                                      .beta1 = 0.9,
-                                      .beta2 = 0.99,
-                                      .eps = 1e-6,
-                                      .weight_decay = 0.1,
-                                      .clip_norm = 0.5,
-                                      .ema_decay = 0.9};
 
 static void must(int rc)
 {

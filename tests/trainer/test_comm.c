@@ -5,6 +5,7 @@
 
 #include "common/clock.h"
 #include "common/err.h"
+#include "tests/trainer/tcp_ranks.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -34,24 +35,6 @@ struct board {
 static struct board *board;
 static double timeout_s;
 
-static int free_port(void)
-{
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t n = sizeof a;
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof a), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &n), 0);
-    close(fd);
-    return ntohs(a.sin_port);
-}
-
-static void set_number(const char *name, int value)
-{
-    char text[16];
-    snprintf(text, sizeof text, "%d", value);
-    setenv(name, text, 1);
-}
-
 /* A process of the run: meets the others, does its work, writes down what came of it. */
 static pid_t start(int rank, int world, int port, int (*work)(struct fv_comm *c))
 {
@@ -64,9 +47,7 @@ static pid_t start(int rank, int world, int port, int (*work)(struct fv_comm *c)
     fv_comm_defaults(&s);
     s.kind = "tcp";
     s.timeout_s = timeout_s;
-    set_number("RANK", rank);
-    set_number("WORLD_SIZE", world);
-    set_number("MASTER_PORT", port);
+    set_rank(rank, world, port);
     int rc = fv_comm_open(&c, &s);
     if (rc == 0)
         rc = work(c);

@@ -16,6 +16,7 @@
 #include "common/rng.h"
 #include "tests/cmocka_all.h"
 #include "tests/trainer/ranks_open.h"
+#include "tests/trainer/tcp_ranks.h"
 #include "trainer/run/ranks.h"
 
 #include <math.h>
@@ -23,9 +24,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <arpa/inet.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 enum { SIZE = 16, CLASSES = 5, BATCH = 12, STEPS = 3 };
@@ -140,17 +138,6 @@ static double distance(const struct data *d, const float *a, const float *b, siz
             worst = most / sqrt(square / (double)o->count);
     }
     return worst;
-}
-
-static int free_port(void)
-{
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t n = sizeof a;
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof a), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &n), 0);
-    close(fd);
-    return ntohs(a.sin_port);
 }
 
 #define CHECK(what)                                                                                \
@@ -353,13 +340,7 @@ static void run(int world, void (*check)(struct fv_comm *comm, struct data *d))
         struct fv_comm_settings s;
         struct fv_comm *comm;
         struct data *d = calloc(1, sizeof *d);
-        char text[16];
-        snprintf(text, sizeof text, "%d", r);
-        setenv("RANK", text, 1);
-        snprintf(text, sizeof text, "%d", world);
-        setenv("WORLD_SIZE", text, 1);
-        snprintf(text, sizeof text, "%d", port);
-        setenv("MASTER_PORT", text, 1);
+        set_rank(r, world, port);
         fv_comm_defaults(&s);
         s.kind = "tcp";
         must(fv_comm_open(&comm, &s));
@@ -372,11 +353,7 @@ static void run(int world, void (*check)(struct fv_comm *comm, struct data *d))
         free(d);
         _exit(0);
     }
-    for (int r = 0; r < world; r++) {
-        int status;
-        assert_int_equal(waitpid(pid[r], &status, 0), pid[r]);
-        assert_int_equal(status, 0);
-    }
+    assert_all_ended(pid, world);
 }
 
 static void synchronised(void **state)
