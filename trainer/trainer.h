@@ -104,6 +104,15 @@ struct fv_index_pair {
     uint8_t same;
 };
 
+/* What a run came to. Of an epoch 0 there was nothing to measure, and what stands beside it says nothing. */
+struct fv_train_result {
+    uint64_t epochs;    /* wholly done, those before a resumption included */
+    uint64_t cls_epoch; /* with the best validation accuracy, a share */
+    double best_acc;
+    uint64_t ver_epoch; /* with the lowest verification EER, and the AUC of then */
+    double best_eer, best_auc;
+};
+
 struct fv_train_data {
     /* of several processes (comm): this one's part of each batch; val and verify are read by rank 0 alone */
     const struct fv_batch_source *train;
@@ -123,6 +132,8 @@ struct fv_train_data {
     /* Called after each epoch, its log and checkpoint written, on rank 0. May be NULL. */
     void (*epoch_done)(void *ctx);
     void *epoch_ctx;
+    /* Filled in where fv_train_run succeeds. May be NULL. */
+    struct fv_train_result *result;
 };
 
 /* Set by a signal handler or another thread: finish the step, write the checkpoint, return FV_EINTR. */

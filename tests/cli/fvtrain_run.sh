@@ -7,7 +7,9 @@ exits 0
 train="fvtrain --db faces.lmdb --arch tiny --backend ref --batch 4 --epochs 6"
 run $train --out whole
 exits 0
+out_has 'trained     6 epochs  whole/last.safetensors'
 out_has 'whole/best_ver.safetensors'
+cp "$work/out" result.txt
 if command -v gnuplot >/dev/null; then
     out_has 'report      whole/report.html'
 fi
@@ -39,6 +41,9 @@ exits 137
 run fvtrain --resume killed
 exits 0
 err_has 'resumed from'
+sed s/killed/whole/ "$work/out" >again.txt
+run cmp result.txt again.txt
+exits 0
 run cmp whole/last.safetensors killed/last.safetensors
 exits 0
 run cmp whole/best_ver.safetensors killed/best_ver.safetensors

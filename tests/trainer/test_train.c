@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 static struct fixture fix;
+static struct fv_train_result result;
 
 /* One run for all: long enough to learn, noisy enough to have ups and downs. */
 enum { EPOCHS = 12 };
@@ -29,6 +30,7 @@ static int setup(void **state)
     fixture_open(&fix);
     fix.settings.epochs = EPOCHS;
     fix.settings.save_every = 0;
+    fix.data.result = &result;
     fix.train.noise = fix.val.noise = fix.verify.noise = 160;
     assert_int_equal(fixture_run(&fix, "run", 0), 0);
     return 0;
@@ -85,6 +87,26 @@ static double meta_number(const struct fv_st *st, const char *key)
     const char *text = fv_st_meta(st, key);
     assert_non_null(text);
     return strtod(text, NULL);
+}
+
+/* What the run says of itself is what its checkpoint tells, and again when nothing was left to do. */
+static void test_result(void **state)
+{
+    (void)state;
+    const struct fv_train_result first = result;
+    struct fv_st *st;
+    assert_int_equal(fv_st_open(&st, fixture_path(&fix, "run", "last.safetensors")), 0);
+    assert_int_equal(result.epochs, EPOCHS);
+    assert_int_equal(meta_number(st, "best_cls_epoch"), result.cls_epoch);
+    assert_int_equal(meta_number(st, "best_ver_epoch"), result.ver_epoch);
+    assert_true(result.cls_epoch > 0 && result.ver_epoch > 0);
+    assert_true(meta_number(st, "best_cls_accuracy") == result.best_acc);
+    assert_true(meta_number(st, "best_ver_eer") == result.best_eer);
+    assert_true(meta_number(st, "best_ver_auc") == result.best_auc);
+    fv_st_close(&st);
+    memset(&result, 0, sizeof result);
+    assert_int_equal(fixture_run(&fix, "run", 1), 0);
+    assert_memory_equal(&result, &first, sizeof first);
 }
 
 static void assert_near(double a, double b, double tolerance)
@@ -535,6 +557,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_learns),
+        cmocka_unit_test(test_result),
         cmocka_unit_test(test_best_cls),
         cmocka_unit_test(test_best_ver),
         cmocka_unit_test(test_flip),

@@ -55,8 +55,10 @@ static int train_in(const char *folder, struct train_settings *s, struct train_s
 {
     const int first = fv_comm_rank(src->data.comm) == 0;
     struct train_curves curves = {.folder = folder, .report = report};
+    struct fv_train_result result;
     src->data.epoch_done = train_curves_update;
     src->data.epoch_ctx = &curves;
+    src->data.result = &result;
     fv_say(report, FV_LEVEL_INFO, "run folder %s", folder);
     catch_signals();
     const int rc = fv_train_run(&s->train, &src->data, folder, s->run.resume != NULL, report);
@@ -68,7 +70,7 @@ static int train_in(const char *folder, struct train_settings *s, struct train_s
         return rc;
     if (s->run.report && train_report_write(folder, src, &s->train, s->loader.batch) < 0)
         fv_say(report, FV_LEVEL_WARN, "no report: %s", fv_err_text());
-    return train_folder_print_result(folder);
+    return train_folder_print_result(folder, &result);
 }
 
 static int train(struct train_settings *s, struct fv_comm *comm, const char *text,

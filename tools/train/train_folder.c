@@ -96,28 +96,21 @@ char *train_folder_name(const char *resume, const char *out, const char *db,
     return strdup(out);
 }
 
-int train_folder_print_result(const char *folder)
+int train_folder_print_result(const char *folder, const struct fv_train_result *r)
 {
-    struct fv_st *st;
-    char *path = fv_format("%s/last.safetensors", folder);
-    int rc = path ? fv_st_open(&st, path) : fv_err(FV_ENOMEM, "out of memory");
-    free(path);
-    FV_TRY(rc);
-    const char *cls = fv_st_meta(st, "best_cls_epoch"), *acc = fv_st_meta(st, "best_cls_accuracy");
-    const char *ver = fv_st_meta(st, "best_ver_epoch"), *eer = fv_st_meta(st, "best_ver_eer");
-    const char *auc = fv_st_meta(st, "best_ver_auc"), *epoch = fv_st_meta(st, "epoch");
-    printf("run         %s\n", folder);
-    printf("trained     %s epoch%s  %s/last.safetensors\n", epoch ? epoch : "?",
-           epoch && strcmp(epoch, "1") == 0 ? "" : "s", folder);
-    if (cls && acc && strcmp(cls, "0") != 0)
-        printf("validation  %.2f %% right at epoch %s  %s/best_cls.safetensors\n",
-               strtod(acc, NULL) * 100, cls, folder);
-    if (ver && eer && auc && strcmp(ver, "0") != 0)
-        printf("verify      EER %.2f %%, AUC %.4f at epoch %s  %s/best_ver.safetensors\n",
-               strtod(eer, NULL) * 100, strtod(auc, NULL), ver, folder);
-    fv_st_close(&st);
     char *page = fv_format("%s/report.html", folder);
-    if (page && access(page, F_OK) == 0)
+    if (!page)
+        return fv_err(FV_ENOMEM, "out of memory");
+    printf("run         %s\n", folder);
+    printf("trained     %llu epoch%s  %s/last.safetensors\n", (unsigned long long)r->epochs,
+           r->epochs == 1 ? "" : "s", folder);
+    if (r->cls_epoch > 0)
+        printf("validation  %.2f %% right at epoch %llu  %s/best_cls.safetensors\n",
+               r->best_acc * 100, (unsigned long long)r->cls_epoch, folder);
+    if (r->ver_epoch > 0)
+        printf("verify      EER %.2f %%, AUC %.4f at epoch %llu  %s/best_ver.safetensors\n",
+               r->best_eer * 100, r->best_auc, (unsigned long long)r->ver_epoch, folder);
+    if (access(page, F_OK) == 0)
         printf("report      %s\n", page);
     free(page);
     return 0;

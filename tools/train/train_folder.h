@@ -14,7 +14,7 @@ char *train_folder_db(const char *text);
  * NULL, runs/<name of the data set>-<first free number>, made at once. NULL after an error. Only rank 0 has one. */
 char *train_folder_name(const char *resume, const char *out, const char *db,
                         const struct fv_comm *comm);
-/* What the run came to, from its own last checkpoint, on stdout. */
-int train_folder_print_result(const char *folder);
+/* What the run came to, and the files of it, on stdout. */
+int train_folder_print_result(const char *folder, const struct fv_train_result *r);
 
 #endif

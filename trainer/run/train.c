@@ -302,6 +302,17 @@ static int go_round(struct fv_run *run)
     return 0;
 }
 
+static void take_result(const struct fv_run *run, struct fv_train_result *out)
+{
+    const struct fv_progress_state *at = &run->snap.at;
+    *out = (struct fv_train_result){.epochs = at->epoch,
+                                    .cls_epoch = at->cls_epoch,
+                                    .best_acc = at->best_acc,
+                                    .ver_epoch = at->ver_epoch,
+                                    .best_eer = at->best_eer,
+                                    .best_auc = at->best_auc};
+}
+
 int fv_train_run(const struct fv_train_settings *s, const struct fv_train_data *d,
                  const char *folder, int resume, const struct fv_report *r)
 {
@@ -322,6 +333,8 @@ int fv_train_run(const struct fv_train_settings *s, const struct fv_train_data *
     }
     if (run.log)
         fv__end_note_write(folder, rc);
+    if (rc == 0 && d->result)
+        take_result(&run, d->result);
     fv__run_close(&run);
     return rc;
 }
