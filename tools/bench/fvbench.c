@@ -12,7 +12,7 @@ int main(int argc, char **argv)
         {&fvbench_augment_cmd, fvbench_augment}, {&fvbench_ring_cmd, fvbench_ring},
         {&fvbench_loader_cmd, fvbench_loader},   {&fvbench_step_cmd, fvbench_step},
         {&fvbench_e2e_cmd, fvbench_e2e},         {&fvbench_doctor_cmd, fvbench_doctor},
-        {&fvbench_parity_cmd, fvbench_parity},
+        {&fvbench_plan_cmd, fvbench_plan},       {&fvbench_parity_cmd, fvbench_parity},
     };
     return tool_main("fvbench", "Where the time goes.", commands,
                      sizeof commands / sizeof commands[0], argc, argv);

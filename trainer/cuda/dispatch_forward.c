@@ -44,14 +44,6 @@ int fv__dispatch_add_bias(const struct fv__call *c)
     return fv_k_act_forward(&k, STREAM);
 }
 
-static int cast(const struct fv__call *c, const void *from, enum fv_k_type from_type, void *to,
-                enum fv_k_type to_type, int64_t count)
-{
-    const struct fv_k_cast k = {
-        .from = from, .to = to, .from_type = from_type, .to_type = to_type, .count = count};
-    return fv_k_cast(&k, STREAM);
-}
-
 /* This rank's mean and variance, and then those of all: what is left to do is to make one of them. */
 static int gather_moments(const struct fv__call *c, struct fv_k_bn_finalize *k)
 {
@@ -84,6 +76,9 @@ int fv__dispatch_bn_finalize(const struct fv__call *c)
                                  .rstd = A(RSTD),
                                  .scale = A(SCALE_V),
                                  .shift = A(SHIFT_V),
+                                 .scale16 = A(SCALE16),
+                                 .shift16 = A(SHIFT16),
+                                 .type16 = c->type,
                                  .batch_mean = A(BATCH_MEAN),
                                  .batch_var = A(BATCH_VAR)};
     if (!sums) {
@@ -96,11 +91,7 @@ int fv__dispatch_bn_finalize(const struct fv__call *c)
     }
     if (c->d->sync)
         FV_TRY(gather_moments(c, &k));
-    FV_TRY(fv_k_bn_finalize(&k, STREAM));
-    if (!A(SCALE16))
-        return 0;
-    FV_TRY(cast(c, A(SCALE_V), FV_K_F32, A(SCALE16), c->type, width));
-    return cast(c, A(SHIFT_V), FV_K_F32, A(SHIFT16), c->type, width);
+    return fv_k_bn_finalize(&k, STREAM);
 }
 
 int fv__dispatch_bn_fold(const struct fv__call *c)
@@ -207,8 +198,12 @@ int fv__dispatch_fc(const struct fv__call *c)
 
 int fv__dispatch_cast(const struct fv__call *c)
 {
-    return cast(c, A(X), fv__call_type(c, FV_LOW_X), A(Y), fv__call_type(c, FV_LOW_Y),
-                fv__call_count(c, FV_LOW_Y));
+    const struct fv_k_cast k = {.from = A(X),
+                                .to = A(Y),
+                                .from_type = fv__call_type(c, FV_LOW_X),
+                                .to_type = fv__call_type(c, FV_LOW_Y),
+                                .count = fv__call_count(c, FV_LOW_Y)};
+    return fv_k_cast(&k, STREAM);
 }
 
 /* Rows of a matrix: the shape is (rows, columns) in h and w. */
