@@ -154,9 +154,11 @@ struct fv_backend {
     void (*columns_close)(struct fv_columns **c); /* accepts NULL */
 
     /* train = 0 leaves out all that only training needs. The net must outlive the program. `batch` is the
-     * capacity: smaller batches are allowed. Parameters are zero until set. */
+     * capacity: smaller batches are allowed. `optim` (NULL: nothing is frozen) is for what the first step will freeze:
+     * a program is made for that, and made anew by a step that freezes something else. Parameters are zero until
+     * set. */
     int (*compile)(struct fv_device *d, const struct fv_net *net, int batch, int train,
-                   struct fv_program **out);
+                   const struct fv_optim *optim, struct fv_program **out);
     void (*release)(struct fv_program **p); /* accepts NULL */
     /* What steps of these settings take, with the states that are set, and what evaluation takes, if it is to come: it
      * is made ready then. */

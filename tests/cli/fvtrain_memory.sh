@@ -29,3 +29,6 @@ run python3 peak.py $train --arch mobilenet-v2 --batch 32 --out activations
 exits 0
 run python3 peak.py $train --arch resnet18 --batch 8 --optim adam --lr 1e-3 --ema 0.9 --accumulate 2 --out numbers
 exits 0
+# a small part of it where most is frozen, and never what the whole would take
+run python3 peak.py $train --arch mobilenet-v2 --batch 32 --freeze features --out frozen
+exits 0

@@ -133,7 +133,7 @@ static int curve(const struct setup *s)
     FV_TRY(make_data(s, &d));
     FV_TRY(put_files(s, net, arena, &d));
     FV_TRY(fv_backend_open(s->backend, &ds, &backend, &device));
-    FV_TRY(backend->compile(device, net, s->batch, 1, &p));
+    FV_TRY(backend->compile(device, net, s->batch, 1, NULL, &p));
     FV_TRY(backend->params_set(p, arena));
     return train(s, backend, p, &d);
 }

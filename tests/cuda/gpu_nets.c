@@ -36,7 +36,7 @@ static int run(const char *name, const struct fv_device_settings *ds, const stru
         noise_free(&d);
         return rc;
     }
-    rc = backend->compile(device, net, N, 1, &p);
+    rc = backend->compile(device, net, N, 1, NULL, &p);
     if (rc == 0)
         rc = backend->params_set(p, arena);
     uint8_t *ordinary = d->b.pixels, *own = NULL;

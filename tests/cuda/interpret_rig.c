@@ -100,7 +100,7 @@ void rig_make_truth(struct rig_truth *t, const struct fv_net *net, const unsigne
         t->lr_factor[i] = !frozen || !frozen[i];
     optim = optim_of(t);
     rig_must(fv_backend_ref.open(&d, &(struct fv_device_settings){.threads = 1}));
-    rig_must(fv_backend_ref.compile(d, net, RIG_N, 1, &p));
+    rig_must(fv_backend_ref.compile(d, net, RIG_N, 1, NULL, &p));
     rig_must(fv_backend_ref.params_set(p, t->start));
     for (int i = 0; i < RIG_STEPS; i++) {
         struct fv_step_result r;

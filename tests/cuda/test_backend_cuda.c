@@ -76,7 +76,7 @@ static void open_side(struct side *s, const struct fv_backend *backend, const ch
     const struct fv_device_settings ds = {.dtype = type, .no_graph = 1};
     s->backend = backend;
     must(backend->open(&s->device, &ds));
-    must(backend->compile(s->device, net, N, train, &s->program));
+    must(backend->compile(s->device, net, N, train, NULL, &s->program));
     must(backend->params_set(s->program, arena));
 }
 
@@ -289,6 +289,52 @@ static void test_frozen(void **state)
     (void)state;
     frozen("fp32", 2e-3);
     frozen("bf16", 5e-2);
+}
+
+/* What a program that was compiled for these settings says that a step takes; then takes one, for which nothing is
+ * made anew. The memory of the device with it is *taken. */
+static struct fv_memory_use said_and_taken(struct pair *p, const struct fv_optim *o, size_t *taken)
+{
+    struct side s = {.backend = &fv_backend_cuda, .device = p->cuda.device};
+    struct fv_memory_use before, after;
+    struct fv_step_result r;
+    struct data d;
+    const size_t others = fv_device_host.on_device;
+    make_batch(&d, 90, N);
+    must(s.backend->compile(s.device, p->net, N, 1, o, &s.program));
+    must(s.backend->params_set(s.program, p->arena));
+    must(s.backend->state_set(s.program, FV_STATE_FIRST, p->b));
+    must(s.backend->memory(s.program, o, 1, &before));
+    const void *plan = s.program->plan[0];
+    must(s.backend->step(s.program, &d.b, o));
+    must(s.backend->result(s.program, &r));
+    assert_ptr_equal(s.program->plan[0], plan);
+    must(s.backend->memory(s.program, o, 1, &after));
+    assert_memory_equal(&before, &after, sizeof before);
+    *taken = fv_device_host.on_device - others;
+    s.backend->release(&s.program);
+    return before;
+}
+
+static void test_frozen_memory(void **state)
+{
+    (void)state;
+    static const char *const trunk[] = {"conv1", "bn1", "layer1", "layer2", NULL}, *const none[] = {
+                                                                                       NULL};
+    struct pair p;
+    struct fv_optim o = {.lr = 0.05, .momentum = 0.9};
+    size_t all_taken, head_taken;
+    open_pair(&p, "tiny", "fp32");
+    float *factor = malloc((size_t)p.net->tensors * sizeof *factor);
+    o.lr_factor = factor;
+    freeze(&p, factor, none);
+    const struct fv_memory_use all = said_and_taken(&p, &o, &all_taken);
+    freeze(&p, factor, trunk);
+    const struct fv_memory_use head = said_and_taken(&p, &o, &head_taken);
+    assert_true(head.activations < all.activations);
+    assert_int_equal(all_taken - head_taken, all.activations - head.activations);
+    free(factor);
+    close_pair(&p);
 }
 
 /* Two parts to an update, of which the first leaves the weights alone. */
@@ -651,7 +697,7 @@ static void memory(size_t workspace)
     /* the first answer guesses what convolutions take, the second knows it */
     for (int rc = FV_ENOMEM, tries = 0; rc < 0; tries++) {
         assert_true(tries < 1 + (workspace > 0) + 1);
-        rc = fv_backend_cuda.compile(device, net, fits, 1, &program);
+        rc = fv_backend_cuda.compile(device, net, fits, 1, NULL, &program);
         if (rc == 0)
             break;
         assert_int_equal(rc, FV_ENOMEM);
@@ -669,7 +715,7 @@ static void memory(size_t workspace)
                 use.weights + use.states + use.activations <= fv_device_host.limit);
     fv_backend_cuda.release(&program);
     fv_device_host.limit = 4096;
-    assert_int_equal(fv_backend_cuda.compile(device, net, 2, 1, &program), FV_ENOMEM);
+    assert_int_equal(fv_backend_cuda.compile(device, net, 2, 1, NULL, &program), FV_ENOMEM);
     assert_non_null(strstr(fv_err_text(), "even for one image"));
     fv_backend_cuda.close(&device);
     fv_net_free(&net);
@@ -727,25 +773,16 @@ static void test_texts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_open),
-        cmocka_unit_test(test_fp32_sgd),
-        cmocka_unit_test(test_fp32_adamw),
-        cmocka_unit_test(test_frozen),
-        cmocka_unit_test(test_accumulation),
-        cmocka_unit_test(test_sizes),
-        cmocka_unit_test(test_short_workspace),
-        cmocka_unit_test(test_eval),
-        cmocka_unit_test(test_bf16),
-        cmocka_unit_test(test_fp16),
-        cmocka_unit_test(test_batches_in_flight),
-        cmocka_unit_test(test_losses),
-        cmocka_unit_test(test_mobilenet),
-        cmocka_unit_test(test_every_arch),
-        cmocka_unit_test(test_prefetch),
-        cmocka_unit_test(test_not_finite),
-        cmocka_unit_test(test_loss_scale),
-        cmocka_unit_test(test_memory),
-        cmocka_unit_test(test_texts),
+        cmocka_unit_test(test_open),          cmocka_unit_test(test_fp32_sgd),
+        cmocka_unit_test(test_fp32_adamw),    cmocka_unit_test(test_frozen),
+        cmocka_unit_test(test_frozen_memory), cmocka_unit_test(test_accumulation),
+        cmocka_unit_test(test_sizes),         cmocka_unit_test(test_short_workspace),
+        cmocka_unit_test(test_eval),          cmocka_unit_test(test_bf16),
+        cmocka_unit_test(test_fp16),          cmocka_unit_test(test_batches_in_flight),
+        cmocka_unit_test(test_losses),        cmocka_unit_test(test_mobilenet),
+        cmocka_unit_test(test_every_arch),    cmocka_unit_test(test_prefetch),
+        cmocka_unit_test(test_not_finite),    cmocka_unit_test(test_loss_scale),
+        cmocka_unit_test(test_memory),        cmocka_unit_test(test_texts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

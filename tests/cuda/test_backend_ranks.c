@@ -52,7 +52,7 @@ static void open_program(struct rig *r, const char *type, int batch, int sync_bn
 {
     const struct fv_device_settings ds = {.dtype = type, .no_graph = 1};
     must(cuda->open(&r->device, &ds));
-    must(cuda->compile(r->device, r->net, batch, 1, &r->program));
+    must(cuda->compile(r->device, r->net, batch, 1, NULL, &r->program));
     must(cuda->params_set(r->program, r->arena));
     if (sync_bn >= 0)
         must(cuda->set_comm(r->program, r->comm, sync_bn));

@@ -97,7 +97,7 @@ static struct outcome train(const struct plan *plan, struct way way)
     for (int i = 0; i < 9 && plan->spoiled != 0; i++)
         o.params[i] = plan->spoiled;
     must(cuda->open(&device, &ds));
-    must(cuda->compile(device, net, N, 1, &p));
+    must(cuda->compile(device, net, N, 1, NULL, &p));
     must(cuda->params_set(p, o.params));
     must(cuda->read_late(p, way.late));
     for (int i = 0; i < plan->steps; i++) {

@@ -83,7 +83,7 @@ static void evaluate(const struct fv_net *net, const float *arena, const char *i
     if (bytes != count * item)
         exit(2);
     check(fv_backend_open("auto", &ds, &b, &device));
-    check(b->compile(device, net, n, 0, &program));
+    check(b->compile(device, net, n, 0, NULL, &program));
     check(b->params_set(program, arena));
     check(b->eval(program, (const uint8_t *)pixels, n, embedding, logits));
     for (size_t i = 0; i < count * classes; i++)

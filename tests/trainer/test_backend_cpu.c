@@ -155,7 +155,7 @@ static void open_rig(struct rig *r, const struct fv_backend *backend, const stru
     size_t pixels = (size_t)(capacity * net->size * net->size) * 3;
     *r = (struct rig){.net = net, .backend = backend};
     must(backend->open(&r->device, &(struct fv_device_settings){.threads = 2}));
-    must(backend->compile(r->device, net, capacity, 1, &r->program));
+    must(backend->compile(r->device, net, capacity, 1, NULL, &r->program));
     must(backend->params_set(r->program, arena));
     r->grad = calloc(net->params, sizeof *r->grad);
     r->pixels = malloc(pixels);
@@ -191,7 +191,7 @@ static void recompile(struct rig *r, int capacity, const float *arena, int winog
     r->backend->release(&r->program);
     r->device->winograd = winograd;
     r->device->keep = keep;
-    must(r->backend->compile(r->device, r->net, capacity, 1, &r->program));
+    must(r->backend->compile(r->device, r->net, capacity, 1, NULL, &r->program));
     must(r->backend->params_set(r->program, arena));
 }
 
@@ -417,7 +417,7 @@ static void inference_program_is_the_same(void **state)
     step(&r, &optim);
     must(r.backend->eval(r.program, r.pixels, 4, NULL, a));
     must(r.backend->params_get(r.program, arena));
-    must(r.backend->compile(r.device, net, 4, 0, &p));
+    must(r.backend->compile(r.device, net, 4, 0, NULL, &p));
     must(r.backend->params_set(p, arena));
     must(r.backend->eval(p, r.pixels, 4, NULL, b));
     assert_memory_equal(a, b, sizeof a);
@@ -487,7 +487,7 @@ static void round_trips_are_exact(void **state)
     must(r.backend->state_get(r.program, FV_STATE_FIRST, back));
     assert_memory_equal(arena, back, net->params * sizeof *arena);
     r.backend->release(&r.program);
-    must(r.backend->compile(r.device, net, N, 0, &r.program));
+    must(r.backend->compile(r.device, net, N, 0, NULL, &r.program));
     must(r.backend->params_set(r.program, arena));
     must(r.backend->params_get(r.program, back));
     assert_memory_equal(arena, back, all * sizeof *arena);
@@ -601,6 +601,45 @@ static void a_frozen_trunk_is_not_gone_through(void **state)
     fv_net_free(&net);
 }
 
+/* Compiled for what is frozen, a program has its plan from the beginning: it says before the first step what that
+ * takes, and does what ref does; then also where nothing is frozen any more. */
+static void a_program_is_made_for_what_is_frozen(void **state)
+{
+    (void)state;
+    struct fv_net *net;
+    struct rig r, ref;
+    build_named(&net, "tiny", "auto", 24);
+    float *arena = draw_arena(net, 0), *lr_factor = calloc((size_t)net->tensors, sizeof *lr_factor);
+    const struct fv_optim o = {.lr = 1e-3, .lr_factor = lr_factor};
+    for (int t = 0; t < net->tensors; t++)
+        lr_factor[t] = strncmp(net->tensor[t].name, "fc", 2) == 0;
+    open_rig(&r, &fv_backend_cpu, net, 4, arena);
+    open_rig(&ref, &fv_backend_ref, net, 4, arena);
+    struct fv_memory_use whole, before, after;
+    must(r.backend->memory(r.program, NULL, 0, &whole));
+    r.backend->release(&r.program);
+    must(r.backend->compile(r.device, net, 4, 1, &o, &r.program));
+    must(r.backend->params_set(r.program, arena));
+    must(r.backend->state_set(r.program, FV_STATE_FIRST, ref.grad)); /* zeros */
+    assert_int_equal(count_backward(&r, "conv1") + count_backward(&r, "layer"), 0);
+    must(r.backend->memory(r.program, &o, 0, &before));
+    assert_true(before.activations < whole.activations);
+    step(&r, &o);
+    step(&ref, &o);
+    compare_grads(&r, &ref);
+    must(r.backend->memory(r.program, &o, 0, &after));
+    assert_memory_equal(&before, &after, sizeof before);
+    step(&ref, NULL);
+    compare_all(&r, &ref);
+    must(r.backend->memory(r.program, NULL, 0, &after));
+    assert_int_equal(after.activations, whole.activations);
+    free(lr_factor);
+    close_rig(&r);
+    close_rig(&ref);
+    free(arena);
+    fv_net_free(&net);
+}
+
 static void threads_of_the_caller_are_left_alone(void **state)
 {
     (void)state;
@@ -639,6 +678,7 @@ int main(void)
         cmocka_unit_test(round_trips_are_exact),
         cmocka_unit_test(no_convolution_is_slow),
         cmocka_unit_test(a_frozen_trunk_is_not_gone_through),
+        cmocka_unit_test(a_program_is_made_for_what_is_frozen),
         cmocka_unit_test(threads_of_the_caller_are_left_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

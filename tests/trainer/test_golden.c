@@ -97,7 +97,7 @@ static void open_run(struct run *r, const char *path)
     assert_in_range(r->net->classes, 1, MAX_OUT);
     must(fv_backend_open(backend_name, &(struct fv_device_settings){.threads = 2}, &r->backend,
                          &r->device));
-    must(r->backend->compile(r->device, r->net, r->batch + SPARE, 1, &r->program));
+    must(r->backend->compile(r->device, r->net, r->batch + SPARE, 1, NULL, &r->program));
     r->arena = calloc(r->net->params + r->net->buffers, sizeof(float));
     r->grad = calloc(r->net->params, sizeof(float));
     r->out = calloc((size_t)MAX_BATCH * MAX_OUT, sizeof(float));

@@ -185,7 +185,7 @@ static void open_run(struct run *r, const char *path)
     r->net->seed = (uint64_t)r->seed;
     must(fv_backend_open(backend_name, &(struct fv_device_settings){.threads = 2}, &r->backend,
                          &r->device));
-    must(r->backend->compile(r->device, r->net, r->batch, 1, &r->program));
+    must(r->backend->compile(r->device, r->net, r->batch, 1, NULL, &r->program));
     r->arena = calloc(r->net->params + r->net->buffers, sizeof(float));
     r->grad = calloc(r->net->params, sizeof(float));
     r->pixels = calloc((size_t)r->batch, (size_t)(r->size * r->size) * 3);

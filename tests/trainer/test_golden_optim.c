@@ -83,7 +83,7 @@ static void open_run(struct run *r)
                                         .decay_all = r->decay_all};
     must(fv_backend_open(backend_name, &(struct fv_device_settings){.threads = 2}, &r->backend,
                          &r->device));
-    must(r->backend->compile(r->device, r->net, r->batch, 1, &r->program));
+    must(r->backend->compile(r->device, r->net, r->batch, 1, NULL, &r->program));
     r->arena = calloc(numbers, sizeof(float));
     r->start = calloc(numbers, sizeof(float));
     r->lr_factor = calloc(tensors, sizeof(float));

@@ -95,7 +95,7 @@ static void open_rig(struct rig *r, const char *backend, int (*build)(struct fv_
     must(build(&r->net));
     must(fv_backend_open(backend, &(struct fv_device_settings){.threads = 1}, &r->backend,
                          &r->device));
-    must(r->backend->compile(r->device, r->net, N, 1, &r->program));
+    must(r->backend->compile(r->device, r->net, N, 1, NULL, &r->program));
     r->arena = calloc(r->net->params + r->net->buffers, sizeof(float));
     r->grad = calloc(r->net->params, sizeof(float));
     r->other = calloc(r->net->params + r->net->buffers, sizeof(float));

@@ -41,7 +41,7 @@ static void start(struct rig *r, const char *backend, int n)
 {
     must(fv_backend_open(backend, &(struct fv_device_settings){.threads = 1}, &r->backend,
                          &r->device));
-    must(r->backend->compile(r->device, r->net, n, 1, &r->program));
+    must(r->backend->compile(r->device, r->net, n, 1, NULL, &r->program));
     r->arena = calloc(r->net->params + r->net->buffers, sizeof(float));
     r->grad = calloc(r->net->params, sizeof(float));
     r->batch = (struct fv_batch){.n = n,

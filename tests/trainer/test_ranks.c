@@ -94,7 +94,7 @@ static void open_rig(struct rig *r, const struct data *d, int batch)
 {
     const struct fv_device_settings s = {.threads = 1, .dtype = "fp32", .no_graph = 1};
     must(ranks_open_backend(backend_name, &s, &r->backend, &r->device));
-    must(r->backend->compile(r->device, d->net, batch, 1, &r->program));
+    must(r->backend->compile(r->device, d->net, batch, 1, NULL, &r->program));
     must(r->backend->params_set(r->program, d->arena));
 }
 

@@ -95,7 +95,7 @@ static void assert_logits(const struct fv_net *net, const float *arena, double t
     size_t n;
     fill_images(images);
     ok(fv_backend_open("ref", &ds, &b, &device));
-    ok(b->compile(device, net, BATCH, 0, &program));
+    ok(b->compile(device, net, BATCH, 0, NULL, &program));
     ok(b->params_set(program, arena));
     ok(b->eval(program, images, BATCH, NULL, logits));
     ok(fv_file_read(path, 1 << 16, &text, &n));

@@ -77,7 +77,7 @@ static int open_net(struct trainee *t, const struct trainee_settings *s, int bat
 
     FV_TRY(fv_net_build(&t->net, s->arch, &a));
     FV_TRY(fv_backend_open(s->backend, &d, &t->backend, &t->device));
-    FV_TRY(t->backend->compile(t->device, t->net, batch, 1, &t->program));
+    FV_TRY(t->backend->compile(t->device, t->net, batch, 1, NULL, &t->program));
     float *arena = malloc((t->net->params + t->net->buffers) * sizeof *arena);
     if (!arena)
         return fv_err(FV_ENOMEM, "out of memory for the net");

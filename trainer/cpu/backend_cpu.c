@@ -146,7 +146,7 @@ static int note_frozen(struct fv_program *p, const struct fv_optim *optim)
 }
 
 static int compile(struct fv_device *d, const struct fv_net *net, int batch, int train,
-                   struct fv_program **out)
+                   const struct fv_optim *optim, struct fv_program **out)
 {
     struct fv_program *p = *out = calloc(1, sizeof *p);
     if (!p)
@@ -158,7 +158,7 @@ static int compile(struct fv_device *d, const struct fv_net *net, int batch, int
     p->epoch = INFINITY;
     int rc = fv__cpu_slots_new(p);
     if (rc == 0 && train)
-        note_frozen(p, NULL);
+        note_frozen(p, optim);
     if (rc == 0)
         rc = make_plan(p, 0, batch);
     if (rc < 0)
@@ -167,13 +167,13 @@ static int compile(struct fv_device *d, const struct fv_net *net, int batch, int
 }
 
 static int cpu_compile(struct fv_device *d, const struct fv_net *net, int batch, int train,
-                       struct fv_program **out)
+                       const struct fv_optim *optim, struct fv_program **out)
 {
     *out = NULL;
     if (batch < 1)
         return fv_err(FV_EINVAL, "%s: a batch of %d images", net->arch, batch);
     int before = fv__threads_set(d->threads);
-    int rc = compile(d, net, batch, train, out);
+    int rc = compile(d, net, batch, train, optim, out);
     fv__threads_set(before);
     return rc;
 }
@@ -329,7 +329,7 @@ static int make_infer(struct fv_program *p)
     if (p->infer)
         return 0;
     p->infer_stale = 1;
-    return compile(p->device, p->net, p->batch, 0, &p->infer);
+    return compile(p->device, p->net, p->batch, 0, NULL, &p->infer);
 }
 
 static int refresh_infer(struct fv_program *p)

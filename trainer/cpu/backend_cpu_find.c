@@ -91,7 +91,7 @@ int fv__cpu_find_bad(struct fv_program *p, int *node, int *gradient)
     if (!p->train || p->bad.n == 0)
         return fv_err(FV_EUNSUPPORTED, "%s: the last step was finite", p->net->arch);
     device.keep = 1;
-    FV_TRY(fv_backend_cpu.compile(&device, p->net, p->bad.n, 1, &again));
+    FV_TRY(fv_backend_cpu.compile(&device, p->net, p->bad.n, 1, NULL, &again));
     const int before = fv__threads_set(device.threads);
     const int rc = run_again(p, again, node, gradient);
     fv__threads_set(before);

@@ -195,7 +195,7 @@ static int prepare(struct fv_program *p)
 }
 
 static int cuda_compile(struct fv_device *d, const struct fv_net *net, int batch, int train,
-                        struct fv_program **out)
+                        const struct fv_optim *optim, struct fv_program **out)
 {
     *out = NULL;
     if (batch < 1)
@@ -208,7 +208,9 @@ static int cuda_compile(struct fv_device *d, const struct fv_net *net, int batch
     p->batch = batch;
     p->train = train;
     p->epoch = INFINITY;
-    int rc = prepare(p);
+    int rc = train ? fv__cuda_note_frozen(p, optim) : 0;
+    if (rc >= 0)
+        rc = prepare(p);
     if (rc < 0)
         cuda_release(out);
     return rc;

@@ -98,7 +98,8 @@ struct fv_program {
 
 /* backend_cuda_plan.c */
 int fv__cuda_plan_new(struct fv__cuda_plan **out, struct fv_program *p, int n, int train);
-/* The training plans for what these settings freeze. */
+/* What these settings freeze, before there are plans; then the training plans made for that. */
+int fv__cuda_note_frozen(struct fv_program *p, const struct fv_optim *optim);
 int fv__cuda_plan_freeze(struct fv_program *p, const struct fv_optim *optim);
 void fv__cuda_plan_free(struct fv__cuda_plan **plan);
 /* The plan for training batches of n. */

@@ -161,18 +161,29 @@ static int relower(struct fv_program *p)
     return 0;
 }
 
-int fv__cuda_plan_freeze(struct fv_program *p, const struct fv_optim *optim)
+static unsigned char *frozen_by(const struct fv_program *p, const struct fv_optim *optim)
 {
     const size_t count = (size_t)p->net->tensors;
-    unsigned char *frozen = calloc(count + 1, 1), *before = p->frozen;
-    if (!frozen)
-        return fv_err(FV_ENOMEM, "backend cuda: out of memory");
-    for (size_t t = 0; optim && t < count; t++)
+    unsigned char *frozen = calloc(count + 1, 1);
+    for (size_t t = 0; frozen && optim && t < count; t++)
         frozen[t] = fv_optim_scalars(optim, (int)t).frozen != 0 && !p->net->tensor[t].buffer;
-    int same = 1;
-    for (size_t t = 0; t < count; t++)
-        same &= frozen[t] == (before ? before[t] : 0);
-    if (same) {
+    if (!frozen)
+        fv_err(FV_ENOMEM, "backend cuda: out of memory");
+    return frozen;
+}
+
+int fv__cuda_note_frozen(struct fv_program *p, const struct fv_optim *optim)
+{
+    p->frozen = frozen_by(p, optim);
+    return p->frozen ? 0 : FV_ENOMEM;
+}
+
+int fv__cuda_plan_freeze(struct fv_program *p, const struct fv_optim *optim)
+{
+    unsigned char *frozen = frozen_by(p, optim), *before = p->frozen;
+    if (!frozen)
+        return FV_ENOMEM;
+    if (memcmp(frozen, before, (size_t)p->net->tensors) == 0) {
         free(frozen);
         return 0;
     }

@@ -26,7 +26,7 @@ static int start(struct fv_model *m, const float *arena, const char *backend, in
         return fv_err(FV_EINVAL, "a batch of %d images", batch);
     FV_TRY(fv_backend_open(backend, &ds, &b, &m->device));
     m->run = (struct fv_evaluator){.backend = b, .net = m->net, .capacity = batch};
-    FV_TRY(b->compile(m->device, m->net, batch, 0, &m->run.program));
+    FV_TRY(b->compile(m->device, m->net, batch, 0, NULL, &m->run.program));
     return b->params_set(m->run.program, arena);
 }
 

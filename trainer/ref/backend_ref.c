@@ -128,9 +128,10 @@ static void ref_release(struct fv_program **p)
 }
 
 static int ref_compile(struct fv_device *d, const struct fv_net *net, int batch, int train,
-                       struct fv_program **out)
+                       const struct fv_optim *optim, struct fv_program **out)
 {
     (void)d;
+    (void)optim;
     *out = NULL;
     if (batch < 1)
         return fv_err(FV_EINVAL, "%s: a batch of %d images", net->arch, batch);

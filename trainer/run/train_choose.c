@@ -113,13 +113,16 @@ int fv__run_choose_optim(struct fv_run *run)
                                    .lr_factor = run->lr_factor,
                                    .decay_factor = run->decay_factor};
     FV_TRY(fv_optim_find(&run->optim.kind, s->optim));
+    return fv__groups_fill(&g, run->net, run->lr_factor, run->decay_factor);
+}
+
+void fv__run_say_optim(const struct fv_run *run)
+{
     warn_of_idle_options(run);
-    FV_TRY(fv__groups_fill(&g, run->net, run->lr_factor, run->decay_factor));
     const size_t frozen = fv__groups_frozen(run->net, run->lr_factor);
     if (frozen > 0)
         fv_say(run->report, FV_LEVEL_INFO, "%.2f M of %.2f M parameters are frozen",
                (double)frozen * 1e-6, (double)run->net->params * 1e-6);
-    return 0;
 }
 
 /* Which vectors a checkpoint keeps, empty yet. */

@@ -269,7 +269,8 @@ static int build(struct fv_run *run)
     const struct fv_train_device *on = run->d->device ? run->d->device : run->own;
     run->backend = on->backend;
     run->device = on->device;
-    FV_TRY(run->backend->compile(run->device, run->net, t->batch, 1, &run->program));
+    FV_TRY(fv__run_choose_optim(run));
+    FV_TRY(run->backend->compile(run->device, run->net, t->batch, 1, &run->optim, &run->program));
     run->backend_info = fv_format("%s (%s)", run->backend->name, run->backend->info(run->device));
     if (run->d->verify) {
         run->emb =
@@ -343,7 +344,7 @@ static int open_all(struct fv_run *run, int resume)
     FV_TRY(build(run));
     FV_TRY(check_loss(run));
     FV_TRY(fv__ranks_join(run));
-    FV_TRY(fv__run_choose_optim(run));
+    fv__run_say_optim(run);
     warn_of_rate(run);
     FV_TRY(fv__run_make_snapshot(run));
     if (fv_comm_rank(run->d->comm) == 0) {

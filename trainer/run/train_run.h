@@ -73,6 +73,7 @@ void fv__run_close(struct fv_run *run);
 int fv__run_choose_schedule(struct fv_run *run);
 int fv__run_choose_watched(struct fv_run *run);
 int fv__run_choose_optim(struct fv_run *run);
+void fv__run_say_optim(const struct fv_run *run); /* and of options that nothing reads */
 int fv__run_make_snapshot(struct fv_run *run);
 
 /* train.c. The rate of a step; the net's numbers and states out of the program; "last", of what was fetched. */
