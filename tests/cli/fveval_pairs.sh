@@ -17,13 +17,24 @@ out_has 'auc'
 out_has 'pixels auc'
 out_has 'untrained auc'
 out_has 'below the resolution of the data'
+auc=$(grep '^  auc ' "$work/out")
 there scores.csv
 run wc -l scores.csv
 out '181 scores.csv'
 last='reading scores.csv'
-awk -F, '$0 !~ /^"([^"]|"")*","([^"]|"")*",[01],[-0-9.e]+$/ && NR > 1 { print; bad = 1 } END { exit bad }' \
-    scores.csv || fail 'not every line is CSV'
-grep -qF '10 ""x"".pgm"' scores.csv || fail 'a name lacks its doubled quotes'
+sed 1d scores.csv | grep -vE '^(p[0-9]/[0-9]+\.pgm,|"([^"]|"")*",){2}[01],[-0-9.e]+$' &&
+    fail 'not every line is CSV, with quotes where they are needed'
+grep -q '^"p[0-9]/10 ""x"".pgm",' scores.csv || fail 'a name lacks its doubled quotes'
+# It is a list of pairs too, whether all names have quotes or those that need them.
+sed -E '1!s/(^|,)(p[0-9]\/[0-9]+\.pgm)/\1"\2"/g' scores.csv >quoted.csv
+for list in scores.csv quoted.csv; do
+    run fveval pairs run/last.safetensors --db faces.lmdb --backend ref --pairs $list --scores again.csv -q
+    exits 0
+    out_has 'pairs format      csv'
+    out_has "${auc:?}"
+    run cmp scores.csv again.csv
+    exits 0
+done
 
 # The figures do not depend on the picture; a name may hold anything.
 eval="fveval pairs run/last.safetensors --db faces.lmdb --backend ref -q"

@@ -13,8 +13,12 @@ int eval_net_open(struct eval_net *e, const struct eval_net_settings *s, const c
 
 int eval_net_load(struct eval_net *e, const char *checkpoint)
 {
-    return fv_model_open(&e->model, checkpoint, e->s->backend, (int)e->s->threads,
-                         (int)e->s->batch);
+    return eval_net_load_other(e, checkpoint, &e->model);
+}
+
+int eval_net_load_other(const struct eval_net *e, const char *checkpoint, struct fv_model **model)
+{
+    return fv_model_open(model, checkpoint, e->s->backend, (int)e->s->threads, (int)e->s->batch);
 }
 
 void eval_net_close(struct eval_net *e)

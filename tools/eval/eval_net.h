@@ -40,6 +40,8 @@ struct eval_net {
  * it; db may be NULL. After a failure too, eval_net_close is to be called. */
 int eval_net_open(struct eval_net *e, const struct eval_net_settings *s, const char *db);
 int eval_net_load(struct eval_net *e, const char *checkpoint);
+/* A further one, for the caller to close. */
+int eval_net_load_other(const struct eval_net *e, const char *checkpoint, struct fv_model **model);
 void eval_net_close(struct eval_net *e);
 
 /* Unit vectors (im->n, embedding) in the order of delivery, for the caller to free; NULL on failure. */

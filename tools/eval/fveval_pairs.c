@@ -78,6 +78,7 @@ struct eval {
     struct eval_figures *figures;
     struct eval_protocol *protocol;
     const struct fv_args *checkpoints;
+    struct eval_net net; /* with the first checkpoint: the untrained net is made like it */
     struct pair_set set;
     double threshold; /* of the development list */
     struct eval_report report;
@@ -145,22 +146,17 @@ static int add_checkpoint(struct eval *e, struct fv_model *model, int number, st
     return FV_OK;
 }
 
-/* The first model stays open: the untrained net is made like it. */
-static int score_all(struct eval *e, struct fv_model **first, struct results *r)
+static int score_all(struct eval *e, struct results *r)
 {
     json_t *all = json_array();
     int rc = all ? FV_OK : fv_err(FV_ENOMEM, "out of memory");
 
     for (int i = 0; i < e->checkpoints->n && rc >= 0; i++) {
-        struct fv_model *model = NULL;
-        rc = fv_model_open(&model, e->checkpoints->arg[i], e->s->net.backend,
-                           (int)e->s->net.threads, (int)e->s->net.batch);
+        struct fv_model *other = NULL, **model = i == 0 ? &e->net.model : &other;
+        rc = eval_net_load_other(&e->net, e->checkpoints->arg[i], model);
         if (rc >= 0)
-            rc = add_checkpoint(e, model, i, r, all);
-        if (i == 0)
-            *first = model;
-        else
-            fv_model_close(&model);
+            rc = add_checkpoint(e, *model, i, r, all);
+        fv_model_close(&other);
     }
     if (rc < 0 || e->checkpoints->n == 1) {
         json_decref(all);
@@ -225,10 +221,9 @@ static int add_figures(struct eval *e, const struct fv_roc *roc, struct results 
     return eval_protocol_add(r, e->protocol, l->pairs.format, e->figures, roc, &scores);
 }
 
-static int collect(struct eval *e, struct fv_model **first, struct results *r,
-                   struct roc_curve *curve, int *n)
+static int collect(struct eval *e, struct results *r, struct roc_curve *curve, int *n)
 {
-    FV_TRY(score_all(e, first, r));
+    FV_TRY(score_all(e, r));
     FV_TRY(make_roc(e, &curve[0], e->checkpoints->n > 1 ? "trained nets" : "trained net"));
     *n = 1;
     add_pairs(r, &e->set);
@@ -237,8 +232,8 @@ static int collect(struct eval *e, struct fv_model **first, struct results *r,
         FV_TRY(pair_set_write(&e->set,
                               e->s->scores)); /* now: the baselines take the place of the scores */
     if (e->s->report)
-        FV_TRY(eval_report_keep(&e->report, &e->set, *first));
-    return e->s->baselines ? baselines(e, fv_model_net(*first), r, curve, n) : FV_OK;
+        FV_TRY(eval_report_keep(&e->report, &e->set, e->net.model));
+    return e->s->baselines ? baselines(e, fv_model_net(e->net.model), r, curve, n) : FV_OK;
 }
 
 static int write_report(struct eval *e, const struct roc_curve *curve, int n)
@@ -261,12 +256,11 @@ static int write_report(struct eval *e, const struct roc_curve *curve, int n)
 /* The figures are printed before anything is drawn: they took longer, and need no gnuplot. */
 static int evaluate(struct eval *e, struct roc_curve *curve)
 {
-    struct fv_model *first = NULL;
     struct results r = {0};
     int n = 0;
-    const int rc = collect(e, &first, &r, curve, &n);
+    const int rc = collect(e, &r, curve, &n);
 
-    fv_model_close(&first);
+    fv_model_close(&e->net.model);
     if (rc < 0) {
         results_free(&r);
         return rc;
@@ -360,15 +354,17 @@ int fveval_pairs(int argc, char **argv)
                      .figures = &figures,
                      .protocol = &protocol,
                      .checkpoints = &args,
-                     .set.keeps = s.report != NULL,
-                     .set.images.report = fv_console_report("fveval", s.net.quiet ? 1 : 2)};
-    const struct pair_source from = {s.db,      s.pairs,     s.format, s.templates,
-                                     s.weights, s.dev_pairs, s.n,      s.seed};
-    int rc = pair_set_open(&e.set, &from);
+                     .set.keeps = s.report != NULL};
+    const struct pair_source from = {s.pairs,     s.format, s.templates, s.weights,
+                                     s.dev_pairs, s.n,      s.seed};
+    int rc = eval_net_open(&e.net, &s.net, s.db);
+    if (rc >= 0)
+        rc = pair_set_open(&e.set, &e.net, &from);
     if (rc >= 0)
         rc = evaluate(&e, curve);
     eval_report_free(&e.report);
     pair_set_close(&e.set);
+    eval_net_close(&e.net);
     for (int i = 0; i < 3; i++)
         fv_roc_free(&curve[i].roc);
     return rc;

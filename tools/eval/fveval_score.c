@@ -11,6 +11,7 @@
 #include "tools/command.h"
 #include "tools/eval/eval_net.h"
 #include "tools/eval/eval_protocol.h"
+#include "tools/eval/score_csv.h"
 #include "tools/eval/score_input.h"
 #include "tools/report/roc_plot.h"
 #include "tools/results.h"
@@ -117,29 +118,18 @@ static int score_pairs(struct score *e)
     return FV_OK;
 }
 
-static int write_line(FILE *f, const struct score *e, size_t i)
-{
-    const struct fv_pair *p = &e->pairs.pair[i];
-    char *a, *b;
-
-    FV_TRY(fv_rows_csv_text(&a, e->a.rows.name[p->a]));
-    const int rc = fv_rows_csv_text(&b, second(e)->rows.name[p->b]);
-    if (rc >= 0)
-        fprintf(f, "%s,%s,%d,%.17g\n", a, b, p->same, e->score[i]);
-    free(a);
-    free(b);
-    return rc;
-}
-
 static int write_scores(const struct score *e)
 {
     struct fv_file f;
     int rc = FV_OK;
 
     FV_TRY(fv_file_create(&f, e->s->scores));
-    fputs("image1,image2,same,score\n", f.f);
-    for (size_t i = 0; i < e->pairs.n && rc >= 0; i++)
-        rc = write_line(f.f, e, i);
+    score_csv_head(f.f, "image");
+    for (size_t i = 0; i < e->pairs.n && rc >= 0; i++) {
+        const struct fv_pair *p = &e->pairs.pair[i];
+        rc = score_csv_pair(f.f, e->a.rows.name[p->a], second(e)->rows.name[p->b], p->same,
+                            e->score[i]);
+    }
     return fv_file_end(&f, rc);
 }
 

@@ -3,6 +3,7 @@
 
 #include "common/err.h"
 #include "common/fs.h"
+#include "tools/eval/score_csv.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -118,10 +119,10 @@ static int read_lists(struct pair_set *s, const struct pair_source *from)
                          (uint64_t)from->seed);
 }
 
-int pair_set_open(struct pair_set *s, const struct pair_source *from)
+int pair_set_open(struct pair_set *s, const struct eval_net *net, const struct pair_source *from)
 {
-    FV_TRY(fv_store_open(&s->store, from->db));
-    s->images.store = s->store;
+    s->store = s->images.store = net->store;
+    s->images.report = net->report;
     FV_TRY(read_lists(s, from));
     return index_set(s);
 }
@@ -143,7 +144,6 @@ void pair_set_close(struct pair_set *s)
     free_list(&s->test);
     free_list(&s->dev);
     fv_templates_free(&s->templates);
-    fv_store_close(&s->store);
     free(s->item);
     free(s->weight);
     free(s->vectors);
@@ -253,38 +253,40 @@ int pair_set_score_pixels(struct pair_set *s)
 
 /* --- as CSV ---------------------------------------------------------------------------------------- */
 
-static void write_name(FILE *f, const char *name)
-{
-    fputc('"', f);
-    for (; *name; name++)
-        fprintf(f, *name == '"' ? "\"\"" : "%c", *name);
-    fputc('"', f);
-}
-
-/* What was compared: a template by its number, an image by its name. */
-static void write_compared(FILE *f, const struct pair_set *s, uint32_t id)
+/* Of a template its number, in `digits`; of an image its name. */
+static int name_compared(const struct pair_set *s, uint32_t id, char digits[24], const char **name)
 {
     struct fv_store_image im;
 
-    if (s->templates.n)
-        fprintf(f, "%" PRIu64, s->templates.template[id].number);
-    else if (fv_store_image(s->store, id, &im) == FV_OK)
-        write_name(f, im.name);
+    *name = digits;
+    if (s->templates.n) {
+        snprintf(digits, 24, "%" PRIu64, s->templates.template[id].number);
+        return FV_OK;
+    }
+    FV_TRY(fv_store_image(s->store, id, &im));
+    *name = im.name;
+    return FV_OK;
+}
+
+static int write_pair(FILE *f, const struct pair_set *s, size_t i)
+{
+    const struct pair_list *l = &s->test;
+    const char *a, *b;
+    char digits[2][24];
+
+    FV_TRY(name_compared(s, l->pairs.pair[i].a, digits[0], &a));
+    FV_TRY(name_compared(s, l->pairs.pair[i].b, digits[1], &b));
+    return score_csv_pair(f, a, b, l->same[i], l->score[i]);
 }
 
 int pair_set_write(const struct pair_set *s, const char *path)
 {
-    const struct pair_list *l = &s->test;
     struct fv_file f;
+    int rc = FV_OK;
 
     FV_TRY(fv_file_create(&f, path));
-    fprintf(f.f,
-            s->templates.n ? "template1,template2,same,score\n" : "image1,image2,same,score\n");
-    for (size_t i = 0; i < l->pairs.n; i++) {
-        write_compared(f.f, s, l->pairs.pair[i].a);
-        fputc(',', f.f);
-        write_compared(f.f, s, l->pairs.pair[i].b);
-        fprintf(f.f, ",%d,%.17g\n", l->same[i], l->score[i]);
-    }
-    return fv_file_commit(&f);
+    score_csv_head(f.f, s->templates.n ? "template" : "image");
+    for (size_t i = 0; i < s->test.pairs.n && rc >= 0; i++)
+        rc = write_pair(f.f, s, i);
+    return fv_file_end(&f, rc);
 }

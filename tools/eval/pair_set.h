@@ -5,7 +5,7 @@
 #define FV_TOOLS_PAIR_SET_H
 
 #include "store/store.h"
-#include "tools/eval/eval_images.h"
+#include "tools/eval/eval_net.h"
 #include "trainer/trainer.h"
 
 struct pair_list {
@@ -18,7 +18,7 @@ struct pair_list {
 };
 
 struct pair_set {
-    struct fv_store *store;
+    struct fv_store *store;        /* not owned */
     struct fv_templates templates; /* that are compared; none: images are */
     struct fv_pool_item *item;     /* (templates.images) */
     float *weight; /* (all images) in templates, times their length; NULL: all are alike */
@@ -30,11 +30,12 @@ struct pair_set {
 };
 
 struct pair_source {
-    const char *db, *pairs, *format, *templates, *weights, *dev;
+    const char *pairs, *format, *templates, *weights, *dev;
     int64_t n, seed; /* of pairs that are made when no list is given */
 };
 
-int pair_set_open(struct pair_set *s, const struct pair_source *from);
+/* Over the data set that net has opened, which outlives it. After a failure too, pair_set_close is to be called. */
+int pair_set_open(struct pair_set *s, const struct eval_net *net, const struct pair_source *from);
 void pair_set_close(struct pair_set *s);
 
 /* The cosine of every pair of both lists. v: one unit vector an image, in the order of s->images. */
