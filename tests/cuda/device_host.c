@@ -339,8 +339,9 @@ int fv_gpu_event_ms(struct fv_gpu *g, void *from, void *to, double *ms)
     return 0;
 }
 
-static void take_kernel(void *ctx, struct fv_emulated *launch)
+static void take_kernel(void *ctx, void *stream, struct fv_emulated *launch)
 {
+    (void)stream;
     recorded(ctx, (struct node){.by = BY_KERNEL, .kernel = launch});
 }
 

@@ -131,9 +131,9 @@ static void test_time(void **state)
 
 static int counted;
 
-static void count(void *ctx, struct fv_emulated *launch)
+static void count(void *ctx, void *stream, struct fv_emulated *launch)
 {
-    (void)ctx;
+    (void)ctx, (void)stream;
     counted++;
     free(launch);
 }

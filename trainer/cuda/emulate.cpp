@@ -265,7 +265,7 @@ int run_block(void)
     return 0;
 }
 
-void (*recorder)(void *ctx, struct fv_emulated *launch);
+void (*recorder)(void *ctx, void *stream, struct fv_emulated *launch);
 void *recorder_context;
 
 } // namespace
@@ -280,7 +280,7 @@ struct fv_emulated {
 
 extern "C" {
 
-void fv_emulate_record(void (*take)(void *ctx, struct fv_emulated *launch), void *ctx)
+void fv_emulate_record(void (*take)(void *ctx, void *stream, struct fv_emulated *launch), void *ctx)
 {
     recorder = take;
     recorder_context = ctx;
@@ -291,8 +291,13 @@ int fv_emulate_replay(const struct fv_emulated *l)
     return fv__emulate_run(l->what, l->grid, l->block, l->thread, const_cast<char *>(l->context));
 }
 
-int fv__emulate_begin(const char *what, dim3 grid, int block, void (*thread)(void *), void *context,
-                      size_t bytes)
+const char *fv_emulate_name(const struct fv_emulated *l)
+{
+    return l->what;
+}
+
+int fv__emulate_begin(const char *what, dim3 grid, int block, void *stream, void (*thread)(void *),
+                      void *context, size_t bytes)
 {
     if (!recorder)
         return fv__emulate_run(what, grid, block, thread, context);
@@ -305,7 +310,7 @@ int fv__emulate_begin(const char *what, dim3 grid, int block, void (*thread)(voi
     l->block = block;
     l->thread = thread;
     memcpy(l->context, context, bytes);
-    recorder(recorder_context, l);
+    recorder(recorder_context, stream, l);
     return 0;
 }
 

@@ -35,8 +35,8 @@ extern "C" {
 /* Runs `thread(context)` for every thread of every block. */
 int fv__emulate_run(const char *what, dim3 grid, int block, void (*thread)(void *), void *context);
 /* The same, or, while launches are recorded, keeps a copy of the context's bytes. */
-int fv__emulate_begin(const char *what, dim3 grid, int block, void (*thread)(void *), void *context,
-                      size_t bytes);
+int fv__emulate_begin(const char *what, dim3 grid, int block, void *stream, void (*thread)(void *),
+                      void *context, size_t bytes);
 void fv__emulate_barrier(void);
 /* Gives `bits` to the other lanes of the warp and takes what `lane` gave. */
 uint64_t fv__emulate_exchange(uint64_t bits, int lane);
@@ -180,13 +180,13 @@ template <typename... P> struct fv__launch {
 };
 
 template <typename... P, typename... A>
-static inline int fv__emulate_launch(const char *what, dim3 grid, int block, void (*kernel)(P...),
-                                     A... arguments)
+static inline int fv__emulate_launch(const char *what, dim3 grid, int block, void *stream,
+                                     void (*kernel)(P...), A... arguments)
 {
     fv__launch<P...> launch = {kernel, fv__arguments<P...>::keep(arguments...)};
     static_assert(__is_trivially_copyable(fv__launch<P...>), "plain data");
     return fv__emulate_begin(
-        what, grid, block,
+        what, grid, block, stream,
         [](void *context) {
             const fv__launch<P...> *l = static_cast<const fv__launch<P...> *>(context);
             l->arguments.pass(l->kernel);
@@ -195,6 +195,6 @@ static inline int fv__emulate_launch(const char *what, dim3 grid, int block, voi
 }
 
 #define FV_LAUNCH(what, kernel, grid, block, stream, ...)                                          \
-    ((void)(stream), fv__emulate_launch(what, (grid), (block), kernel, __VA_ARGS__))
+    fv__emulate_launch(what, (grid), (block), (stream), kernel, __VA_ARGS__)
 
 #endif

@@ -17,11 +17,13 @@ extern "C" {
 
 /* Of the launches that follow, by any thread of the host; only one may launch at a time. */
 void fv_emulate_seed(uint64_t seed);
-/* Launches that follow do not run but are handed over, to be run again and again by fv_emulate_replay and freed with
- * free: what a capture does. NULL: they run. */
+/* Launches that follow do not run but are handed over, with the stream that they are for, to be run by
+ * fv_emulate_replay, again and again, and freed with free: what a queue or a capture does. NULL: they run. */
 struct fv_emulated;
-void fv_emulate_record(void (*take)(void *ctx, struct fv_emulated *launch), void *ctx);
+void fv_emulate_record(void (*take)(void *ctx, void *stream, struct fv_emulated *launch),
+                       void *ctx);
 int fv_emulate_replay(const struct fv_emulated *launch);
+const char *fv_emulate_name(const struct fv_emulated *launch); /* lives as long as the program */
 /* Launches and threads run since the program began. */
 void fv_emulate_count(uint64_t *launches, uint64_t *threads);
 

@@ -12,7 +12,7 @@
  * Kernels that sum over rows do so in two launches: the first leaves one partial sum a block in `partial`, whose size
  * in floats is said by the function beside it; the second adds those up.
  *
- * fv_stream is CUDA's stream. Where the kernels are emulated (emulate.h) it is NULL, and memory is the host's.
+ * fv_stream is CUDA's stream. Where the kernels are emulated (emulate.h) it may be NULL, and memory is the host's.
  */
 #ifndef FV_TRAINER_CUDA_KERNELS_H
 #define FV_TRAINER_CUDA_KERNELS_H
