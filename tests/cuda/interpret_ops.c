@@ -12,6 +12,12 @@ static size_t rows_of(const struct interp_call *c)
     return (size_t)s->n * (size_t)s->h * (size_t)s->w;
 }
 
+static size_t rows_in(const struct interp_call *c)
+{
+    const struct fv_low_shape *s = &c->op->shape;
+    return (size_t)s->n * (size_t)s->in_h * (size_t)s->in_w;
+}
+
 static void free_all(int count, float **list)
 {
     for (int i = 0; i < count; i++)
@@ -248,6 +254,38 @@ static float *masked(struct interp_call *c, double *dslope)
     return dy;
 }
 
+/* Index of the input under tap t of output pixel p of image n, channel k; SIZE_MAX if that is padding. */
+static size_t under(const struct fv_low_shape *s, size_t n, int p, int t, size_t k)
+{
+    int y = p / s->w * s->stride - s->pad + t / s->window;
+    int x = p % s->w * s->stride - s->pad + t % s->window;
+    if (y < 0 || y >= s->in_h || x < 0 || x >= s->in_w)
+        return SIZE_MAX;
+    size_t row = (n * (size_t)s->in_h + (size_t)y) * (size_t)s->in_w + (size_t)x;
+    return row * (size_t)s->c + k;
+}
+
+/* The gradient by a pool's input: each output's goes to the winner of its window. */
+static float *spread(struct interp_call *c)
+{
+    const struct fv_low_shape *s = &c->op->shape;
+    float *dy = masked(c, NULL);
+    size_t channels = (size_t)s->c, pixels = (size_t)s->h * (size_t)s->w;
+    size_t count = rows_in(c) * channels;
+    const uint8_t *index = c->arg[FV_LOW_INDEX];
+    float *dx = calloc(count, sizeof *dx);
+    if (!dx)
+        abort();
+    for (size_t i = 0; i < interp_count(c, FV_LOW_DY); i++) {
+        size_t at =
+            under(s, i / channels / pixels, (int)(i / channels % pixels), index[i], i % channels);
+        if (index[i] < s->window * s->window && at < count)
+            dx[at] += dy[i];
+    }
+    free(dy);
+    return dx;
+}
+
 static void put_slope(struct interp_call *c, const double *dslope)
 {
     float *out = interp_take(c, FV_LOW_DSLOPE);
@@ -272,7 +310,7 @@ static void finish_gradient(struct interp_call *c, const double *sum, const doub
     float *rstd = interp_take(c, FV_LOW_RSTD), *coef = interp_new(c, FV_LOW_COEF);
     float *dgamma = interp_take(c, FV_LOW_DGAMMA), *dbeta = interp_take(c, FV_LOW_DBETA);
     int channels = c->op->shape.c, real = c->op->shape.channels;
-    double m = (double)rows_of(c);
+    double m = c->op->kind == FV_LOW_BN_REDUCE_POOL ? (double)rows_in(c) : (double)rows_of(c);
     for (int k = 0; k < channels; k++) {
         double a = (k >= real ? 0 : gamma ? (double)gamma[k] : 1) * (double)rstd[k];
         double b = -a * (double)rstd[k] * sum_h[k] / m;
@@ -290,13 +328,19 @@ static void finish_gradient(struct interp_call *c, const double *sum, const doub
     free_all(3, (float *[]){gamma, mean, rstd});
 }
 
+/* Of a gradient that a pool spreads over its input, or of the one that comes. */
+static float *spread_or_masked(struct interp_call *c, double *dslope)
+{
+    return c->arg[FV_LOW_INDEX] ? spread(c) : masked(c, dslope);
+}
+
 static void run_bn_reduce(struct interp_call *c)
 {
     double *dslope = new_slope(c), *sum = new_slope(c), *sum_h = new_slope(c);
-    float *dz = masked(c, dslope), *x = interp_take(c, FV_LOW_X);
+    float *dz = spread_or_masked(c, dslope), *x = interp_take(c, FV_LOW_X);
     float *mean = interp_take(c, FV_LOW_MEAN), *rstd = interp_take(c, FV_LOW_RSTD);
     size_t channels = (size_t)c->op->shape.c;
-    for (size_t i = 0; i < interp_count(c, FV_LOW_DY); i++) {
+    for (size_t i = 0; i < interp_count(c, FV_LOW_X); i++) {
         size_t k = i % channels;
         sum[k] += (double)dz[i];
         sum_h[k] += (double)dz[i] * ((double)x[i] - (double)mean[k]) * (double)rstd[k];
@@ -331,7 +375,7 @@ static void run_bn_sums(struct interp_call *c)
 
 static void run_bn_backward(struct interp_call *c)
 {
-    float *dx = masked(c, NULL), *x = interp_take(c, FV_LOW_X);
+    float *dx = spread_or_masked(c, NULL), *x = interp_take(c, FV_LOW_X);
     float *coef = interp_take(c, FV_LOW_COEF);
     size_t channels = (size_t)c->op->shape.c;
     for (size_t i = 0; i < interp_count(c, FV_LOW_DX); i++) {
@@ -395,23 +439,15 @@ static void run_bias_grad(struct interp_call *c)
 
 /* --- pooling ----------------------------------------------------------------------------------------------------- */
 
-/* Index of the input under tap t of output pixel p of image n, channel k; SIZE_MAX if that is padding. */
-static size_t under(const struct fv_low_shape *s, size_t n, int p, int t, size_t k)
-{
-    int y = p / s->w * s->stride - s->pad + t / s->window;
-    int x = p % s->w * s->stride - s->pad + t % s->window;
-    if (y < 0 || y >= s->in_h || x < 0 || x >= s->in_w)
-        return SIZE_MAX;
-    size_t row = (n * (size_t)s->in_h + (size_t)y) * (size_t)s->in_w + (size_t)x;
-    return row * (size_t)s->c + k;
-}
-
 static void run_maxpool(struct interp_call *c)
 {
     const struct fv_low_shape *s = &c->op->shape;
     float *x = interp_take(c, FV_LOW_X), *y = interp_new(c, FV_LOW_Y);
+    float *scale = interp_take(c, FV_LOW_SCALE_V), *shift = interp_take(c, FV_LOW_SHIFT_V);
     uint8_t *index = c->arg[FV_LOW_INDEX];
     size_t channels = (size_t)s->c, pixels = (size_t)s->h * (size_t)s->w;
+    for (size_t i = 0; scale && i < interp_count(c, FV_LOW_X); i++)
+        x[i] = x[i] * scale[i % channels] + shift[i % channels];
     for (size_t i = 0; i < interp_count(c, FV_LOW_Y); i++) {
         int best = -1;
         float most = 0;
@@ -423,28 +459,17 @@ static void run_maxpool(struct interp_call *c)
             best = t;
             most = x[at];
         }
-        y[i] = most;
+        y[i] = act_of(c->op->act, most, 0);
         if (index)
-            index[i] = (uint8_t)best;
+            index[i] = (uint8_t)(act_slope(c->op->act, most, 0) > 0 ? best : 254);
     }
     interp_put(c, FV_LOW_Y, y);
-    free(x);
+    free_all(3, (float *[]){x, scale, shift});
 }
 
 static void run_maxpool_backward(struct interp_call *c)
 {
-    const struct fv_low_shape *s = &c->op->shape;
-    float *dy = masked(c, NULL), *dx = interp_new(c, FV_LOW_DX);
-    const uint8_t *index = c->arg[FV_LOW_INDEX];
-    size_t channels = (size_t)s->c, pixels = (size_t)s->h * (size_t)s->w;
-    for (size_t i = 0; i < interp_count(c, FV_LOW_DY); i++) {
-        size_t at =
-            under(s, i / channels / pixels, (int)(i / channels % pixels), index[i], i % channels);
-        if (at < interp_count(c, FV_LOW_DX))
-            dx[at] += dy[i];
-    }
-    interp_put(c, FV_LOW_DX, dx);
-    free(dy);
+    interp_put(c, FV_LOW_DX, spread(c));
 }
 
 static size_t pixels_in(const struct interp_call *c)
@@ -683,6 +708,8 @@ static void (*const run[FV_LOW_KINDS])(struct interp_call *) = {
     [FV_LOW_BN_REDUCE] = run_bn_reduce,
     [FV_LOW_BN_SUMS] = run_bn_sums,
     [FV_LOW_BN_BACKWARD] = run_bn_backward,
+    [FV_LOW_BN_REDUCE_POOL] = run_bn_reduce,
+    [FV_LOW_BN_BACKWARD_POOL] = run_bn_backward,
     [FV_LOW_ACT_BACKWARD] = run_act_backward,
     [FV_LOW_SCALE_REDUCE] = run_scale_reduce,
     [FV_LOW_SCALE_BACKWARD] = run_scale_backward,

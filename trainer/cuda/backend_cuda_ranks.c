@@ -22,7 +22,8 @@ static uint64_t order_of_sums(const struct fv_lowered *l)
     for (int i = 0; i < l->ops; i++) {
         const struct fv_low_op *op = &l->op[i];
         const int forward = op->kind == FV_LOW_BN_STATS || op->kind == FV_LOW_BN_FINALIZE;
-        const int backward = op->kind == FV_LOW_BN_REDUCE || op->kind == FV_LOW_BN_SUMS;
+        const int backward = op->kind == FV_LOW_BN_REDUCE || op->kind == FV_LOW_BN_REDUCE_POOL ||
+                             op->kind == FV_LOW_BN_SUMS;
         const size_t what[3] = {op->kind == FV_LOW_BUCKET ? l->bucket[op->bucket].offset + 1 : 0,
                                 op->kind == FV_LOW_BUCKET ? l->bucket[op->bucket].bytes : 0,
                                 forward || backward ? (size_t)op->node * 2 + (size_t)backward + 1

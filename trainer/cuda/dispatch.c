@@ -46,6 +46,8 @@ static int (*const calls[FV_LOW_KINDS])(const struct fv__call *) = {
     [FV_LOW_SCALE_REDUCE] = fv__dispatch_scale_reduce,
     [FV_LOW_SCALE_BACKWARD] = fv__dispatch_scale_backward,
     [FV_LOW_BN_BACKWARD] = fv__dispatch_bn_backward,
+    [FV_LOW_BN_REDUCE_POOL] = fv__dispatch_bn_gradient,
+    [FV_LOW_BN_BACKWARD_POOL] = fv__dispatch_bn_backward_pool,
     [FV_LOW_ACT_BACKWARD] = fv__dispatch_act_backward,
     [FV_LOW_MAXPOOL_BACKWARD] = fv__dispatch_maxpool_backward,
     [FV_LOW_GAP_BACKWARD] = fv__dispatch_gap_backward,
@@ -110,6 +112,7 @@ static size_t scratch_of(const struct fv__call *c)
     case FV_LOW_BN_STATS:
         return fv_k_bn_stats_partial(c->rows, width);
     case FV_LOW_BN_REDUCE:
+    case FV_LOW_BN_REDUCE_POOL: /* the shape is the pool's: rows of its output */
         return fv_k_bn_reduce_partial(c->rows, width);
     case FV_LOW_ACT_BACKWARD:
     case FV_LOW_BIAS_GRAD:
@@ -131,6 +134,7 @@ static size_t exchanged(const struct fv__call *c, int ranks)
     case FV_LOW_BN_FINALIZE:
         return fv__call_place(two) + (size_t)ranks * two;
     case FV_LOW_BN_REDUCE:
+    case FV_LOW_BN_REDUCE_POOL:
     case FV_LOW_BN_SUMS:
         return two;
     default:

@@ -97,10 +97,41 @@ static struct fv_k_bn_incoming incoming(const struct fv__call *c)
                                      .c = c->op->shape.c};
 }
 
-/* BN_REDUCE makes the sums itself, for BN_SUMS a convolution has made them. */
+static struct fv_k_bn_pool_backward pooled(const struct fv__call *c)
+{
+    const struct fv_low_shape *s = &c->op->shape;
+    return (struct fv_k_bn_pool_backward){.dy = A(DY),
+                                          .dy2 = A(DY2),
+                                          .x = A(X),
+                                          .winner = A(INDEX),
+                                          .type = fv__call_type(c, FV_LOW_X),
+                                          .n = s->n,
+                                          .in_h = s->in_h,
+                                          .in_w = s->in_w,
+                                          .c = s->c,
+                                          .mean = A(MEAN),
+                                          .partial = c->d->scratch,
+                                          .coefficients = A(COEF),
+                                          .dx = A(DX)};
+}
+
+static int partial_sums(const struct fv__call *c)
+{
+    if (c->op->kind == FV_LOW_BN_REDUCE_POOL) {
+        const struct fv_k_bn_pool_backward k = pooled(c);
+        return fv_k_bn_pool_reduce(&k, STREAM);
+    }
+    const struct fv_k_bn_reduce k = {
+        .in = incoming(c), .mean = A(MEAN), .dz = A(DZ), .partial = c->d->scratch};
+    return fv_k_bn_reduce(&k, STREAM);
+}
+
+/* BN_REDUCE and BN_REDUCE_POOL make the sums themselves, for BN_SUMS a convolution has made them. */
 int fv__dispatch_bn_gradient(const struct fv__call *c)
 {
     const int sums = c->op->kind == FV_LOW_BN_SUMS;
+    const struct fv_low_shape *s = &c->op->shape;
+    const int pool = c->op->kind == FV_LOW_BN_REDUCE_POOL;
     struct fv_k_bn_gradient g = {.partial = sums ? NULL : c->d->scratch,
                                  .sum = A(STAT0),
                                  .dot = A(STAT1),
@@ -108,18 +139,16 @@ int fv__dispatch_bn_gradient(const struct fv__call *c)
                                  .gamma = A(GAMMA),
                                  .mean = A(MEAN),
                                  .rstd = A(RSTD),
-                                 .rows = c->rows,
+                                 .rows = pool ? (int64_t)s->n * s->in_h * s->in_w : c->rows,
+                                 .part_rows = c->rows,
                                  .c = c->op->shape.c,
                                  .channels = c->op->shape.channels,
                                  .dgamma = A(DGAMMA),
                                  .dbeta = A(DBETA),
                                  .dslope = A(DSLOPE),
                                  .coefficients = A(COEF)};
-    if (!sums) {
-        const struct fv_k_bn_reduce k = {
-            .in = incoming(c), .mean = A(MEAN), .dz = A(DZ), .partial = c->d->scratch};
-        FV_TRY(fv_k_bn_reduce(&k, STREAM));
-    }
+    if (!sums)
+        FV_TRY(partial_sums(c));
     if (c->d->sync) { /* the parameters' gradients are averaged with all others, later */
         g.own = fv__call_exchange(c);
         FV_TRY(fv_k_bn_gradient(&g, STREAM));
@@ -134,6 +163,12 @@ int fv__dispatch_bn_backward(const struct fv__call *c)
 {
     const struct fv_k_bn_backward k = {.in = incoming(c), .coefficients = A(COEF), .dx = A(DX)};
     return fv_k_bn_backward(&k, STREAM);
+}
+
+int fv__dispatch_bn_backward_pool(const struct fv__call *c)
+{
+    const struct fv_k_bn_pool_backward k = pooled(c);
+    return fv_k_bn_pool_backward(&k, STREAM);
 }
 
 int fv__dispatch_act_backward(const struct fv__call *c)

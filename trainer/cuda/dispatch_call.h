@@ -97,6 +97,7 @@ int fv__dispatch_fc_dgrad(const struct fv__call *c);
 int fv__dispatch_fc_wgrad(const struct fv__call *c);
 int fv__dispatch_bn_gradient(const struct fv__call *c);
 int fv__dispatch_bn_backward(const struct fv__call *c);
+int fv__dispatch_bn_backward_pool(const struct fv__call *c);
 int fv__dispatch_act_backward(const struct fv__call *c);
 int fv__dispatch_maxpool_backward(const struct fv__call *c);
 int fv__dispatch_gap_backward(const struct fv__call *c);

@@ -164,6 +164,20 @@ int fv__dispatch_scale(const struct fv__call *c)
 int fv__dispatch_maxpool(const struct fv__call *c)
 {
     const struct fv_low_shape *s = &c->op->shape;
+    if (A(SCALE_V)) {
+        const struct fv_k_bn_pool k = {.x = A(X),
+                                       .scale = A(SCALE_V),
+                                       .shift = A(SHIFT_V),
+                                       .y = A(Y),
+                                       .winner = A(INDEX),
+                                       .type = fv__call_type(c, FV_LOW_Y),
+                                       .act = fv__call_act(c),
+                                       .n = s->n,
+                                       .in_h = s->in_h,
+                                       .in_w = s->in_w,
+                                       .c = s->c};
+        return fv_k_bn_pool(&k, STREAM);
+    }
     const struct fv_k_maxpool_forward k = {.x = A(X),
                                            .y = A(Y),
                                            .winner = A(INDEX),

@@ -299,10 +299,10 @@ int fv_k_bn_gradient(const struct fv_k_bn_gradient *a, fv_stream s)
     if (a->rows < 1 || a->c < 1 || a->channels > a->c)
         return fv_err(FV_EINVAL, "kernel bn_gradient: %lld rows, %d of %d channels",
                       (long long)a->rows, a->channels, a->c);
-    return FV_LAUNCH("bn_gradient", bn_gradient,
-                     (unsigned)(a->c + FINAL_CHANNELS - 1) / FINAL_CHANNELS,
-                     FINAL_CHANNELS * FINAL_SLICES, s, *a,
-                     a->partial && !a->means ? fv_k_parts(a->rows, a->c) : 0);
+    return FV_LAUNCH(
+        "bn_gradient", bn_gradient, (unsigned)(a->c + FINAL_CHANNELS - 1) / FINAL_CHANNELS,
+        FINAL_CHANNELS * FINAL_SLICES, s, *a,
+        a->partial && !a->means ? fv_k_parts(a->part_rows ? a->part_rows : a->rows, a->c) : 0);
 }
 
 int fv_k_bn_backward(const struct fv_k_bn_backward *a, fv_stream s)

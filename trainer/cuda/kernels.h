@@ -141,6 +141,7 @@ struct fv_k_bn_gradient {
     const float *gamma; /* channels; NULL: 1 */
     const float *mean, *rstd;
     int64_t rows;
+    int64_t part_rows; /* rows that the launch which left partial went over; 0: the same */
     int c, channels;
     float *dgamma, *dbeta,
         *dslope;         /* channels each; NULL: not wanted. dslope: only after a prelu */
@@ -159,6 +160,38 @@ struct fv_k_bn_backward {
     void *dx; /* may be any of the inputs */
 };
 int fv_k_bn_backward(const struct fv_k_bn_backward *a, fv_stream s);
+
+/* A batch norm, its activation and the max pool of windows of 3, stride 2, padding 1 behind it:
+ *
+ *   fv_k_bn_pool           y = the maximum of act(x * scale + shift), and its place in the window, as of
+ *                          fv_k_maxpool_forward; 254 where act has no slope there. None, relu, relu6
+ *   fv_k_bn_pool_reduce    the sums of fv_k_bn_reduce, dy [+ dy2] being the gradient by the pool's output; rows are
+ *                          those of the output: fv_k_bn_gradient's part_rows
+ *   fv_k_bn_pool_backward  dx as of fv_k_bn_backward
+ *
+ * x is (n, in_h, in_w, c), the output (n, (in_h + 1) / 2, (in_w + 1) / 2, c). */
+struct fv_k_bn_pool {
+    const void *x;
+    const float *scale, *shift; /* c each */
+    void *y;
+    uint8_t *winner; /* NULL in inference */
+    enum fv_k_type type;
+    enum fv_k_act act;
+    int n, in_h, in_w, c;
+};
+int fv_k_bn_pool(const struct fv_k_bn_pool *a, fv_stream s);
+struct fv_k_bn_pool_backward {
+    const void *dy, *dy2, *x; /* dy2: NULL for none */
+    const uint8_t *winner;
+    enum fv_k_type type;
+    int n, in_h, in_w, c;
+    const float *mean;         /* reduce: c */
+    float *partial;            /* reduce: fv_k_bn_reduce_partial of the output's rows */
+    const float *coefficients; /* backward */
+    void *dx;                  /* backward; may be x */
+};
+int fv_k_bn_pool_reduce(const struct fv_k_bn_pool_backward *a, fv_stream s);
+int fv_k_bn_pool_backward(const struct fv_k_bn_pool_backward *a, fv_stream s);
 
 /* --- elementwise ------------------------------------------------------------------------------------------------ */
 

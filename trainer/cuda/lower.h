@@ -68,8 +68,10 @@ enum fv_low_kind {
     FV_LOW_ACT,         /* y = act(x) */
     FV_LOW_ADD,         /* y = act(x + r) */
     FV_LOW_SCALE,       /* y = act(x * s [+ r]), s per image and channel */
-    FV_LOW_MAXPOOL,     /* x -> y [, index: u8, which of the window's taps, row by row] */
-    FV_LOW_GAP,         /* x -> y, mean over pixels */
+    /* x -> y [, index: u8, which of the window's taps, row by row]; with scale, of act(x * scale + shift), and then the
+     * index is 254 where act has no slope at the maximum */
+    FV_LOW_MAXPOOL,
+    FV_LOW_GAP,  /* x -> y, mean over pixels */
     FV_LOW_FC,   /* y = x w' [+ bias]; x (n, in_h * in_w * in_c), w (c, in_h * in_w * in_c) */
     FV_LOW_CAST, /* x -> y, of another type */
     FV_LOW_DROPOUT, /* y = x * factor (fv_net_dropout_factors; the ticket is in control); backward too */
@@ -81,7 +83,11 @@ enum fv_low_kind {
      * absent by x * scale + shift */
     FV_LOW_BN_REDUCE, /* dy, x, mean, rstd, gamma -> dgamma, dbeta [, dslope], coef [, dz: the masked dy + dy2] */
     FV_LOW_BN_SUMS, /* stat0, stat1, mean, rstd, gamma -> dgamma, dbeta, coef: sums that a convolution made */
-    FV_LOW_BN_BACKWARD,        /* dy, x, coef -> dx */
+    FV_LOW_BN_BACKWARD, /* dy, x, coef -> dx */
+    /* the same where a max pool with scale stands behind the batch norm: dy [+ dy2] is the gradient by its output, the
+     * shape is the pool's */
+    FV_LOW_BN_REDUCE_POOL,     /* dy, index, x, mean, rstd, gamma -> dgamma, dbeta, coef */
+    FV_LOW_BN_BACKWARD_POOL,   /* dy, index, x, coef -> dx */
     FV_LOW_ACT_BACKWARD,       /* dy, y (prelu: x) -> dx [, dslope] */
     FV_LOW_SCALE_REDUCE,       /* dy, x -> ds: sums over pixels [, dz: the masked dy + dy2] */
     FV_LOW_SCALE_BACKWARD,     /* dx = dy * s [+ dmean / (h * w)] [, dz: the masked dy] */

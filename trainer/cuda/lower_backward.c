@@ -7,7 +7,8 @@
  *
  * Where a unit has a residual, the reduction of its batch norm writes the masked sum of the pieces (dz), which is
  * the residual's gradient and all that the second pass has to read. The gradient of a product waits at its image
- * side for that of the mean over the same image (squeeze and excitation), and takes it in.
+ * side for that of the mean over the same image (squeeze and excitation), and takes it in. That of a max pool which
+ * applies a batch norm itself is spread by what takes it.
  */
 #include "trainer/cuda/lower_backward.h"
 
@@ -108,6 +109,12 @@ static void back_maxpool(struct fv__low_build *b, int node)
 {
     int in = b->net->node[node].in[0];
     struct fv__low_incoming dy = fv__low_collect(b, node, 2);
+    if (fv__low_val(b, in)->pool == node) { /* its batch norm spreads it itself */
+        fv__low_val(b, in)->pool_dy = dy.dy;
+        fv__low_val(b, in)->pool_dy2 = dy.dy2;
+        fv__low_val(b, in)->left--;
+        return;
+    }
     int dx = fv__low_gradient(b, in, "dpool");
     struct fv_low_op *op = fv__low_op(b, FV_LOW_MAXPOOL_BACKWARD, node);
     if (!op)
@@ -204,7 +211,7 @@ void fv__low_backward(struct fv__low_build *b)
         const struct fv__low_value *v = fv__low_val(b, i);
         if (!v->live || !v->trains || v->part_of != i)
             continue; /* part of a later node's unit */
-        if (v->pieces == 0 && v->scaled < 0)
+        if (v->pieces == 0 && v->scaled < 0 && v->pool_dy < 0)
             continue; /* the embedding's side of a net: the loss does not depend on it */
         if (v->unit.kind != FV__LOW_NO_UNIT)
             fv__low_back_unit(b, i);

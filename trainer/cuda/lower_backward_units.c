@@ -2,14 +2,15 @@
 /* Backward of units: a batch norm, a product or a sum with its residual and activation, as one. */
 #include "trainer/cuda/lower_backward.h"
 
-/* How the incoming gradient of a unit is masked: by y, or by what y is made from. */
+/* How the incoming gradient of a unit is masked: by what y is made from, if that is x alone, which is read anyway; else
+ * by y. */
 static void set_mask(struct fv__low_build *b, struct fv_low_op *op, int root)
 {
     const struct fv__low_unit *u = &fv__low_val(b, root)->unit;
     op->act = u->act;
     if (u->act == FV_LOW_ACT_NONE)
         return;
-    if (u->written && u->act != FV_LOW_ACT_PRELU) {
+    if ((u->r >= 0 || u->bn2 >= 0) && u->act != FV_LOW_ACT_PRELU) {
         op->arg[FV_LOW_Y] = fv__low_val(b, root)->buffer;
         return;
     }
@@ -100,8 +101,50 @@ static void write_masked(struct fv__low_build *b, int root, struct fv__low_incom
     op->arg[FV_LOW_DX] = dz;
 }
 
+static void reduce_pooled(struct fv__low_build *b, int bn, const struct fv__low_value *v, int x)
+{
+    struct fv__low_bn_sums sums = fv__low_bn_gradients(b, bn);
+    struct fv_low_op *op = fv__low_op(b, FV_LOW_BN_REDUCE_POOL, bn);
+    if (!op)
+        return;
+    op->shape = fv__low_shape(b, v->pool);
+    fv__low_set_incoming(op, (struct fv__low_incoming){v->pool_dy, v->pool_dy2});
+    fv__low_set_bn_gradients(b, op, bn, sums);
+    op->arg[FV_LOW_INDEX] = fv__low_val(b, v->pool)->index;
+    op->arg[FV_LOW_X] = x;
+}
+
+/* A batch norm that a max pool has applied. */
+static void back_pooled(struct fv__low_build *b, int root)
+{
+    const struct fv__low_value *v = fv__low_val(b, root);
+    int bn = v->unit.base, x_node = b->net->node[bn].in[0];
+    int x = fv__low_read(b, x_node, b->l->dtype);
+    if (!fv__low_is_frozen_bn(b, bn))
+        reduce_pooled(b, bn, v, x);
+    if (!fv__low_needs_gradient(b, x_node)) {
+        fv__low_val(b, x_node)->left--;
+        return;
+    }
+    int dx = fv__low_gradient(b, x_node, "dbn");
+    struct fv_low_op *op = fv__low_op(b, FV_LOW_BN_BACKWARD_POOL, bn);
+    if (!op)
+        return;
+    op->shape = fv__low_shape(b, v->pool);
+    fv__low_set_incoming(op, (struct fv__low_incoming){v->pool_dy, v->pool_dy2});
+    op->arg[FV_LOW_INDEX] = fv__low_val(b, v->pool)->index;
+    op->arg[FV_LOW_X] = x;
+    op->arg[FV_LOW_COEF] = fv__low_val(b, bn)->coef;
+    op->arg[FV_LOW_DX] = dx;
+    fv__low_give(b, x_node, dx);
+}
+
 static void back_bn_unit(struct fv__low_build *b, int root)
 {
+    if (fv__low_val(b, root)->pool_dy >= 0) {
+        back_pooled(b, root);
+        return;
+    }
     struct fv__low_unit *u = &fv__low_val(b, root)->unit;
     struct fv__low_incoming in = fv__low_collect(b, root, 2);
     int masked = u->act != FV_LOW_ACT_NONE && !u->reduced;

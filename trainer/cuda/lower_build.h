@@ -40,6 +40,8 @@ struct fv__low_value {
     /* backward: buffers whose sum is the gradient, once `left` nodes have given theirs */
     int piece[FV__LOW_PIECES], pieces, left;
     int scaled, scaled_dy; /* SCALE node whose gradient by this value is still to be computed, -1 */
+    int pool;              /* MAXPOOL node that applies this unit itself, -1: none */
+    int pool_dy, pool_dy2; /* backward: the gradient by the pool's output, -1 */
 };
 
 struct fv__low_build {

@@ -140,9 +140,21 @@ static void lower_dropout(struct fv__low_build *b, int node)
     fv__low_finish_value(b, node, b->l->train ? fv__low_dropout(b, node, x) : x);
 }
 
+/* Whether the pool may apply the batch norm in front of it, whose value then is not written: of that window there are
+ * kernels. */
+static int may_pool(struct fv__low_build *b, int node)
+{
+    const struct fv_node *o = &b->net->node[node];
+    const struct fv__low_unit *u = &fv__low_val(b, o->in[0])->unit;
+    return o->window == 3 && o->stride == 2 && o->pad == 1 && fv__low_is_open(b, o->in[0]) &&
+           u->kind == FV__LOW_UNIT_BN && u->bn2 < 0 && u->r < 0 && u->act != FV_LOW_ACT_PRELU;
+}
+
 static void lower_maxpool(struct fv__low_build *b, int node)
 {
-    int x = fv__low_read(b, b->net->node[node].in[0], b->l->dtype);
+    int in = b->net->node[node].in[0], applies = may_pool(b, node);
+    const struct fv__low_unit *u = &fv__low_val(b, in)->unit;
+    int x = fv__low_read(b, applies ? b->net->node[u->base].in[0] : in, b->l->dtype);
     int y = fv__low_image(b, node, b->l->dtype, "out");
     if (b->l->train)
         fv__low_val(b, node)->index = fv__low_image(b, node, FV_LOW_U8, "index");
@@ -152,6 +164,12 @@ static void lower_maxpool(struct fv__low_build *b, int node)
     op->arg[FV_LOW_X] = x;
     op->arg[FV_LOW_Y] = y;
     op->arg[FV_LOW_INDEX] = fv__low_val(b, node)->index;
+    if (applies) {
+        op->act = u->act;
+        op->arg[FV_LOW_SCALE_V] = fv__low_val(b, u->base)->scale;
+        op->arg[FV_LOW_SHIFT_V] = fv__low_val(b, u->base)->shift;
+        fv__low_val(b, in)->pool = node;
+    }
     fv__low_finish_value(b, node, y);
 }
 

@@ -6,7 +6,7 @@
 /* Launches of an op that has but one are not in here. */
 static const unsigned char launches_of[FV_LOW_KINDS] = {
     [FV_LOW_BN_STATS] = 2, /* partial sums, and what comes of them; so are the next four */
-    [FV_LOW_BN_REDUCE] = 2,       [FV_LOW_BIAS_GRAD] = 2,
+    [FV_LOW_BN_REDUCE] = 2,       [FV_LOW_BN_REDUCE_POOL] = 2, [FV_LOW_BIAS_GRAD] = 2,
     [FV_LOW_DEPTHWISE_WGRAD] = 2, [FV_LOW_CHECK] = 2,
 };
 
