@@ -41,8 +41,8 @@ struct fv_program {
     struct fv_step_result result;
     struct fv_comm *comm; /* NULL: a process by itself */
     int sync_bn;
-    float *shared; /* params + buffers: what goes over comm; NULL without one */
-    int error;     /* of comm, in the middle of a pass */
+    double *shared; /* params + buffers: what goes over comm; NULL without one */
+    int error;      /* of comm, in the middle of a pass */
 };
 
 /* A node's forward pass, and its backward pass: from its gradient to those of its inputs and of its parameters,

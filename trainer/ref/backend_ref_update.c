@@ -75,7 +75,7 @@ static void update_statistics(struct fv_program *p)
 }
 
 /* Where the arena has the running statistics that a node's mean (0) or variance (1) goes into. */
-static float *shared_statistic(const struct fv_program *p, int node, int which)
+static double *shared_statistic(const struct fv_program *p, int node, int which)
 {
     return p->shared + p->net->tensor[p->net->node[node].tensor[2 + which]].offset;
 }
@@ -86,28 +86,28 @@ static void move_statistics(struct fv_program *p, int give)
     for (int i = 0; i < p->net->nodes; i++) {
         const struct fv_node *o = &p->net->node[i];
         for (int k = 0; k < 2 * o->c && o->kind == FV_NODE_BN; k++) {
-            float *shared = &shared_statistic(p, i, k / o->c)[k % o->c];
+            double *shared = &shared_statistic(p, i, k / o->c)[k % o->c];
             if (give)
-                *shared = (float)p->node[i].stat[k];
+                *shared = p->node[i].stat[k];
             else if (!p->node[i].by_running)
-                p->node[i].stat[k] = (double)*shared / p->comm->world;
+                p->node[i].stat[k] = *shared / p->comm->world;
         }
     }
 }
 
-/* Gradients and statistics of batch norms: their average over the ranks, by one sum. It goes in fp32, as other
- * backends have it. */
+/* Gradients and statistics of batch norms: their average over the ranks, by one sum. It goes in double:
+ * nothing is rounded between the pass and the update, so that weights of ranks and of one process with all the images
+ * round to the same fp32, but for one in many millions. */
 static int average(struct fv_program *p)
 {
     const size_t params = p->net->params, all = params + p->net->buffers;
-    memset(p->shared, 0, all * sizeof *p->shared);
+    memset(p->shared + params, 0, p->net->buffers * sizeof *p->shared);
     move_statistics(p, 1);
-    for (size_t i = 0; i < params; i++)
-        p->shared[i] = (float)p->grad[i];
-    FV_TRY(fv_comm_sum_floats(p->comm, p->shared, all));
+    memcpy(p->shared, p->grad, params * sizeof *p->shared);
+    FV_TRY(fv_comm_sum_doubles(p->comm, p->shared, all));
     move_statistics(p, 0);
     for (size_t i = 0; i < params; i++)
-        p->grad[i] = (double)p->shared[i] / p->comm->world;
+        p->grad[i] = p->shared[i] / p->comm->world;
     return 0;
 }
 
