@@ -96,8 +96,8 @@ int fv_backend_check_batch(const struct fv_net *net, int capacity, const struct 
 
 int fv_backend_sum_result(struct fv_comm *comm, struct fv_step_result *r)
 {
-    enum { HEAD = 7 };
-    double sum[HEAD + FV_LOSS_TERMS] = {
+    enum { HEAD = 7, WANT = HEAD + FV_LOSS_TERMS, ALL = WANT + FV_WANT_BITS };
+    double sum[ALL] = {
         r->finite ? r->loss * r->n : 0, r->correct, r->n, !r->finite, r->active, r->distance,
         !r->finite && !r->rescaled};
     const int world = fv_comm_world(comm);
@@ -105,7 +105,9 @@ int fv_backend_sum_result(struct fv_comm *comm, struct fv_step_result *r)
         return 0;
     for (int t = 0; t < FV_LOSS_TERMS; t++)
         sum[HEAD + t] = r->finite ? r->term[t] * r->n : 0;
-    FV_TRY(fv_comm_sum_doubles(comm, sum, HEAD + FV_LOSS_TERMS));
+    for (int k = 0; k < FV_WANT_BITS; k++)
+        sum[WANT + k] = r->wanted >> k & 1;
+    FV_TRY(fv_comm_sum_doubles(comm, sum, ALL));
     r->n = (int)sum[2];
     r->correct = sum[1];
     r->finite = sum[3] == 0;
@@ -115,6 +117,8 @@ int fv_backend_sum_result(struct fv_comm *comm, struct fv_step_result *r)
     r->distance = sum[5] / world;
     for (int t = 0; t < FV_LOSS_TERMS; t++)
         r->term[t] = r->finite ? sum[HEAD + t] / sum[2] : NAN;
+    for (int k = 0; k < FV_WANT_BITS; k++)
+        r->wanted |= (unsigned)(sum[WANT + k] > 0) << k;
     return 0;
 }
 

@@ -38,6 +38,9 @@ enum fv_state {
 };
 size_t fv_state_count(const struct fv_net *net, enum fv_state which);
 
+/* With a step ranks may tell each other what they want: so many bits, of no meaning to a backend. */
+enum { FV_WANT_BITS = 2 };
+
 /* The optimiser and the settings of one step. Numbers are double because 1 - 0.999f is not 0.001. */
 struct fv_optim {
     enum fv_optim_kind kind;
@@ -63,6 +66,8 @@ struct fv_optim {
      * their bits and its gradient counts neither for the norm nor for `finite`. A batch norm of which both weight
      * and bias are frozen works as in inference: by its running statistics, which stay as they are. */
     const float *lr_factor, *decay_factor;
+    unsigned
+        wants; /* FV_WANT_BITS bits: what this rank wants, for the results of this step of all ranks */
 };
 
 /* The same for one tensor, worked out: every backend computes with these. */
@@ -122,6 +127,8 @@ struct fv_step_result {
      * the backend had chosen. It goes on with a smaller one; nothing is wrong with the training. */
     int rescaled;
     double grad_norm; /* before clipping; 0 unless an update clipped */
+    unsigned
+        wanted; /* what any rank gave as optim.wants, whatever became of the step; the same on all ranks */
 };
 
 /* What a program takes, in bytes. What a backend does not tell apart is among the activations. */
@@ -199,7 +206,8 @@ struct fv_backend {
     /* (optional; default: a process by itself) The batches of all ranks of `comm`, all of one size, are parts of
      * one batch. Between backward and update gradients are averaged over the ranks (of an accumulated step those
      * of each part, so that FV_STATE_SUM is the same on all ranks), and so are the statistics that go into BN's
-     * running ones; result tells of the whole batch. sync_bn: batch norms measure mean and variance over the items
+     * running ones; result tells of the whole batch. On a GPU all of it goes from device to device: steps and their
+     * results make no host wait for another. sync_bn: batch norms measure mean and variance over the items
      * of all ranks, in backward too, so that a step is that of one process with the whole batch. To be called
      * before the first step, by all ranks alike; comm must outlive the program. */
     int (*set_comm)(struct fv_program *p, struct fv_comm *comm, int sync_bn);

@@ -259,12 +259,15 @@ static void check_apart(struct fv_comm *comm, struct data *d)
     float *a = malloc(d->all * sizeof *a), *mean = calloc(d->all, sizeof *mean);
     float *stat = calloc(d->all, sizeof *stat);
     const size_t params = d->net->params;
-    double loss = 0;
+    double loss = 0, active = 0, apart = 0;
     open_rig(&alone, d, BATCH / comm->world);
     open_rig(&part, d, BATCH / comm->world);
     for (int r = 0; r < comm->world; r++) {
         must(alone.backend->params_set(alone.program, d->arena));
-        loss += step(&alone, d, r, comm->world, NULL).loss / comm->world;
+        const struct fv_step_result own = step(&alone, d, r, comm->world, NULL);
+        loss += own.loss / comm->world;
+        active += own.active / comm->world;
+        apart += own.distance / comm->world;
         must(alone.backend->grads_get(alone.program, a));
         for (size_t i = 0; i < params; i++)
             mean[i] += a[i] / (float)comm->world;
@@ -275,6 +278,9 @@ static void check_apart(struct fv_comm *comm, struct data *d)
     must(part.backend->set_comm(part.program, comm, 0));
     const struct fv_step_result p = step(&part, d, comm->rank, comm->world, &optim);
     CHECK(p.n == BATCH && fabs(p.loss - loss) < 1e-6);
+    CHECK(isnan(active) ? isnan(p.active) : fabs(p.active - active) < 1e-6);
+    CHECK(isnan(apart) ? isnan(p.distance) : fabs(p.distance - apart) < 1e-5);
+    CHECK(isnan(apart) == !loss_name);
     must(part.backend->grads_get(part.program, a));
     CHECK(distance(d, a, mean, params) < 1e-5);
     must(part.backend->params_get(part.program, a));

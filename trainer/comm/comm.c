@@ -168,6 +168,12 @@ static int need_scratch(struct fv_comm *c, size_t bytes)
     return 0;
 }
 
+static int shift(struct fv_comm *c, const void *send, size_t out, void *receive, size_t in)
+{
+    c->shifts++;
+    return c->kind->shift(c, send, out, receive, in);
+}
+
 int fv_comm_gather(struct fv_comm *c, const void *mine, size_t bytes, void *all)
 {
     unsigned char *to = all;
@@ -175,7 +181,7 @@ int fv_comm_gather(struct fv_comm *c, const void *mine, size_t bytes, void *all)
     memcpy(to + (size_t)rank * bytes, mine, bytes);
     for (int s = 0; s < w - 1; s++) {
         const size_t give = (size_t)((rank - s + w) % w), take = (size_t)((rank - s - 1 + w) % w);
-        FV_TRY(c->kind->shift(c, to + give * bytes, bytes, to + take * bytes, bytes));
+        FV_TRY(shift(c, to + give * bytes, bytes, to + take * bytes, bytes));
     }
     return 0;
 }
@@ -208,7 +214,7 @@ int fv_comm_broadcast(struct fv_comm *c, void *data, size_t bytes)
         const size_t come = bytes - take < PIECE_BYTES ? bytes - take : PIECE_BYTES;
         const size_t ready = take - give < PIECE_BYTES ? take - give : PIECE_BYTES;
         const size_t go = rank == w - 1 ? 0 : ready;
-        FV_TRY(c->kind->shift(c, at + give, go, at + take, come));
+        FV_TRY(shift(c, at + give, go, at + take, come));
         take += come;
         give += rank == w - 1 ? take - give : go;
     }
@@ -254,14 +260,14 @@ static int sum_large(struct fv_comm *c, void *v, size_t n, size_t item, adder *a
 #define COUNT(k) (n * ((size_t)(((k) % w + w) % w) + 1) / (size_t)w - BEGIN(k))
     for (int s = 0; s < w - 1; s++) {
         const int give = c->rank - s, take = give - 1;
-        FV_TRY(c->kind->shift(c, at + BEGIN(give) * item, COUNT(give) * item, c->scratch,
-                              COUNT(take) * item));
+        FV_TRY(
+            shift(c, at + BEGIN(give) * item, COUNT(give) * item, c->scratch, COUNT(take) * item));
         add(at + BEGIN(take) * item, c->scratch, COUNT(take));
     }
     for (int s = 0; s < w - 1; s++) {
         const int give = c->rank + 1 - s, take = give - 1;
-        FV_TRY(c->kind->shift(c, at + BEGIN(give) * item, COUNT(give) * item,
-                              at + BEGIN(take) * item, COUNT(take) * item));
+        FV_TRY(shift(c, at + BEGIN(give) * item, COUNT(give) * item, at + BEGIN(take) * item,
+                     COUNT(take) * item));
     }
 #undef BEGIN
 #undef COUNT

@@ -24,6 +24,7 @@ struct fv_comm {
     int local_rank, local_world; /* among the processes on this machine */
     int sharers; /* processes, this one counted, that may run on just the same processors */
     double timeout_s;
+    uint64_t shifts; /* exchanges with the neighbours so far: each is a wait for them */
     void *scratch;
     size_t scratch_bytes;
 };

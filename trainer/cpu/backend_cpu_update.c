@@ -335,6 +335,7 @@ int fv__cpu_finish_step(struct fv_program *p, const struct fv__cpu_plan *plan,
     float *grad = p->grad;
     int finite = loss_finite && are_finite(p, o, grad);
     p->result.finite = finite;
+    p->result.wanted = o ? o->wants : 0;
     FV_TRY(fv_backend_sum_result(p->comm, &p->result));
     finite = p->result.finite;
     if (p->comm && finite) {

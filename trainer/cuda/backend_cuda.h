@@ -54,6 +54,7 @@ struct fv__cuda_slot {
     char *result;        /* pinned: the control block as the step left it */
     void *copied, *done; /* events */
     int used, n, clips;
+    unsigned wants;             /* of this rank, with the step */
     int reads_host;             /* part of the batch goes up from the loader's own memory */
     struct fv__cuda_plan *plan; /* that ran last */
 };
@@ -140,7 +141,6 @@ int fv__cuda_begin_control(struct fv_program *p);
 /* Whether that step has put those after it on hold; and the end of that. */
 int fv__cuda_on_hold(const struct fv__cuda_slot *slot);
 int fv__cuda_release_hold(struct fv_program *p);
-int fv__cuda_sends_buckets(const struct fv_program *p);
 /* What gradients are multiplied by in memory. */
 int fv__cuda_loss_scale(struct fv_program *p, double *scale);
 

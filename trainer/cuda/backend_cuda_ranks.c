@@ -131,7 +131,7 @@ int fv__cuda_join_ranks(struct fv_program *p)
 
 int fv__cuda_bucket(struct fv_program *p, const struct fv_low_bucket *b)
 {
-    if (!p->comm || !fv__cuda_sends_buckets(p))
+    if (!p->comm)
         return 0;
     FV_TRY(fork_ranks(p));
     return fv_gpu_ranks_mean(p->device->gpu, p->space[FV_LOW_GRAD] + b->offset,

@@ -117,7 +117,7 @@ static int read_result(struct fv_program *p, struct fv__cuda_slot *slot, struct 
     FV_TRY(fv__cuda_read_control(p, slot, out));
     p->judged = slot;
     p->held = fv__cuda_on_hold(slot);
-    return fv_backend_sum_result(p->comm, out);
+    return 0;
 }
 
 int fv__cuda_result(struct fv_program *p, struct fv_step_result *out)

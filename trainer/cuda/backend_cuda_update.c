@@ -168,6 +168,7 @@ int fv__cuda_prepare_update(struct fv_program *p, struct fv__cuda_slot *slot,
     if (factors_changed(p, optim) || !p->blocks)
         FV_TRY(upload_blocks(p, optim));
     p->mode = mode_of(optim);
+    slot->wants = optim ? optim->wants : 0;
     slot->clips = optim && optim->clip_norm > 0 && fv_optim_updates(optim);
     struct fv__cuda_settings *s = (struct fv__cuda_settings *)(void *)slot->settings_host;
     fv_k_hyper_set(&s->hyper, optim, b->n, p->device->type == FV_LOW_F16 ? GROWTH_STEPS : 0);
@@ -225,27 +226,23 @@ static int takes_sum(const struct fv_program *p)
     return (p->mode & IN_PARTS) && (p->mode & WITH_UPDATE);
 }
 
-/* Gradients that go into a sum are averaged over the ranks with it, once. */
-int fv__cuda_sends_buckets(const struct fv_program *p)
-{
-    return !(p->mode & IN_PARTS);
-}
-
-/* Whether a step counts is decided by each rank for itself, and must be decided alike: by the losses of all, and by
- * gradients of all, which those of a part are not yet. A mean with something in it that is not finite is not, and
- * counts of faults are 0 together or not at all. */
-static int share_doubts(const struct fv__cuda_update *s, float *partial, int sum)
+/* What the result says of all ranks' items. Whether a step counts is decided by each rank for itself, and must be
+ * decided alike: by the losses of all, and by gradients of all. A mean with something in it that is not finite is
+ * not. */
+static int share_result(const struct fv__cuda_update *s)
 {
     struct fv_program *p = s->p;
     const size_t rows = (size_t)s->l->batch;
+    if (!p->comm)
+        return 0;
+    FV_TRY(fv_gpu_copy(p->device->gpu, FV_GPU_WORK, s->control->shared.want,
+                       s->settings->hyper.want, sizeof s->control->shared.want));
+    FV_TRY(fv__cuda_mean_of_ranks(p, &s->control->shared, sizeof s->control->shared / sizeof(float),
+                                  FV_LOW_F32));
     FV_TRY(fv__cuda_mean_of_ranks(p, s->arg[FV_LOW_ITEMS], (size_t)p->net->loss.terms * rows,
                                   FV_LOW_F32));
-    if (s->arg[FV_LOW_HITS])
-        FV_TRY(fv__cuda_mean_of_ranks(p, s->arg[FV_LOW_HITS], rows, FV_LOW_F32));
-    if (!(p->mode & IN_PARTS) || sum)
-        return 0;
-    return fv__cuda_mean_of_ranks(p, partial, fv_k_gradient_norm_partial(layout(p)->elements),
-                                  FV_LOW_F32);
+    return s->arg[FV_LOW_HITS] ? fv__cuda_mean_of_ranks(p, s->arg[FV_LOW_HITS], rows, FV_LOW_F32)
+                               : 0;
 }
 
 static int do_check(const struct fv__cuda_update *s)
@@ -271,10 +268,8 @@ static int do_check(const struct fv__cuda_update *s)
     FV_TRY(fv__cuda_join_ranks(p));
     if (p->mode & IN_PARTS)
         FV_TRY(fv_k_accumulate(&a, s->stream));
-    if (sum)
-        FV_TRY(fv__cuda_mean_of_ranks(p, p->state[FV_STATE_SUM], layout(p)->elements, FV_LOW_F32));
     FV_TRY(fv_k_gradient_norm(&n, s->stream));
-    FV_TRY(share_doubts(s, n.partial, sum));
+    FV_TRY(share_result(s));
     return fv_k_decide(&d, s->stream);
 }
 
@@ -349,21 +344,25 @@ int fv__cuda_update(struct fv_program *p, const struct fv_low_op *op, void *cons
 int fv__cuda_read_control(const struct fv_program *p, const struct fv__cuda_slot *slot,
                           struct fv_step_result *out)
 {
+    const int world = fv_comm_world(p->comm); /* each with a batch of this size */
     struct fv_k_control c;
     int triplets = 0;
     for (int t = 0; t < p->net->loss.terms; t++)
         triplets |= strcmp(p->net->loss.term[t].loss->name, "triplet") == 0;
     memcpy(&c, slot->result, sizeof c);
     *out = (struct fv_step_result){.loss = c.loss,
-                                   .correct = c.correct,
-                                   .active = triplets ? c.active : NAN,
-                                   .distance = triplets ? c.distance : NAN,
-                                   .n = slot->n,
+                                   .correct = c.correct * world,
+                                   .active = triplets ? (double)c.shared.active : NAN,
+                                   .distance = triplets ? (double)c.shared.distance : NAN,
+                                   .n = slot->n * world,
                                    .finite = c.finite,
                                    .rescaled = !c.finite && isfinite(c.loss) && c.used_scale > 1,
-                                   .grad_norm = slot->clips && c.finite ? c.grad_norm : 0};
+                                   .grad_norm = slot->clips && c.finite ? c.grad_norm : 0,
+                                   .wanted = slot->wants};
     for (int t = 0; t < p->net->loss.terms; t++)
         out->term[t] = c.term[t] / p->net->loss.term[t].weight;
+    for (int k = 0; k < FV_WANT_BITS && world > 1; k++)
+        out->wanted |= (unsigned)(c.shared.want[k] > 0) << k;
     return 0;
 }
 

@@ -4,7 +4,10 @@
 #include "common/err.h"
 
 #include <math.h>
+#include <stddef.h>
 #include <string.h>
+
+_Static_assert(sizeof((struct fv_k_hyper *)NULL)->want == FV_WANT_BITS * sizeof(float), "wants");
 
 void fv_k_hyper_set(struct fv_k_hyper *h, const struct fv_optim *optim, int n, int growth_steps)
 {
@@ -27,6 +30,8 @@ void fv_k_hyper_set(struct fv_k_hyper *h, const struct fv_optim *optim, int n, i
     h->nesterov = optim->nesterov;
     h->decoupled = optim->decoupled || optim->kind == FV_OPTIM_ADAMW;
     h->update = fv_optim_updates(optim);
+    for (int k = 0; k < FV_WANT_BITS; k++)
+        h->want[k] = (float)(optim->wants >> k & 1);
 }
 
 struct fv_k_block fv_k_block_of(const struct fv_optim *optim, int tensor)

@@ -261,8 +261,8 @@ FV_KERNEL(THREADS) triplet_sum(struct fv_k_triplet a, parts p)
     if (me > 0)
         return;
     *p.all = (float)whole.triplets;
-    a.control->active = whole.active / whole.triplets;
-    a.control->distance = whole.loss / ((double)n * (n - 1) / 2);
+    a.control->shared.active = (float)(whole.active / whole.triplets);
+    a.control->shared.distance = (float)(whole.loss / ((double)n * (n - 1) / 2));
 }
 
 /* dL/du_i = sum over j of (slope[i][j] + slope[j][i]) dD(i, j)/du_i. */

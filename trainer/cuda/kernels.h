@@ -375,6 +375,13 @@ struct fv_k_hyper {
     int32_t growth_steps; /* good steps after which the loss scale doubles; 0: it stays as it is */
     int32_t n;            /* items of the batch */
     int32_t holds;        /* the host reads late: see control */
+    float want[2];        /* what this rank wants of all, each 0 or 1: see control */
+};
+
+/* Of a step, floats alone: with several ranks the caller makes them means over all. */
+struct fv_k_shared {
+    float active, distance; /* of fv_k_triplet: share of triplets with a loss; mean of all pairs */
+    float want[2];          /* the caller puts hyper's here; more than 0 then: any rank wants it */
 };
 
 /* What the device keeps from step to step, and what it says of the last one. At most 256 bytes. */
@@ -395,8 +402,7 @@ struct fv_k_control {
     float used_scale; /* the loss scale of this step */
     float factor; /* what the update multiplied its gradients by: clipping, parts and loss scale */
     double term[4]; /* of the loss, times their weights: mean over the batch */
-    double active,
-        distance; /* of fv_k_triplet: share of triplets that have a loss; mean of all pairs */
+    struct fv_k_shared shared;
     /* Adam: lr * step is the step's size, root corrects the root of the second moment */
     float step, root;
 };

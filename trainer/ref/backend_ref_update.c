@@ -193,6 +193,7 @@ int fv__ref_finish_step(struct fv_program *p, const struct fv_optim *o)
     if (o && o->parts > 1)
         FV_TRY(need_vector(p, FV_STATE_SUM));
     p->result.grad_norm = 0;
+    p->result.wanted = o ? o->wants : 0;
     p->result.finite = p->result.finite && are_finite(p, o);
     FV_TRY(fv_backend_sum_result(p->comm, &p->result));
     if (p->result.finite && p->comm) {

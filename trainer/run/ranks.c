@@ -57,17 +57,11 @@ int fv__ranks_share_start(struct fv_run *run)
     return 0;
 }
 
-int fv__ranks_agree(struct fv_run *run, int *stop, int *save)
+int fv__ranks_agree(struct fv_run *run, int *stop)
 {
-    struct fv_comm *c = run->d->comm;
-    const unsigned char mine = (unsigned char)((*stop != 0) | (*save != 0) << 1);
-    if (fv_comm_world(c) == 1)
-        return 0;
-    unsigned char *all = run->votes;
-    FV_TRY(fv_comm_gather(c, &mine, 1, all));
-    *save = all[0] >> 1 & 1;
-    for (int r = 0; r < c->world; r++)
-        *stop |= all[r] & 1;
+    double any = *stop != 0;
+    FV_TRY(fv_comm_sum_doubles(run->d->comm, &any, 1));
+    *stop = any > 0;
     return 0;
 }
 

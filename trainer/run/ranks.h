@@ -3,7 +3,8 @@
  *
  * Every rank goes round the same loop and holds the same numbers. Rank 0 alone has the folder: it reads the
  * checkpoint and gives it to the others, and it writes; and it measures at the end of an epoch, and tells the
- * others. What one rank finds out for itself (a signal, the time) becomes known to all before anybody acts on it. */
+ * others. What one rank finds out for itself (a signal, the time) becomes known to all before anybody acts on it:
+ * it goes with a step and comes back with its result, which all read at the same place, so that none waits for it. */
 #ifndef FV_TRAINER_RANKS_H
 #define FV_TRAINER_RANKS_H
 
@@ -15,8 +16,10 @@ int fv__ranks_threads(const struct fv_train_settings *s, const struct fv_comm *c
 int fv__ranks_join(struct fv_run *run);
 /* Rank 0's numbers and progress are everybody's. */
 int fv__ranks_share_start(struct fv_run *run);
-/* *stop becomes whether any rank wants it, *save whether rank 0 does. */
-int fv__ranks_agree(struct fv_run *run, int *stop, int *save);
+/* What a rank may want of all, as fv_optim.wants: an end with a checkpoint, or a checkpoint (only rank 0 does). */
+enum fv__want { FV__WANT_STOP = 1, FV__WANT_SAVE = 2 };
+/* *stop becomes whether any rank wants it: asks them all. */
+int fv__ranks_agree(struct fv_run *run, int *stop);
 /* What rank 0 measured, and the code that it came to (0 or FV_EINTR); others' arguments are written over. */
 int fv__ranks_share_measures(struct fv_run *run, struct fv_runlog_line *l, int *rc);
 /* FV_ECORRUPT, naming the first tensor, if the numbers just fetched are not the same on all ranks. */

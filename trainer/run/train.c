@@ -173,6 +173,7 @@ static int collect_one(struct fv_run *run)
     FV_TRY(
         (run->pending > 1 ? run->backend->result_before : run->backend->result)(run->program, &r));
     run->pending--;
+    run->wanted |= r.wanted;
     count_update(run, &r, part_of(run, at->step));
     run->lr = fv__run_rate(run, at->step);
     at->step++;
@@ -215,6 +216,21 @@ static double momentum_of(const struct fv_run *run, uint64_t step, double usual)
                                 usual);
 }
 
+/* Several ranks tell each other what they want with each step, and act on it when they have read the result. */
+static int is_alone(const struct fv_run *run)
+{
+    return fv_comm_world(run->d->comm) == 1;
+}
+
+/* What this process wants by now: a signal has come, the time has. */
+static unsigned wants(const struct fv_run *run)
+{
+    const uint64_t every_ns = (uint64_t)ceil(run->s->save_every * 60e9);
+    const int save =
+        fv_comm_rank(run->d->comm) == 0 && every_ns > 0 && fv_now_ns() - run->saved_ns >= every_ns;
+    return (fv_train_stop ? FV__WANT_STOP : 0u) | (save ? FV__WANT_SAVE : 0u);
+}
+
 static int step(struct fv_run *run, const struct fv_batch *b)
 {
     struct fv_optim optim = run->optim;
@@ -226,6 +242,7 @@ static int step(struct fv_run *run, const struct fv_batch *b)
     optim.lr = fv__run_rate(run, due);
     optim.updates = run->snap.at.updates; /* a backend that is read late counts by itself */
     optim.part = part_of(run, due);
+    optim.wants = is_alone(run) ? 0 : wants(run);
     run->backend->set_epoch(run->program, epochs_done(run, due));
     FV_TRY(run->backend->step(run->program, b, &optim));
     run->pending++;
@@ -250,7 +267,7 @@ static int take_step(struct fv_run *run)
         rc = collect(run, 0);
     if (rc == 0)
         rc = check_batch(run, b);
-    if (rc == 0)
+    if (rc == 0 && !(run->wanted & FV__WANT_STOP))
         rc = step(run, b);
     t->release(t->ctx);
     if (rc == 0)
@@ -262,23 +279,22 @@ static int take_step(struct fv_run *run)
 static int train_epoch(struct fv_run *run)
 {
     const uint64_t end = (run->snap.at.epoch + 1) * run->snap.steps_per_epoch;
-    const uint64_t every_ns = (uint64_t)ceil(run->s->save_every * 60e9);
     fv__meter_start(run, &run->window);
     fv__meter_start(run, &run->epoch);
-    while (step_due(run) < end) {
+    run->wanted = 0;
+    while (step_due(run) < end && !(run->wanted & FV__WANT_STOP)) {
         FV_TRY(take_step(run));
-        int stop = fv_train_stop;
-        int save = every_ns > 0 && fv_now_ns() - run->saved_ns >= every_ns;
-        FV_TRY(fv__ranks_agree(run, &stop, &save));
-        if (stop)
-            return fv_err(FV_EINTR, "interrupted");
-        if (save) {
-            FV_TRY(collect(run, 0));
+        if (is_alone(run))
+            run->wanted |= wants(run);
+        if (run->wanted == FV__WANT_SAVE) {
+            FV_TRY(collect(run, 0)); /* which may bring the same wish again */
             FV_TRY(fv__run_fetch(run));
             FV_TRY(fv__run_save(run));
+            run->wanted &= ~(unsigned)FV__WANT_SAVE;
         }
     }
-    return collect(run, 0);
+    FV_TRY(collect(run, 0));
+    return run->wanted & FV__WANT_STOP ? fv_err(FV_EINTR, "interrupted") : 0;
 }
 
 static int go_round(struct fv_run *run)
@@ -289,8 +305,8 @@ static int go_round(struct fv_run *run)
     while (at->epoch < run->snap.epochs && !fv__run_is_over(run)) {
         FV_TRY(train_epoch(run));
         FV_TRY(fv__run_finish_epoch(run));
-        int stop = fv_train_stop, save = 0;
-        FV_TRY(fv__ranks_agree(run, &stop, &save));
+        int stop = fv_train_stop;
+        FV_TRY(fv__ranks_agree(run, &stop));
         if (stop && at->epoch < run->snap.epochs && !fv__run_is_over(run))
             return fv_err(FV_EINTR, "interrupted");
     }

@@ -278,9 +278,7 @@ static int build(struct fv_run *run)
         run->score = malloc(run->d->pairs * sizeof *run->score);
         run->same = malloc(run->d->pairs);
     }
-    run->votes = malloc((size_t)fv_comm_world(run->d->comm));
-    if (!run->backend_info || !run->votes ||
-        (run->d->verify && (!run->emb || !run->score || !run->same)))
+    if (!run->backend_info || (run->d->verify && (!run->emb || !run->score || !run->same)))
         return fv_err(FV_ENOMEM, "out of memory for a net of %zu weights", run->net->params);
     for (size_t i = 0; run->d->verify && i < run->d->pairs; i++)
         run->same[i] = run->d->pair[i].same;
@@ -392,7 +390,6 @@ void fv__run_close(struct fv_run *run)
     free(run->emb);
     free(run->score);
     free(run->same);
-    free(run->votes);
     if (run->lock >= 0)
         close(run->lock);
     *run = (struct fv_run){.lock = -1};

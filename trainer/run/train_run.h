@@ -46,6 +46,7 @@ struct fv_run {
     struct fv_runlog *log;
     int pending;            /* steps given to the backend, their results not yet read */
     int late;               /* there may be two of them */
+    unsigned wanted;        /* by any rank: bits of enum fv__want (ranks.h) */
     double lr;              /* of the last step */
     struct fv_meter window; /* since the last line of the log */
     struct fv_meter epoch;  /* since the epoch began or was resumed */
@@ -60,7 +61,6 @@ struct fv_run {
     float *emb; /* verification: embeddings, scores and truth */
     double *score;
     uint8_t *same;
-    unsigned char *votes; /* of the ranks */
 };
 
 /* On failure everything is closed again. Closing twice does nothing. */
