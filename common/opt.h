@@ -54,6 +54,7 @@ struct fv_command {
     const char *summary; /* one line */
     const char *usage;   /* "PHOTOS -o FILE [options]" */
     const char *notes;   /* examples and remarks printed at the end of --help; may be NULL */
+    void (*write_notes)(FILE *to); /* what of them has to be made, in front of notes; may be NULL */
     int min_args, max_args;
 };
 

@@ -139,6 +139,10 @@ void fv_opt_help(const struct fv_command *cmd, const struct fv_opt_group *groups
         for (const struct fv_opt *o = groups[i].opts; o->name; o++)
             help_option(o, groups[i].settings, to);
     }
+    if (cmd->write_notes) {
+        fputc('\n', to);
+        cmd->write_notes(to);
+    }
     if (cmd->notes)
         fprintf(to, "\n%s\n", cmd->notes);
 }

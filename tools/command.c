@@ -81,6 +81,27 @@ int tool_version(const char *program, int argc, char **argv)
     return 1;
 }
 
+int tool_parse(const struct fv_command *cmd, const struct fv_opt_group *groups, int n, int argc,
+               char **argv, struct fv_args *args)
+{
+    FV_TRY(fv_opt_parse(cmd, groups, n, argc, argv, args));
+    if (args->help)
+        fv_opt_help(cmd, groups, n, stdout);
+    return args->help;
+}
+
+int tool_begin(const struct fv_command *cmd, const struct fv_opt_group *groups, int n, int argc,
+               char **argv, struct fv_args *args)
+{
+    const int rc = tool_parse(cmd, groups, n, argc, argv, args);
+    if (rc)
+        return rc;
+    for (int i = 0; i < n; i++)
+        if (groups[i].opts == tool_trace_opts)
+            return tool_trace_start(groups[i].settings);
+    return FV_OK;
+}
+
 #define FIELD(f) offsetof(struct tool_trace, f)
 /* clang-format off */
 const struct fv_opt tool_trace_opts[] = {

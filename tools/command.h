@@ -19,6 +19,13 @@ int tool_main(const char *program, const char *summary, const struct tool_comman
 int tool_command_runs(const char *program, const struct tool_command *command, int commands,
                       int argc, char **argv, int *status);
 
+/* Parses the command line of a command. 1 when --help was asked for and is printed: then there is no more to do. */
+int tool_parse(const struct fv_command *cmd, const struct fv_opt_group *groups, int n, int argc,
+               char **argv, struct fv_args *args);
+/* The same, and where there is more to do, tool_trace_start if tool_trace_opts is among the groups. */
+int tool_begin(const struct fv_command *cmd, const struct fv_opt_group *groups, int n, int argc,
+               char **argv, struct fv_args *args);
+
 /* Prints "<program> <version>" and returns 1 if argv[1] asks for it. */
 int tool_version(const char *program, int argc, char **argv);
 

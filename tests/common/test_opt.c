@@ -27,7 +27,18 @@ static const struct fv_opt opts[] = {
     {"policy", 0, FV_OPT_STRING, 0, offsetof(struct settings, policy), "OPS", "ops", 0, 0, NULL},
     {0},
 };
-static const struct fv_command cmd = {"fvx", "tests options", "FILE [options]", NULL, 1, 2};
+static void write_notes(FILE *to)
+{
+    fputs("made\n", to);
+}
+
+static const struct fv_command cmd = {.name = "fvx",
+                                      .summary = "tests options",
+                                      .usage = "FILE [options]",
+                                      .notes = "  fvx a",
+                                      .write_notes = write_notes,
+                                      .min_args = 1,
+                                      .max_args = 2};
 
 static int parse(struct settings *s, struct fv_args *args, int argc, const char **argv)
 {
@@ -171,6 +182,9 @@ static void help_names_every_option_with_its_default(void **state)
     assert_non_null(strstr(text, "(pixels, jpeg) [pixels]"));
     assert_non_null(strstr(text, "--no-flip"));
     assert_non_null(strstr(text, "  -b, --batch N               images in a batch [32]\n"));
+    assert_string_equal(strstr(text, "\n\n"
+                                     "made"),
+                        "\n\nmade\n\n  fvx a\n");
     free(text);
 }
 

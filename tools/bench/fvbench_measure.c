@@ -96,11 +96,9 @@ int bench_parse(struct bench *b, const struct fv_opt_group *groups, int n, int a
     b->groups[b->ngroups++] = (struct fv_opt_group){"tracing", tool_trace_opts, &b->trace};
     b->argc = argc;
     b->argv = argv;
-    FV_TRY(fv_opt_parse(b->cmd, b->groups, b->ngroups, argc, argv, &args));
-    if (args.help) {
-        fv_opt_help(b->cmd, b->groups, b->ngroups, stdout);
-        return 1;
-    }
+    const int rc = tool_parse(b->cmd, b->groups, b->ngroups, argc, argv, &args);
+    if (rc)
+        return rc;
     if (lists_policies(b)) {
         fv_policy_help(stdout);
         return 1;

@@ -175,15 +175,12 @@ int fvbench_parity(int argc, char **argv)
     struct fv_args args;
     struct fv_store *store;
 
-    FV_TRY(fv_opt_parse(&fvbench_parity_cmd, groups, 2, argc, argv, &args));
-    if (args.help) {
-        fv_opt_help(&fvbench_parity_cmd, groups, 2, stdout);
-        return FV_OK;
-    }
+    int rc = tool_begin(&fvbench_parity_cmd, groups, 2, argc, argv, &args);
+    if (rc)
+        return rc;
     bench_stop_on_signals();
-    FV_TRY(tool_trace_start(&trace));
     FV_TRY(fv_store_open(&store, p.db));
-    const int rc = measure(&p, store, &r);
+    rc = measure(&p, store, &r);
     if (rc == FV_OK)
         results_print(&r, p.db, p.json);
     else

@@ -4,6 +4,7 @@
 #include "tools/bench/fvbench.h"
 
 #include "common/err.h"
+#include "tools/command.h"
 #include "tools/results.h"
 #include "trainer/cuda/traffic.h"
 #include "trainer/trainer.h"
@@ -256,10 +257,7 @@ static int start(struct plan_settings *s, int argc, char **argv)
     const struct fv_opt_group groups[] = {
         {"net", net_opts, s}, {"card", card_opts, s}, {"output", output_opts, s}};
     struct fv_args args;
-    FV_TRY(fv_opt_parse(&fvbench_plan_cmd, groups, 3, argc, argv, &args));
-    if (args.help)
-        fv_opt_help(&fvbench_plan_cmd, groups, 3, stdout);
-    return args.help;
+    return tool_parse(&fvbench_plan_cmd, groups, 3, argc, argv, &args);
 }
 
 int fvbench_plan(int argc, char **argv)

@@ -197,14 +197,12 @@ int fveval_embed(int argc, char **argv)
     struct eval_net net;
     struct fv_args args;
 
-    FV_TRY(fv_opt_parse(&fveval_embed_cmd, groups, 2, argc, argv, &args));
-    if (args.help) {
-        fv_opt_help(&fveval_embed_cmd, groups, 2, stdout);
-        return FV_OK;
-    }
+    int rc = tool_parse(&fveval_embed_cmd, groups, 2, argc, argv, &args);
+    if (rc)
+        return rc;
     FV_TRY(check_outputs(s.output));
     FV_TRY(tool_trace_start(&trace));
-    int rc = eval_net_open(&net, &s.net, s.db);
+    rc = eval_net_open(&net, &s.net, s.db);
     im.store = net.store;
     im.report = net.report;
     if (rc >= 0)

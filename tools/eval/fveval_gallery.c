@@ -54,10 +54,22 @@ static const struct fv_opt gallery_opts[] = {
 /* clang-format on */
 #undef FIELD
 
+static void write_notes(FILE *to)
+{
+    fprintf(to, "%s\nLayouts of --submission:\n", gallery_spec_help);
+    submission_list(to, 1u << FV_SUBMISSION_IDENTITIES, 0);
+}
+
 const struct fv_command fveval_gallery_cmd = {
     .name = "fveval gallery",
     .summary = "Finds people in a gallery: rank-1, CMC, TPIR at FPIR, a file to hand in.",
     .usage = "CHECKPOINT --db FILE --gallery SPEC --probes SPEC [options]",
+    .write_notes = write_notes,
+    .notes = "  fveval gallery best.safetensors --db faces.lmdb --gallery "
+             "folder:verification/known \\\n"
+             "      --dev folder:verification/unknown_dev --dev-labels verification_dev.csv \\\n"
+             "      --probes folder:verification/unknown_test --submission hw2p2-f22 -o "
+             "submission.csv",
     .min_args = 1,
     .max_args = 1,
 };
@@ -95,23 +107,6 @@ static int check_settings(const struct gallery_settings *s)
     return s->layout ? fv_submission_check(s->layout, FV_SUBMISSION_IDENTITIES) : FV_OK;
 }
 
-/* --help ends with what a SPEC is and the layouts. */
-static int print_help(const struct fv_opt_group *groups)
-{
-    char *before = fv_format("%s\nLayouts of --submission:\n", gallery_spec_help);
-    const int rc = before ? submission_help(&fveval_gallery_cmd, groups, 2, before,
-                                            1u << FV_SUBMISSION_IDENTITIES, 0,
-                                            "\n  fveval gallery best.safetensors --db faces.lmdb "
-                                            "--gallery folder:verification/known "
-                                            "\\\n      --dev folder:verification/unknown_dev "
-                                            "--dev-labels verification_dev.csv \\\n"
-                                            "      --probes folder:verification/unknown_test "
-                                            "--submission hw2p2-f22 -o submission.csv")
-                          : fv_err(FV_ENOMEM, "out of memory");
-    free(before);
-    return rc;
-}
-
 int fveval_gallery(int argc, char **argv)
 {
     struct gallery_settings s = {.pool = gallery_pools[0],
@@ -128,12 +123,12 @@ int fveval_gallery(int argc, char **argv)
     struct gallery_hunt h;
     struct fv_args args;
 
-    FV_TRY(fv_opt_parse(&fveval_gallery_cmd, groups, 2, argc, argv, &args));
-    if (args.help)
-        return print_help(groups);
+    int rc = tool_parse(&fveval_gallery_cmd, groups, 2, argc, argv, &args);
+    if (rc)
+        return rc;
     FV_TRY(check_settings(&s));
     FV_TRY(tool_trace_start(&trace));
-    int rc = gallery_hunt_open(&h, &s, args.arg[0]);
+    rc = gallery_hunt_open(&h, &s, args.arg[0]);
     if (rc >= 0)
         rc = hunt(&h, args.arg[0]);
     gallery_hunt_close(&h);

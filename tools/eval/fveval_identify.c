@@ -6,6 +6,7 @@
 #include "common/opt.h"
 #include "common/report.h"
 #include "tools/command.h"
+#include "tools/eval/gallery_question.h"
 #include "tools/eval/nearest.h"
 #include "tools/eval/photo_question.h"
 #include "tools/results.h"
@@ -15,26 +16,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TOP_MAX = 32 };
-
-struct identify_settings {
-    const char *model, *gallery, *split;
-    int64_t top;
-    int aligned;
-    struct eval_net_settings net;
-};
-
-#define FIELD(f) offsetof(struct identify_settings, f)
+#define FIELD(f) offsetof(struct gallery_question, f)
 /* clang-format off */
-static const struct fv_opt identify_opts[] = {
-    {"model", 'm', FV_OPT_STRING, FV_OPT_REQUIRED, FIELD(model), "FILE", "the checkpoint", 0, 0, NULL},
-    {"gallery", 'g', FV_OPT_STRING, FV_OPT_REQUIRED, FIELD(gallery), "FILE",
-     "the data set of those who are known; the photo is framed as its images were", 0, 0, NULL},
-    {"split", 0, FV_OPT_STRING, 0, FIELD(split), "LIST", "of the gallery: all, or of train, val, holdout", 0, 0, NULL},
-    {"top", 'k', FV_OPT_INT, 0, FIELD(top), "N", "how many identities to name", 1, TOP_MAX, NULL},
-    {"aligned", 0, FV_OPT_FLAG, 0, FIELD(aligned), NULL, "the photo is cut to the face as the data set's are",
-     0, 0, NULL},
-    EVAL_NET_OPTS,
+static const struct fv_opt output_opts[] = {
     EVAL_OUTPUT_OPTS(net.),
     {.name = NULL},
 };
@@ -53,14 +37,14 @@ const struct fv_command fveval_identify_cmd = {
     .max_args = 1,
 };
 
-static int add_nearest(struct results *r, const struct identify_settings *s, struct fv_store *store,
+static int add_nearest(struct results *r, const struct gallery_question *s, struct fv_store *store,
                        const struct nearest *near)
 {
     const uint64_t labels = fv_store_info(store)->labels;
     json_t *list = json_array();
     struct fv_store_label who;
     struct fv_store_image image;
-    static char rank[TOP_MAX][12]; /* keys outlive the results */
+    static char rank[NEAREST_TOP_MAX][12]; /* keys outlive the results */
     char text[640];
 
     for (uint64_t i = 0; i < labels && i < (uint64_t)s->top && near[i].score > -INFINITY; i++) {
@@ -77,7 +61,7 @@ static int add_nearest(struct results *r, const struct identify_settings *s, str
     return FV_OK;
 }
 
-static int identify(const struct identify_settings *s, const struct photo_question *q)
+static int identify(const struct gallery_question *s, const struct photo_question *q)
 {
     const struct eval_net *net = &q->net;
     struct eval_images known = {.store = net->store, .report = net->report},
@@ -110,23 +94,21 @@ static int identify(const struct identify_settings *s, const struct photo_questi
 
 int fveval_identify(int argc, char **argv)
 {
-    struct identify_settings s = {.split = "all", .top = 5, .net = EVAL_NET_DEFAULTS};
+    struct gallery_question s = GALLERY_QUESTION_DEFAULTS;
     struct calibration_settings cs;
     struct tool_trace trace = {0};
-    const struct fv_opt_group groups[] = {{"options", identify_opts, &s},
+    const struct fv_opt_group groups[] = {{"options", gallery_question_opts, &s},
+                                          {"output", output_opts, &s},
                                           {"threshold", calibration_opts, &cs},
                                           {"tracing", tool_trace_opts, &trace}};
     struct photo_question q;
     struct fv_args args;
 
     calibration_defaults(&cs);
-    FV_TRY(fv_opt_parse(&fveval_identify_cmd, groups, 3, argc, argv, &args));
-    if (args.help) {
-        fv_opt_help(&fveval_identify_cmd, groups, 3, stdout);
-        return FV_OK;
-    }
-    FV_TRY(tool_trace_start(&trace));
-    int rc = photo_question_open(&q, &s.net, s.gallery, s.model, args.arg, 1, s.aligned, &cs);
+    int rc = tool_begin(&fveval_identify_cmd, groups, 4, argc, argv, &args);
+    if (rc)
+        return rc;
+    rc = photo_question_open(&q, &s.net, s.gallery, s.model, args.arg, 1, s.aligned, &cs);
     if (rc >= 0)
         rc = identify(&s, &q);
     photo_question_close(&q);

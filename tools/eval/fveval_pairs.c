@@ -64,11 +64,35 @@ static const struct fv_opt pairs_opts[] = {
 /* clang-format on */
 #undef FIELD
 
+/* What the library can read. */
+static void write_notes(FILE *to)
+{
+    const char *name, *help;
+
+    fputs("A pair list is one of these, found out from its lines (or --pairs-format):\n", to);
+    for (size_t i = 0; fv_pairs_format(i, &name, &help); i++)
+        fprintf(to, "  %-6s %s\n", name, help);
+    eval_protocol_list(to);
+}
+
 const struct fv_command fveval_pairs_cmd = {
     .name = "fveval pairs",
     .summary = "Scores pairs of images with trained nets: EER, AUC, TPR at fixed FMR, accuracy, "
                "with confidence intervals.",
     .usage = "CHECKPOINT... --db FILE [options]",
+    .write_notes = write_notes,
+    .notes =
+        "Names need neither suffix nor first folder as long as they mean one image; a missing "
+        "image "
+        "is an\n"
+        "error. With --templates, --pairs is 'template1 template2 0|1' and compares templates: the "
+        "sum over\n"
+        "media of the mean embedding of each.\n\n"
+        "  fveval pairs runs/faces-1/best_ver.safetensors --db faces.lmdb --baselines --roc "
+        "roc.png\n"
+        "  fveval pairs best.safetensors --db lfw.lmdb --pairs pairs.txt --flip\n"
+        "  fveval pairs a.safetensors b.safetensors --db faces.lmdb --fpr 1e-3,0.01 --dev-pairs "
+        "dev.txt",
     .min_args = 1,
     .max_args = FV_OPT_MAX_ARGS,
 };
@@ -274,49 +298,6 @@ static int evaluate(struct eval *e, struct roc_curve *curve)
     return e->s->report ? write_report(e, curve, n) : FV_OK;
 }
 
-/* --help ends with what the library can read. */
-static char *make_notes(void)
-{
-    const char *name, *help;
-    char *notes = NULL;
-    size_t size;
-    FILE *f = open_memstream(&notes, &size);
-
-    if (!f)
-        return NULL;
-    fputs("A pair list is one of these, found out from its lines (or --pairs-format):\n", f);
-    for (size_t i = 0; fv_pairs_format(i, &name, &help); i++)
-        fprintf(f, "  %-6s %s\n", name, help);
-    eval_protocol_list(f);
-    fputs(
-        "\nNames need neither suffix nor first folder as long as they mean one image; a missing "
-        "image "
-        "is an\n"
-        "error. With --templates, --pairs is 'template1 template2 0|1' and compares templates: the "
-        "sum over\n"
-        "media of the mean embedding of each.\n\n"
-        "  fveval pairs runs/faces-1/best_ver.safetensors --db faces.lmdb --baselines --roc "
-        "roc.png\n"
-        "  fveval pairs best.safetensors --db lfw.lmdb --pairs pairs.txt --flip\n"
-        "  fveval pairs a.safetensors b.safetensors --db faces.lmdb --fpr 1e-3,0.01 --dev-pairs "
-        "dev.txt",
-        f);
-    return fclose(f) == 0 ? notes : NULL;
-}
-
-static int print_help(const struct fv_opt_group *groups, int n)
-{
-    struct fv_command cmd = fveval_pairs_cmd;
-    char *notes = make_notes();
-
-    if (!notes)
-        return fv_err(FV_ENOMEM, "out of memory");
-    cmd.notes = notes;
-    fv_opt_help(&cmd, groups, n, stdout);
-    free(notes);
-    return FV_OK;
-}
-
 /* What a command line says wrong is said before an image is read. */
 static int check_usage(const struct eval_settings *s, struct eval_figures *f,
                        struct eval_protocol *p)
@@ -345,9 +326,9 @@ int fveval_pairs(int argc, char **argv)
     struct fv_args args;
 
     eval_figures_defaults(&figures);
-    FV_TRY(fv_opt_parse(&fveval_pairs_cmd, groups, GROUPS, argc, argv, &args));
-    if (args.help)
-        return print_help(groups, GROUPS);
+    int rc = tool_parse(&fveval_pairs_cmd, groups, GROUPS, argc, argv, &args);
+    if (rc)
+        return rc;
     FV_TRY(check_usage(&s, &figures, &protocol));
     FV_TRY(tool_trace_start(&trace));
     struct eval e = {.s = &s,
@@ -357,7 +338,7 @@ int fveval_pairs(int argc, char **argv)
                      .set.keeps = s.report != NULL};
     const struct pair_source from = {s.pairs,     s.format, s.templates, s.weights,
                                      s.dev_pairs, s.n,      s.seed};
-    int rc = eval_net_open(&e.net, &s.net, s.db);
+    rc = eval_net_open(&e.net, &s.net, s.db);
     if (rc >= 0)
         rc = pair_set_open(&e.set, &e.net, &from);
     if (rc >= 0)

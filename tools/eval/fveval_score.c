@@ -60,6 +60,7 @@ const struct fv_command fveval_score_cmd = {
     .name = "fveval score",
     .summary = "Judges embeddings from .npy files, whatever made them.",
     .usage = "A.npy [B.npy] --pairs LIST | --same FILE | --all [options]",
+    .write_notes = eval_protocol_list,
     .notes = "A score is the cosine. Arrays are (images, embedding) of any type of number; rows "
              "need not "
              "have unit\nlength. Pair lists are those of 'fveval pairs'.\n\n"
@@ -316,26 +317,6 @@ static void close_score(struct score *e)
     free(e->who[1]);
 }
 
-/* --help ends with the protocols. */
-static int print_help(const struct fv_opt_group *groups, int n)
-{
-    struct fv_command cmd = fveval_score_cmd;
-    char *notes = NULL;
-    size_t size;
-    FILE *f = open_memstream(&notes, &size);
-
-    if (!f)
-        return fv_err(FV_ENOMEM, "out of memory");
-    eval_protocol_list(f);
-    fprintf(f, "\n%s", cmd.notes);
-    if (fclose(f) != 0)
-        return fv_err(FV_ENOMEM, "out of memory");
-    cmd.notes = notes;
-    fv_opt_help(&cmd, groups, n, stdout);
-    free(notes);
-    return FV_OK;
-}
-
 int fveval_score(int argc, char **argv)
 {
     struct score_settings s = {.format = "auto", .backend = "cpu", .keep = 1 << 18, .seed = 1};
@@ -351,13 +332,13 @@ int fveval_score(int argc, char **argv)
     struct fv_args args;
 
     eval_figures_defaults(&figures);
-    FV_TRY(fv_opt_parse(&fveval_score_cmd, groups, 4, argc, argv, &args));
-    if (args.help)
-        return print_help(groups, 4);
+    int rc = tool_parse(&fveval_score_cmd, groups, 4, argc, argv, &args);
+    if (rc)
+        return rc;
     FV_TRY(check_settings(&s, &figures, &protocol, args.n));
     FV_TRY(tool_trace_start(&trace));
     e.report = fv_console_report("fveval", s.quiet ? 1 : 2);
-    int rc = open_inputs(&e, &args);
+    rc = open_inputs(&e, &args);
     if (rc >= 0)
         rc = score(&e, &curve);
     close_score(&e);

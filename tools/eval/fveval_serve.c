@@ -8,6 +8,7 @@
 #include "common/opt.h"
 #include "common/report.h"
 #include "tools/command.h"
+#include "tools/eval/gallery_question.h"
 #include "tools/serve/answer.h"
 #include "tools/serve/http.h"
 #include "tools/serve/page.h"
@@ -22,26 +23,13 @@
 enum { TOKEN_LEAST = 16, TOKEN_MOST = 4096 };
 
 struct serve_settings {
-    const char *model, *gallery, *split, *listen, *token_file, *hosts;
-    int64_t port, top, upload_mb, connections, idle_s, total_s, per_minute;
-    int aligned;
-    struct eval_net_settings net;
+    struct gallery_question known;
+    const char *listen, *token_file, *hosts;
+    int64_t port, upload_mb, connections, idle_s, total_s, per_minute;
 };
 
 #define FIELD(f) offsetof(struct serve_settings, f)
 /* clang-format off */
-static const struct fv_opt serve_opts[] = {
-    {"model", 'm', FV_OPT_STRING, FV_OPT_REQUIRED, FIELD(model), "FILE", "the checkpoint", 0, 0, NULL},
-    {"gallery", 'g', FV_OPT_STRING, FV_OPT_REQUIRED, FIELD(gallery), "FILE",
-     "the data set of those who are known; photos are framed as its images were", 0, 0, NULL},
-    {"split", 0, FV_OPT_STRING, 0, FIELD(split), "LIST", "of the gallery: all, or of train, val, holdout", 0, 0, NULL},
-    {"top", 'k', FV_OPT_INT, 0, FIELD(top), "N", "how many identities to show", 1, ANSWER_TOP_MAX, NULL},
-    {"aligned", 0, FV_OPT_FLAG, 0, FIELD(aligned), NULL, "photos are cut to the face as the data set's are",
-     0, 0, NULL},
-    EVAL_NET_OPTS,
-    {"quiet", 'q', FV_OPT_FLAG, 0, FIELD(net.quiet), NULL, "only where it listens, warnings and errors", 0, 0, NULL},
-    {.name = NULL},
-};
 static const struct fv_opt net_opts[] = {
     {"listen", 0, FV_OPT_STRING, 0, FIELD(listen), "ADDRESS", "unset: 127.0.0.1 and ::1, this machine alone",
      0, 0, NULL},
@@ -56,6 +44,11 @@ static const struct fv_opt net_opts[] = {
     {"max-idle", 0, FV_OPT_INT, 0, FIELD(idle_s), "SECONDS", "without a byte", 1, 3600, NULL},
     {"max-time", 0, FV_OPT_INT, 0, FIELD(total_s), "SECONDS", "for a request and its answer, in all", 1, 3600, NULL},
     {"max-per-minute", 0, FV_OPT_INT, 0, FIELD(per_minute), "N", "questions with photos", 1, 1000000, NULL},
+    {.name = NULL},
+};
+static const struct fv_opt output_opts[] = {
+    {"quiet", 'q', FV_OPT_FLAG, 0, FIELD(known.net.quiet), NULL, "only where it listens, warnings and errors",
+     0, 0, NULL},
     {.name = NULL},
 };
 /* clang-format on */
@@ -105,19 +98,7 @@ static void answer(void *ctx, int json, const struct http_photo *photo, int phot
 
 /* --- opening -------------------------------------------------------------------------------------- */
 
-static int open_known(struct answerer *a, const struct serve_settings *s)
-{
-    const uint64_t labels = fv_store_info(a->net.store)->labels;
-
-    a->known = (struct eval_images){.store = a->net.store, .report = a->net.report};
-    FV_TRY(eval_images_want_splits(&a->known, s->split));
-    a->near = malloc((labels + 1) * sizeof *a->near);
-    if (!a->near)
-        return fv_err(FV_ENOMEM, "out of memory for %" PRIu64 " identities", labels);
-    return eval_net_embed(&a->net, &a->known, &a->emb);
-}
-
-static int open_all(struct answerer *a, const struct serve_settings *s,
+static int open_all(struct answerer *a, const struct gallery_question *s,
                     const struct calibration_settings *cs)
 {
     a->top = (int)s->top;
@@ -125,7 +106,12 @@ static int open_all(struct answerer *a, const struct serve_settings *s,
     FV_TRY(eval_net_open(&a->net, &s->net, s->gallery));
     FV_TRY(eval_net_load(&a->net, s->model));
     FV_TRY(calibration_open(&a->calibration, cs, &a->net));
-    return open_known(a, s);
+    const uint64_t labels = fv_store_info(a->net.store)->labels;
+    a->known = (struct eval_images){.store = a->net.store, .report = a->net.report};
+    a->near = malloc((labels + 1) * sizeof *a->near);
+    if (!a->near)
+        return fv_err(FV_ENOMEM, "out of memory for %" PRIu64 " identities", labels);
+    return eval_net_embed_splits(&a->net, &a->known, s->split, &a->emb);
 }
 
 static void close_all(struct answerer *a)
@@ -196,9 +182,7 @@ static int serve(struct answerer *a, const struct serve_settings *s, const char 
 
 int fveval_serve(int argc, char **argv)
 {
-    struct serve_settings s = {.split = "all",
-                               .top = 5,
-                               .net = EVAL_NET_DEFAULTS,
+    struct serve_settings s = {.known = GALLERY_QUESTION_DEFAULTS,
                                .port = 8471,
                                .upload_mb = 16,
                                .connections = 64,
@@ -207,7 +191,8 @@ int fveval_serve(int argc, char **argv)
                                .per_minute = 600};
     struct calibration_settings cs;
     struct tool_trace trace = {0};
-    const struct fv_opt_group groups[] = {{"options", serve_opts, &s},
+    const struct fv_opt_group groups[] = {{"options", gallery_question_opts, &s.known},
+                                          {"output", output_opts, &s},
                                           {"threshold", calibration_opts, &cs},
                                           {"network", net_opts, &s},
                                           {"tracing", tool_trace_opts, &trace}};
@@ -216,14 +201,11 @@ int fveval_serve(int argc, char **argv)
     char *token = NULL;
 
     calibration_defaults(&cs);
-    FV_TRY(fv_opt_parse(&fveval_serve_cmd, groups, 4, argc, argv, &args));
-    if (args.help) {
-        fv_opt_help(&fveval_serve_cmd, groups, 4, stdout);
-        return FV_OK;
-    }
-    FV_TRY(tool_trace_start(&trace));
+    int rc = tool_begin(&fveval_serve_cmd, groups, 5, argc, argv, &args);
+    if (rc)
+        return rc;
     FV_TRY(read_token(&token, s.token_file));
-    int rc = open_all(&a, &s, &cs);
+    rc = open_all(&a, &s.known, &cs);
     if (rc >= 0)
         rc = serve(&a, &s, token);
     close_all(&a);

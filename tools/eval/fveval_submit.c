@@ -41,10 +41,24 @@ static const struct fv_opt submit_opts[] = {
 /* clang-format on */
 #undef FIELD
 
+static void write_notes(FILE *to)
+{
+    fputs("What --images names: split:val (a split of the data set), folder:PATH (images whose "
+          "names begin so), or a file with\none name a line, in whose order they are handed in.\n\n"
+          "Layouts of --submission ('fveval gallery' has those of identities):\n",
+          to);
+    submission_list(to, 1u << FV_SUBMISSION_SCORES | 1u << FV_SUBMISSION_CLASSES, 15);
+}
+
 const struct fv_command fveval_submit_cmd = {
     .name = "fveval submit",
     .summary = "Scores pairs, or classifies images, without answers into a file to hand in.",
     .usage = "CHECKPOINT --db FILE --pairs LIST | --images SPEC -o FILE [options]",
+    .write_notes = write_notes,
+    .notes =
+        "  fveval submit best.safetensors --db faces.lmdb --pairs test_pairs.txt -o "
+        "submission.csv\n  fveval submit best_cls.safetensors --db test.lmdb --images order.txt "
+        "--classes faces.lmdb -o submission.csv",
     .min_args = 1,
     .max_args = 1,
 };
@@ -189,19 +203,6 @@ static int check_settings(struct submit_settings *s)
     return fv_submission_check(s->layout, s->pairs ? FV_SUBMISSION_SCORES : FV_SUBMISSION_CLASSES);
 }
 
-static int print_help(const struct fv_opt_group *groups)
-{
-    return submission_help(
-        &fveval_submit_cmd, groups, 2,
-        "What --images names: split:val (a split of the data set), folder:PATH (images whose "
-        "names begin so), or a file with\none name a line, in whose order they are handed in.\n\n"
-        "Layouts of --submission ('fveval gallery' has those of identities):\n",
-        1u << FV_SUBMISSION_SCORES | 1u << FV_SUBMISSION_CLASSES, 15,
-        "\n  fveval submit best.safetensors --db faces.lmdb --pairs test_pairs.txt -o "
-        "submission.csv\n  fveval submit best_cls.safetensors --db test.lmdb --images order.txt "
-        "--classes faces.lmdb -o submission.csv");
-}
-
 int fveval_submit(int argc, char **argv)
 {
     struct submit_settings s = {.net = EVAL_NET_DEFAULTS};
@@ -212,12 +213,12 @@ int fveval_submit(int argc, char **argv)
     struct eval_net net;
     struct fv_args args;
 
-    FV_TRY(fv_opt_parse(&fveval_submit_cmd, groups, 2, argc, argv, &args));
-    if (args.help)
-        return print_help(groups);
+    int rc = tool_parse(&fveval_submit_cmd, groups, 2, argc, argv, &args);
+    if (rc)
+        return rc;
     FV_TRY(check_settings(&s));
     FV_TRY(tool_trace_start(&trace));
-    int rc = eval_net_open(&net, &s.net, s.db);
+    rc = eval_net_open(&net, &s.net, s.db);
     im.store = net.store;
     im.report = net.report;
     if (rc >= 0)

@@ -78,13 +78,10 @@ int fveval_verify(int argc, char **argv)
     struct fv_args args;
 
     calibration_defaults(&cs);
-    FV_TRY(fv_opt_parse(&fveval_verify_cmd, groups, 3, argc, argv, &args));
-    if (args.help) {
-        fv_opt_help(&fveval_verify_cmd, groups, 3, stdout);
-        return FV_OK;
-    }
-    FV_TRY(tool_trace_start(&trace));
-    int rc = photo_question_open(&q, &s.net, s.db, s.model, args.arg, 2, s.aligned, &cs);
+    int rc = tool_begin(&fveval_verify_cmd, groups, 3, argc, argv, &args);
+    if (rc)
+        return rc;
+    rc = photo_question_open(&q, &s.net, s.db, s.model, args.arg, 2, s.aligned, &cs);
     if (rc >= 0)
         rc = compare(&s, &q);
     photo_question_close(&q);

@@ -5,6 +5,8 @@
 
 #include "tools/eval/eval_images.h"
 
+enum { NEAREST_TOP_MAX = 32 }; /* that are shown */
+
 /* An identity by its nearest image. */
 struct nearest {
     double score;

@@ -344,7 +344,7 @@ static int run_verify(int argc, char **argv)
                                           {"tracing", tool_trace_opts, &talk.trace}};
     struct fv_args args;
     struct fv_store *store;
-    int rc = talk_parse_groups(&verify_cmd, groups, 4, argc, argv, &args);
+    int rc = tool_begin(&verify_cmd, groups, 4, argc, argv, &args);
     if (rc)
         return rc;
     if (args.n > 1 && !use.path)

@@ -59,7 +59,7 @@ int manifest_parse_pack(const struct fv_command *cmd, struct manifest_use *u,
 
     *u = (struct manifest_use){0};
     fv_pack_defaults(s);
-    const int rc = talk_parse_groups(cmd, groups, GROUPS, argc, argv, &args);
+    const int rc = tool_begin(cmd, groups, GROUPS, argc, argv, &args);
     if (rc)
         return rc;
     FV_TRY(open_stanza(u, &args, photos));

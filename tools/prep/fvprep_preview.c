@@ -199,7 +199,7 @@ int fvprep_preview(int argc, char **argv)
     const struct fv_opt_group groups[] = {{"options", preview_opts, &p},
                                           {"the batch", fv_loader_opts, &s},
                                           {"output", talk_brief_opts, &talk}};
-    int rc = talk_parse_groups(&fvprep_preview_cmd, groups, 3, argc, argv, &args);
+    int rc = tool_begin(&fvprep_preview_cmd, groups, 3, argc, argv, &args);
     if (rc)
         return rc;
     if (strcmp(s.policy, "list") == 0) {

@@ -19,18 +19,6 @@ const struct fv_opt talk_brief_opts[] = {
 };
 /* clang-format on */
 
-int talk_parse_groups(const struct fv_command *cmd, const struct fv_opt_group *groups, int n,
-                      int argc, char **argv, struct fv_args *args)
-{
-    FV_TRY(fv_opt_parse(cmd, groups, n, argc, argv, args));
-    if (args->help)
-        fv_opt_help(cmd, groups, n, stdout);
-    for (int i = 0; i < n && !args->help; i++)
-        if (groups[i].opts == tool_trace_opts)
-            FV_TRY(tool_trace_start(groups[i].settings));
-    return args->help;
-}
-
 int talk_parse(const struct fv_command *cmd, const struct fv_opt *opts, void *settings,
                const struct fv_opt *output, struct talk *talk, int argc, char **argv,
                struct fv_args *args)
@@ -40,7 +28,7 @@ int talk_parse(const struct fv_command *cmd, const struct fv_opt *opts, void *se
                                     {"tracing", tool_trace_opts, &talk->trace}};
     const int n = output == talk_opts ? 3 : 2; /* what is over at once is not traced */
     *talk = (struct talk){0};
-    return talk_parse_groups(cmd, opts ? groups : groups + 1, opts ? n : n - 1, argc, argv, args);
+    return tool_begin(cmd, opts ? groups : groups + 1, opts ? n : n - 1, argc, argv, args);
 }
 
 const struct fv_report *talk_console(const struct fv_command *cmd, const struct talk *talk)

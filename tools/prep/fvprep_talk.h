@@ -19,9 +19,6 @@ extern const struct fv_opt talk_opts[],
 int talk_parse(const struct fv_command *cmd, const struct fv_opt *opts, void *settings,
                const struct fv_opt *output, struct talk *talk, int argc, char **argv,
                struct fv_args *args);
-/* The same of any groups; starts the trace when tool_trace_opts is among them. */
-int talk_parse_groups(const struct fv_command *cmd, const struct fv_opt_group *groups, int n,
-                      int argc, char **argv, struct fv_args *args);
 const struct fv_report *talk_console(const struct fv_command *cmd, const struct talk *talk);
 /* The first Ctrl-C asks to stop and clean up; the second one kills. */
 void talk_stop_on_signals(void);

@@ -7,8 +7,6 @@
 #include "tools/eval/nearest.h"
 #include "tools/serve/http.h"
 
-enum { ANSWER_TOP_MAX = 32 };
-
 /* What is held while the server runs. */
 struct answerer {
     struct eval_net net;
@@ -22,7 +20,7 @@ struct answerer {
 struct answer {
     int photos, top;
     double score; /* of two photos */
-    struct nearest near[HTTP_PHOTOS][ANSWER_TOP_MAX];
+    struct nearest near[HTTP_PHOTOS][NEAREST_TOP_MAX];
     struct http_photo picture[HTTP_PHOTOS]; /* as the net sees it: JPEG */
     struct results meaning;                 /* calibration_judge's rows */
     char framing[96];

@@ -2,6 +2,7 @@
 /* fvtrain compare: runs side by side, and of their settings those that differ: what was tried, and what came of it. */
 #include "tools/train/fvtrain.h"
 
+#include "tools/command.h"
 #include "tools/results.h"
 #include "tools/train/run_curves.h"
 #include "tools/train/run_record.h"
@@ -253,13 +254,11 @@ int fvtrain_compare(int argc, char **argv)
     struct options o = {0};
     const struct fv_opt_group group = {"Options", opts, &o};
     struct fv_args args;
-    FV_TRY(fv_opt_parse(&fvtrain_compare_cmd, &group, 1, argc, argv, &args));
-    if (args.help) {
-        fv_opt_help(&fvtrain_compare_cmd, &group, 1, stdout);
-        return 0;
-    }
+    int rc = tool_parse(&fvtrain_compare_cmd, &group, 1, argc, argv, &args);
+    if (rc)
+        return rc;
     struct runs *r = calloc(1, sizeof *r);
-    int rc = r ? 0 : fv_err(FV_ENOMEM, "out of memory");
+    rc = r ? 0 : fv_err(FV_ENOMEM, "out of memory");
     for (int i = 0; rc == 0 && i < args.n; i++) {
         rc = run_record_read(&r->run[i], args.arg[i]);
         r->n += rc == 0;

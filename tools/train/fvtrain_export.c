@@ -67,11 +67,9 @@ int fvtrain_export(int argc, char **argv)
     struct options o = {.outputs = "both"};
     struct fv_args args;
     const struct fv_opt_group group = {"Export", opts, &o};
-    FV_TRY(fv_opt_parse(&fvtrain_export_cmd, &group, 1, argc, argv, &args));
-    if (args.help) {
-        fv_opt_help(&fvtrain_export_cmd, &group, 1, stdout);
-        return 0;
-    }
+    int rc = tool_parse(&fvtrain_export_cmd, &group, 1, argc, argv, &args);
+    if (rc)
+        return rc;
     if (strcmp(o.to, "list") == 0)
         return print_list();
     if (args.n == 0)

@@ -2,6 +2,7 @@
 /* fvtrain ls: what became of runs, a line each. Of a folder that is no run, the runs in it. */
 #include "tools/train/fvtrain.h"
 
+#include "tools/command.h"
 #include "tools/results.h"
 #include "tools/train/run_record.h"
 #include "tools/train/text_table.h"
@@ -164,14 +165,11 @@ int fvtrain_ls(int argc, char **argv)
     const struct fv_opt_group group = {"Options", opts, &o};
     struct fv_args args;
     struct list l = {0};
-    FV_TRY(fv_opt_parse(&fvtrain_ls_cmd, &group, 1, argc, argv, &args));
-    if (args.help) {
-        fv_opt_help(&fvtrain_ls_cmd, &group, 1, stdout);
-        return 0;
-    }
+    int rc = tool_parse(&fvtrain_ls_cmd, &group, 1, argc, argv, &args);
+    if (rc)
+        return rc;
     if (args.n == 0)
         args.arg[args.n++] = "runs";
-    int rc = 0;
     char why[FV_ERR_TEXT_MAX];
     for (int i = 0; i < args.n; i++) {
         const int failed = add_argument(&l, args.arg[i]);
