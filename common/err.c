@@ -8,7 +8,18 @@
 #include <stdio.h>
 #include <string.h>
 
-static _Thread_local char sentence[FV_ERR_TEXT_MAX];
+static _Thread_local char own[FV_ERR_TEXT_MAX];
+static char *(*_Atomic of_thread)(void) = fv__err_sentence;
+
+char *fv__err_sentence(void)
+{
+    return own;
+}
+
+void fv__err_share(char *(*of_program)(void))
+{
+    of_thread = of_program;
+}
 
 int fv_err(int code, const char *fmt, ...)
 {
@@ -18,7 +29,7 @@ int fv_err(int code, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    memcpy(sentence, text, sizeof sentence);
+    memcpy(of_thread(), text, sizeof text);
     return code;
 }
 
@@ -34,18 +45,18 @@ int fv_err_errno(int code, const char *fmt, ...)
     if (n >= 0 && (size_t)n < sizeof text)
         snprintf(text + n, sizeof text - (size_t)n, ": %s",
                  strerror_r(saved, reason, sizeof reason));
-    memcpy(sentence, text, sizeof sentence);
+    memcpy(of_thread(), text, sizeof text);
     return code;
 }
 
 const char *fv_err_text(void)
 {
-    return sentence;
+    return of_thread();
 }
 
 void fv_err_save(char text[FV_ERR_TEXT_MAX])
 {
-    memcpy(text, sentence, FV_ERR_TEXT_MAX);
+    memcpy(text, of_thread(), FV_ERR_TEXT_MAX);
 }
 
 int fv_err_restore(int code, const char *text)

@@ -44,6 +44,11 @@ FV_API const char *fv_err_name(int code);
 void fv_err_save(char text[FV_ERR_TEXT_MAX]);
 int fv_err_restore(int code, const char *text);
 
+/* A module that is opened at run time has a copy of this library in it, and the program its own. So that there is one
+ * sentence a thread, the module is given the program's fv__err_sentence: from then on its copy records there. */
+char *fv__err_sentence(void);
+void fv__err_share(char *(*of_program)(void));
+
 #define FV_TRY(call)                                                                               \
     do {                                                                                           \
         int fv_try_rc_ = (call);                                                                   \

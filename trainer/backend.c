@@ -5,15 +5,28 @@
 #include "common/err.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
-static int open_one(const struct fv_backend *b, const struct fv_device_settings *s,
-                    struct fv_device **device)
+static int open_one(const struct fv_backend *row, const struct fv_device_settings *s,
+                    const struct fv_backend **backend, struct fv_device **device)
 {
+    const struct fv_backend *b = row;
     if (s->dtype && strcmp(s->dtype, "auto") != 0 && strcmp(s->dtype, "fp32") != 0 &&
-        !b->takes_dtype)
-        return fv_err(FV_EUSAGE, "backend %s computes in fp32, not in %s", b->name, s->dtype);
-    return b->open(device, s);
+        !row->takes_dtype)
+        return fv_err(FV_EUSAGE, "backend %s computes in fp32, not in %s", row->name, s->dtype);
+    if (row->load)
+        FV_TRY(row->load(&b));
+    FV_TRY(b->open(device, s));
+    *backend = b;
+    return 0;
+}
+
+static void note(char *passed_over)
+{
+    const size_t n = passed_over ? strlen(passed_over) : 0;
+    if (passed_over)
+        snprintf(passed_over + n, FV_ERR_TEXT_MAX - n, "%s%s", n ? "; " : "", fv_err_text());
 }
 
 static int open_best(const struct fv_device_settings *s, const struct fv_backend **backend,
@@ -21,11 +34,10 @@ static int open_best(const struct fv_device_settings *s, const struct fv_backend
 {
     int rc = fv_err(FV_ENOTFOUND, "this build has no backend");
     for (int i = 0; fv_backends[i]; i++) {
-        rc = open_one(fv_backends[i], s, device);
-        if (rc == 0) {
-            *backend = fv_backends[i];
+        rc = open_one(fv_backends[i], s, backend, device);
+        if (rc == 0)
             break;
-        }
+        note(s->passed_over);
     }
     return rc;
 }
@@ -36,14 +48,13 @@ int fv_backend_open(const char *name, const struct fv_device_settings *s,
     char valid[256] = "auto";
     *backend = NULL;
     *device = NULL;
+    if (s->passed_over)
+        s->passed_over[0] = '\0';
     if (strcmp(name, "auto") == 0)
         return open_best(s, backend, device);
     for (int i = 0; fv_backends[i]; i++) {
-        if (strcmp(fv_backends[i]->name, name) == 0) {
-            FV_TRY(open_one(fv_backends[i], s, device));
-            *backend = fv_backends[i];
-            return 0;
-        }
+        if (strcmp(fv_backends[i]->name, name) == 0)
+            return open_one(fv_backends[i], s, backend, device);
         strncat(valid, ", ", sizeof valid - strlen(valid) - 1);
         strncat(valid, fv_backends[i]->name, sizeof valid - strlen(valid) - 1);
     }

@@ -22,6 +22,9 @@ struct fv_device_settings {
     /* what activations and weights are kept in, "fp32", "bf16", "fp16"; NULL or "auto": what suits the device */
     const char *dtype;
     int no_graph; /* a GPU's work is launched piece by piece, not as a captured whole */
+    /* (optional) FV_ERR_TEXT_MAX bytes for why "auto" took none of the backends before the one it took: sentences, or
+     * "" if it took the first. "" for a backend by name. */
+    char *passed_over;
 };
 
 /* What update an optimiser makes, as torch.optim defines it (optim.c has the formulas). */
@@ -141,6 +144,9 @@ struct fv_backend {
     const char *name, *help;
     int own_memory;  /* a program lies in memory of the device, not of the process */
     int takes_dtype; /* settings.dtype may be another than fp32 */
+    /* (optional) The row stands for a module of this build (module.h), has no more than name, help, the two above and
+     * this, and here is what gives the backend itself. */
+    int (*load)(const struct fv_backend **out);
     int (*open)(struct fv_device **out, const struct fv_device_settings *s);
     void (*close)(struct fv_device **d); /* accepts NULL */
     /* "oneDNN 2.6.3, avx512, 2 threads"; valid until close */
@@ -229,7 +235,8 @@ struct fv_backend {
 
 /* NULL-terminated, best first; the build decides */
 extern const struct fv_backend *const fv_backends[];
-/* "auto" is the first that opens. FV_ENOTFOUND lists what this build has. */
+/* "auto" is the first that opens. FV_ENOTFOUND lists what this build has. *backend: the one that was loaded, where
+ * there is something to load. */
 int fv_backend_open(const char *name, const struct fv_device_settings *s,
                     const struct fv_backend **backend, struct fv_device **device);
 

@@ -29,4 +29,5 @@ not_there b
 [ "$(grep -c 'backend cuda: ' "$work/err")" = 1 ] || fail 'not one sentence'
 run $train --out c -v
 exits 0
+err_has 'was taken, since backend cuda: '
 there c/last.safetensors

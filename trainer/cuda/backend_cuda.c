@@ -2,6 +2,7 @@
 #include "trainer/cuda/backend_cuda.h"
 
 #include "common/err.h"
+#include "trainer/cuda/cuda_row.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -333,10 +334,7 @@ static int cuda_node_get(struct fv_program *p, int node, int gradient, float *ou
 }
 
 const struct fv_backend fv_backend_cuda = {
-    .name = "cuda",
-    .help = "cuDNN and kernels of fv's own on an NVIDIA GPU (not yet run on one)",
-    .own_memory = 1,
-    .takes_dtype = 1,
+    FV__CUDA_ROW,
     .open = cuda_open,
     .close = cuda_close,
     .info = cuda_info,

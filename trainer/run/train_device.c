@@ -10,13 +10,14 @@
 int fv_train_device_open(struct fv_train_device **out, const struct fv_train_settings *s,
                          const struct fv_comm *comm)
 {
-    const struct fv_device_settings ds = {.threads = fv__ranks_threads(s, comm),
-                                          .index = comm ? comm->local_rank : 0,
-                                          .dtype = s->dtype,
-                                          .no_graph = s->no_graph};
     struct fv_train_device *d = *out = calloc(1, sizeof *d);
     if (!d)
         return fv_err(FV_ENOMEM, "out of memory");
+    const struct fv_device_settings ds = {.threads = fv__ranks_threads(s, comm),
+                                          .index = comm ? comm->local_rank : 0,
+                                          .dtype = s->dtype,
+                                          .no_graph = s->no_graph,
+                                          .passed_over = d->passed_over};
     const int rc = fv_backend_open(s->backend, &ds, &d->backend, &d->device);
     if (rc < 0) {
         free(d);

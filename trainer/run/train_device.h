@@ -5,9 +5,12 @@
 
 #include "trainer/trainer.h"
 
+#include "common/err.h"
+
 struct fv_train_device {
     const struct fv_backend *backend;
     struct fv_device *device;
+    char passed_over[FV_ERR_TEXT_MAX]; /* fv_device_settings */
 };
 
 #endif

@@ -237,8 +237,11 @@ static int start_or_resume(struct fv_run *run, int resume)
 }
 
 /* What the backend has chosen, line by line. */
-static int say_choices(struct fv_run *run)
+static int say_choices(struct fv_run *run, const struct fv_train_device *on)
 {
+    if (on->passed_over[0])
+        fv_say(run->report, FV_LEVEL_INFO, "%s was taken, since %s", run->backend->name,
+               on->passed_over);
     char *text = run->backend->describe ? run->backend->describe(run->program) : NULL;
     if (!text && run->backend->describe)
         return fv_err(FV_ENOMEM, "out of memory");
@@ -287,7 +290,7 @@ static int build(struct fv_run *run)
            "classes",
            s->arch, run->net->size, (double)run->net->params * 1e-6,
            (double)fv_net_macs(run->net) * 1e-6, run->net->embedding, run->net->classes);
-    return s->verbose ? say_choices(run) : 0;
+    return s->verbose ? say_choices(run, on) : 0;
 }
 
 static void warn_of_rate(const struct fv_run *run)
