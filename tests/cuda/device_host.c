@@ -445,6 +445,15 @@ size_t fv_gpu_conv_workspace(const struct fv_gpu_conv *c)
     return c->workspace;
 }
 
+int fv_gpu_conv_slow(const struct fv_gpu *g, int i, char *text, size_t size)
+{
+    (void)g;
+    (void)i;
+    (void)text;
+    (void)size;
+    return 0;
+}
+
 const char *fv_gpu_conv_text(const struct fv_gpu_conv *c)
 {
     (void)c;

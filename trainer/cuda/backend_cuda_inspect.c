@@ -35,6 +35,9 @@ char *fv__cuda_describe(const struct fv_program *p)
                     fv_low_kinds[op->kind].name, fv_low_graph_names[op->graph],
                     fv_gpu_conv_text(plan->conv[i]));
     }
+    char slow[256];
+    for (int i = 0; fv_gpu_conv_slow(p->device->gpu, i, slow, sizeof slow); i++)
+        fprintf(f, "slower than apart, not taken: %s\n", slow);
     fprintf(f, "memory: parameters %.0f, activations %.0f, workspace %.0f MiB\n",
             (double)p->parameter_bytes / (1 << 20), (double)p->arena_bytes / (1 << 20),
             (double)p->scratch_bytes / (1 << 20));

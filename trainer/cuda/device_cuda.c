@@ -35,6 +35,18 @@ static int count_devices(int *count)
     return 0;
 }
 
+/* Two transfers a clock, as all of its kinds of memory make. */
+static double peak_bytes_per_us(int index)
+{
+    int khz = 0, bits = 0;
+    if (cudaDeviceGetAttribute(&khz, cudaDevAttrMemoryClockRate, index) != cudaSuccess ||
+        cudaDeviceGetAttribute(&bits, cudaDevAttrGlobalMemoryBusWidth, index) != cudaSuccess) {
+        (void)cudaGetLastError();
+        return 0;
+    }
+    return 2.0 * khz * 1e-3 * bits / 8;
+}
+
 static int describe(struct fv_gpu *g, int index)
 {
     struct cudaDeviceProp p;
@@ -43,6 +55,7 @@ static int describe(struct fv_gpu *g, int index)
     g->index = index;
     g->major = p.major;
     g->minor = p.minor;
+    g->bytes_per_us = peak_bytes_per_us(index);
     if (p.major * 10 + p.minor < 75)
         return fv_err(FV_EUNSUPPORTED, "backend cuda: %.80s is an sm_%d%d, sm_75 is the least",
                       p.name, p.major, p.minor);

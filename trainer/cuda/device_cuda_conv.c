@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Convolutions of a lowered program as plans of cuDNN, found once for each graph and shape. Also refusals are kept:
  * lowering asks again and again. */
+#include "trainer/cuda/conv_worth.h"
 #include "trainer/cuda/device_cuda_gpu.h"
 
 #include "common/err.h"
@@ -15,6 +16,8 @@ struct fv_gpu_conv {
     struct fv_conv_key key;
     struct fv_cudnn_plan *plan; /* NULL: cuDNN refuses */
     char why[FV_ERR_TEXT_MAX];
+    struct fv_conv_worth worth; /* of a fused graph: why it is taken, or is not */
+    int slow;                   /* is not, being slower than what it would replace */
     struct fv_gpu_conv *next;
 };
 
@@ -49,13 +52,58 @@ static struct fv_gpu_conv *find(struct fv_gpu *g, const struct fv_conv_key *key)
     return c;
 }
 
+/* What the graphs of that shape take, those that are weighed against each other. */
+static struct fv_conv_times times_of(struct fv_gpu *g, struct fv_conv_key key)
+{
+    static const unsigned char related[FV_CONV_GRAPHS][FV_CONV_GRAPHS] = {
+        [FV_CONV_FORWARD_STATS] = {[FV_CONV_FORWARD] = 1},
+        [FV_CONV_BN_FORWARD_STATS] = {[FV_CONV_FORWARD] = 1,
+                                      [FV_CONV_FORWARD_STATS] = 1,
+                                      [FV_CONV_WGRAD] = 1,
+                                      [FV_CONV_BN_WGRAD] = 1},
+        [FV_CONV_BN_WGRAD] = {[FV_CONV_FORWARD] = 1,
+                              [FV_CONV_FORWARD_STATS] = 1,
+                              [FV_CONV_WGRAD] = 1,
+                              [FV_CONV_BN_FORWARD_STATS] = 1},
+        [FV_CONV_DGRAD_BN] = {[FV_CONV_DGRAD] = 1},
+    };
+    const enum fv_conv_graph asked = key.graph;
+    struct fv_conv_times t = {.bytes_per_us = g->bytes_per_us};
+    for (int i = 0; i < FV_CONV_GRAPHS; i++) {
+        if (i != (int)asked && !related[asked][i])
+            continue;
+        key.graph = (enum fv_conv_graph)i;
+        const struct fv_gpu_conv *c = find(g, &key);
+        t.us[i] = c && c->plan ? c->plan->choice.us : -1;
+    }
+    return t;
+}
+
 int fv_gpu_conv_can(struct fv_gpu *g, const struct fv_low_query *q)
 {
     struct fv_conv_key key;
     if (!fv_conv_key_of(&key, FV_LOW_KINDS, q->graph, q->dtype, &q->shape))
         return 0;
-    const struct fv_gpu_conv *c = find(g, &key);
-    return c && c->plan;
+    struct fv_gpu_conv *c = find(g, &key);
+    if (!c || !c->plan)
+        return 0;
+    const struct fv_conv_times t = times_of(g, key);
+    const int worth = fv_conv_is_worth(&key, &t, &c->worth);
+    c->slow = !worth && c->worth.apart > 0;
+    return worth;
+}
+
+int fv_gpu_conv_slow(const struct fv_gpu *g, int i, char *text, size_t size)
+{
+    const struct fv_gpu_conv *c = g->conv;
+    while (c && (!c->slow || i-- > 0))
+        c = c->next;
+    if (!c)
+        return 0;
+    char key[160];
+    fv_conv_key_text(&c->key, key, sizeof key);
+    snprintf(text, size, "%s: %.0f us, %.0f us without", key, c->worth.together, c->worth.apart);
+    return 1;
 }
 
 int fv_gpu_conv_find(struct fv_gpu *g, const struct fv_low_op *op, enum fv_low_dtype type,
@@ -89,11 +137,15 @@ size_t fv_gpu_conv_workspace(const struct fv_gpu_conv *c)
 
 const char *fv_gpu_conv_text(const struct fv_gpu_conv *c)
 {
-    static _Thread_local char text[96];
+    static _Thread_local char text[160];
     static const char *const from[] = {"first of the heuristics", "timed", "from the cache"};
     const struct fv_cudnn_plan *p = c->plan;
-    snprintf(text, sizeof text, "engine %d, %.0f us, workspace %.1f MiB, %s", p->choice.engine,
-             p->choice.us, (double)p->workspace / (1 << 20), from[p->from]);
+    char worth[64] = "";
+    if (c->worth.apart > 0)
+        snprintf(worth, sizeof worth, "; with what comes with it %.0f us, %.0f us without",
+                 c->worth.together, c->worth.apart);
+    snprintf(text, sizeof text, "engine %d, %.0f us, workspace %.1f MiB, %s%s", p->choice.engine,
+             p->choice.us, (double)p->workspace / (1 << 20), from[p->from], worth);
     return text;
 }
 

@@ -20,6 +20,7 @@ struct fv__gpu_gemm_plan {
 struct fv_gpu {
     char name[160];
     int index, major, minor;
+    double bytes_per_us; /* of its memory at its peak; 0: the driver does not say */
     cudaStream_t stream[FV_GPU_STREAMS];
     struct fv_cudnn *cudnn;
     int bound;                /* cuDNN enqueues on FV_GPU_WORK */
