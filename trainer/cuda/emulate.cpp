@@ -275,6 +275,7 @@ struct fv_emulated {
     dim3 grid;
     int block;
     void (*thread)(void *);
+    size_t bytes;
     alignas(16) char context[1];
 };
 
@@ -296,6 +297,12 @@ const char *fv_emulate_name(const struct fv_emulated *l)
     return l->what;
 }
 
+const void *fv_emulate_arguments(const struct fv_emulated *l, size_t *bytes)
+{
+    *bytes = l->bytes;
+    return l->context;
+}
+
 int fv__emulate_begin(const char *what, dim3 grid, int block, void *stream, void (*thread)(void *),
                       void *context, size_t bytes)
 {
@@ -309,6 +316,7 @@ int fv__emulate_begin(const char *what, dim3 grid, int block, void *stream, void
     l->grid = grid;
     l->block = block;
     l->thread = thread;
+    l->bytes = bytes;
     memcpy(l->context, context, bytes);
     recorder(recorder_context, stream, l);
     return 0;

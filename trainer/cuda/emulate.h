@@ -9,6 +9,7 @@
 #ifndef FV_TRAINER_CUDA_EMULATE_H
 #define FV_TRAINER_CUDA_EMULATE_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #ifdef __cplusplus
@@ -23,7 +24,9 @@ struct fv_emulated;
 void fv_emulate_record(void (*take)(void *ctx, void *stream, struct fv_emulated *launch),
                        void *ctx);
 int fv_emulate_replay(const struct fv_emulated *launch);
-const char *fv_emulate_name(const struct fv_emulated *launch); /* lives as long as the program */
+/* Its name lives as long as the program, its arguments as long as it. */
+const char *fv_emulate_name(const struct fv_emulated *launch);
+const void *fv_emulate_arguments(const struct fv_emulated *launch, size_t *bytes);
 /* Launches and threads run since the program began. */
 void fv_emulate_count(uint64_t *launches, uint64_t *threads);
 
