@@ -507,8 +507,9 @@ static void set_number(const char *name, int value)
 }
 
 int fv_gpu_ranks_join(struct fv_gpu *g, const unsigned char id[FV_GPU_ID_BYTES], int rank,
-                      int ranks)
+                      int ranks, const struct fv_gpu_patience *patience)
 {
+    (void)patience; /* what it waits by has a limit of its own */
     setenv("MASTER_ADDR", "127.0.0.1", 1);
     setenv("MASTER_PORT", (const char *)id, 1);
     set_number("RANK", rank);

@@ -34,6 +34,20 @@ static uint64_t order_of_sums(const struct fv_lowered *l)
     return h;
 }
 
+/* Asked while the host waits for what only all ranks can bring about. */
+static int still_there(void *program, uint64_t waited_ns)
+{
+    const struct fv_program *p = program;
+    FV_TRY(fv_comm_watch(p->comm));
+    FV_TRY(fv_gpu_ranks_check(p->device->gpu));
+    if ((double)waited_ns * 1e-9 > p->comm->timeout_s)
+        return fv_err(FV_EIO,
+                      "rank %d has waited %.0f s for sums over all ranks (--comm-timeout): another "
+                      "one hangs",
+                      p->comm->rank, p->comm->timeout_s);
+    return 0;
+}
+
 int fv__cuda_set_comm(struct fv_program *p, struct fv_comm *comm, int sync_bn)
 {
     struct fv_gpu *g = p->device->gpu;
@@ -46,11 +60,15 @@ int fv__cuda_set_comm(struct fv_program *p, struct fv_comm *comm, int sync_bn)
     int rc = fv_comm_rank(comm) == 0 ? fv_gpu_ranks_id(id) : 0;
     FV_TRY(rc);
     FV_TRY(fv_comm_broadcast(comm, id, sizeof id));
-    FV_TRY(fv_gpu_ranks_join(g, id, fv_comm_rank(comm), fv_comm_world(comm)));
+    p->comm = comm;
+    const struct fv_gpu_patience patience = {.ask = still_there, .ctx = p};
+    rc = fv_gpu_ranks_join(g, id, fv_comm_rank(comm), fv_comm_world(comm), &patience);
+    if (rc < 0)
+        p->comm = NULL;
+    FV_TRY(rc);
     FV_TRY(fv_gpu_event_new(g, &p->ready, 0));
     FV_TRY(fv_gpu_event_new(g, &p->joined, 0));
     FV_TRY(fv_gpu_event_new(g, &p->idle, 0));
-    p->comm = comm;
     p->sync_bn = sync_bn;
     const size_t scratch = sync_bn ? fv_dispatch_scratch(plan->l, fv_comm_world(comm)) : 0;
     plan->scratch = scratch > plan->scratch ? scratch : plan->scratch;
@@ -58,18 +76,6 @@ int fv__cuda_set_comm(struct fv_program *p, struct fv_comm *comm, int sync_bn)
 }
 
 /* The host's waiting */
-
-static int still_there(struct fv_program *p, uint64_t waited_ns)
-{
-    FV_TRY(fv_comm_watch(p->comm));
-    FV_TRY(fv_gpu_ranks_check(p->device->gpu));
-    if ((double)waited_ns * 1e-9 > p->comm->timeout_s)
-        return fv_err(FV_EIO,
-                      "rank %d has waited %.0f s for sums over all ranks (--comm-timeout): another "
-                      "one hangs",
-                      p->comm->rank, p->comm->timeout_s);
-    return 0;
-}
 
 int fv__cuda_wait(struct fv_program *p, void *event)
 {

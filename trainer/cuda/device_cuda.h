@@ -85,15 +85,22 @@ int fv_gpu_gemm_run(struct fv_gpu *g, const struct fv_gpu_gemm *s, const void *a
 /* Several ranks, a GPU each. id: FV_GPU_ID_BYTES that rank 0 makes and every rank is given. */
 enum { FV_GPU_ID_BYTES = 128 };
 int fv_gpu_ranks_id(unsigned char id[FV_GPU_ID_BYTES]);
+/* Joining, and the sums, may have to wait for other ranks before anything is enqueued. Meanwhile, and when something
+ * fails, `ask` says whether to go on: 0, or an error with its sentence, by which the ranks are given up. */
+struct fv_gpu_patience {
+    int (*ask)(void *ctx, uint64_t waited_ns);
+    void *ctx; /* for as long as there are sums */
+};
 int fv_gpu_ranks_join(struct fv_gpu *g, const unsigned char id[FV_GPU_ID_BYTES], int rank,
-                      int ranks);
+                      int ranks, const struct fv_gpu_patience *patience);
 /* Replaces each of `count` numbers by its mean over the ranks, on FV_GPU_COMM. Collective. */
 int fv_gpu_ranks_mean(struct fv_gpu *g, void *p, size_t count, enum fv_low_dtype type);
 /* all (ranks, count) gets everybody's `count` floats, on FV_GPU_COMM. Collective. */
 int fv_gpu_ranks_gather(struct fv_gpu *g, const float *mine, float *all, size_t count);
 /* Waits for nothing: FV_EIO if a sum can no longer come about. */
 int fv_gpu_ranks_check(struct fv_gpu *g);
-/* Ends sums that are under way, so that what waits for them on the device goes on; there can be no more. */
+/* Ends sums that are under way, so that what waits for them on the device goes on, in a moment; there can be no
+ * more. */
 void fv_gpu_ranks_abort(struct fv_gpu *g);
 
 #endif

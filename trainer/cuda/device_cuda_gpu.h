@@ -9,6 +9,7 @@
 #include <cublasLt.h>
 #include <cuda_runtime_api.h>
 #include <nccl.h>
+#include <pthread.h>
 
 struct fv__gpu_gemm_plan {
     struct fv_gpu_gemm shape;
@@ -30,7 +31,10 @@ struct fv_gpu {
     void *blas_workspace;
     struct fv__gpu_gemm_plan gemm[64];
     int gemms;
-    ncclComm_t ranks;
+    ncclComm_t ranks; /* NULL: none, or given up */
+    struct fv_gpu_patience patience;
+    pthread_t aborter; /* of ranks that were given up */
+    int aborting;
 };
 
 /* FV_EBACKEND with CUDA's own words, FV_ENOMEM when memory ran out. */
