@@ -179,6 +179,17 @@ cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *p, int index)
     return e;
 }
 
+/* An H200's memory: 3201 MHz, 6144 bits. */
+cudaError_t cudaDeviceGetAttribute(int *value, enum cudaDeviceAttr attribute, int index)
+{
+    const cudaError_t e = need_device(index);
+    if (attribute != cudaDevAttrMemoryClockRate && attribute != cudaDevAttrGlobalMemoryBusWidth)
+        standin_fail("cudaDeviceGetAttribute: the stand-in does not know attribute %d",
+                     (int)attribute);
+    *value = attribute == cudaDevAttrMemoryClockRate ? 3201000 : 6144;
+    return e;
+}
+
 /* Streams */
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t *s, unsigned flags)
