@@ -60,6 +60,7 @@ int fv__cudnn_time(struct fv_cudnn *c, const struct fv_cudnn_plan *p, double *us
         cudaEventDestroy(begin);
     if (end)
         cudaEventDestroy(end);
+    cudaStreamSynchronize(NULL); /* a run that failed may have others before it */
     cudaFree(memory);
     (void)cudaGetLastError(); /* a candidate that failed must not fail what follows */
     return rc;

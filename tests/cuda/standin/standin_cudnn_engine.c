@@ -70,7 +70,7 @@ static const struct standin_engine plenty[] = {
      .fused = F16,
      .numericals = 1,
      .numerical = {NUMERICAL(TENSOR_CORE)},
-     .us = 30,
+     .us = 15,
      .workspace = 70000,
      TILE},
 };
@@ -387,7 +387,10 @@ double standin_cudnn_us(const struct standin_desc *plan)
 {
     const struct standin_desc *config =
         standin_cudnn_desc(plan, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, 0);
-    return plan->engine->us / (double)(1 + first_knob(config));
+    const double us = plan->engine->us / (double)(1 + first_knob(config));
+    return plan->program->pattern != STANDIN_SINGLE_CONV && standin_cudnn.fused_slower > 0
+               ? us * standin_cudnn.fused_slower
+               : us;
 }
 
 cudnnStatus_t standin_cudnn_answer(struct standin_desc *d, int name, int64_t asked, int64_t *count,

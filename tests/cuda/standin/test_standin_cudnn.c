@@ -3,14 +3,11 @@
  * broken once, in a process of its own. */
 #include "tests/cuda/standin/cudnn_scene.h"
 #include "tests/cuda/standin/standin_cudnn.h"
+#include "tests/cuda/standin/standin_rule.h"
 
 #include "tests/cmocka_all.h"
 
-#include <signal.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 static void (*planted)(void);
 
@@ -389,31 +386,6 @@ static const struct {
     {not_a_plan, "Execute wants a finalized plan and a finalized variant pack"},
     {other_handle, "the plan was made for another handle"},
 };
-
-/* Fails unless a process that does it is ended by a sentence with these words. */
-static void expect_rule(void (*fault)(void), const char *words)
-{
-    int end[2], status = 0;
-    char text[1024];
-    size_t length = 0;
-    fflush(NULL);
-    assert_int_equal(pipe(end), 0);
-    const pid_t child = fork();
-    if (child == 0) {
-        dup2(end[1], STDERR_FILENO);
-        signal(SIGABRT, SIG_DFL); /* not cmocka's */
-        fault();
-        _exit(0);
-    }
-    close(end[1]);
-    for (ssize_t n; (n = read(end[0], text + length, sizeof text - 1 - length)) > 0;)
-        length += (size_t)n;
-    close(end[0]);
-    text[length] = 0;
-    waitpid(child, &status, 0);
-    if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGABRT || !strstr(text, words))
-        fail_msg("\"%s\" was not said, but: %s", words, length ? text : "nothing");
-}
 
 static void broken(void)
 {
