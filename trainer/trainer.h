@@ -8,7 +8,7 @@
  *   log.jsonl               one JSON object a line: steps, epochs
  *   epochs.csv              the epochs of it as a table
  *   events.out.tfevents.fv  all of it for TensorBoard
- *   end.json                how it ended; not there while it goes on
+ *   end.json                how it ended, or that it goes on
  *   last.safetensors        everything that resuming needs
  *   best_cls.safetensors    the net at the best validation accuracy; with --ema, its average
  *   best_ver.safetensors    the same at the best verification EER

@@ -23,6 +23,7 @@ printf '{"state": ["done"' >runs/broken/end.json
 echo hello >runs/noise/readme.txt
 echo file >runs/file
 printf 'arch = tiny\nepochs = 3\n' >runs/began/settings.txt
+printf '{"state": "running"}   \n' >runs/began/end.json # and no process holds the lock
 
 run fvtrain ls
 exits 0

@@ -7,14 +7,17 @@
 #include "common/fs.h"
 #include "tests/cmocka_all.h"
 #include "trainer/run/diagnose.h"
+#include "trainer/run/end_note.h"
 #include "trainer/run/groups.h"
 #include "trainer/run/snapshot.h"
 
+#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -166,6 +169,53 @@ static void test_full_disk(void **state)
     assert_int_equal(fixture_run(&fix, "best", 1), 0);
     assert_same_file(&fix, "whole", "best", "last.safetensors");
     assert_log_whole(&fix, "best");
+}
+
+/* The only object in a run's end.json. */
+static void assert_end(const char *run, const char *state, const char *why)
+{
+    size_t n;
+    char *text = slurp(run, "end.json", &n);
+    json_t *o = json_loadb(text, n, 0, NULL);
+    assert_non_null(o);
+    assert_int_equal(text[n - 1], '\n');
+    assert_string_equal(json_string_value(json_object_get(o, "state")), state);
+    if (why)
+        assert_string_equal(json_string_value(json_object_get(o, "why")), why);
+    else
+        assert_null(json_object_get(o, "why"));
+    json_decref(o);
+    free(text);
+}
+
+static void stop_without_room(struct synthetic *s)
+{
+    char blocked[32];
+    if (s->ticket != 8)
+        return;
+    assert_end("last words", "running", NULL);
+    snprintf(blocked, sizeof blocked, "end.json.tmp-%d", (int)getpid());
+    assert_int_equal(mkdir(fixture_path(&fix, "last words", blocked), 0777), 0);
+    fv_train_stop = 1;
+}
+
+/* Where no file can be written any more, how the run ended is said all the same. */
+static void test_last_words(void **state)
+{
+    (void)state;
+    char why[FV_ERR_TEXT_MAX];
+    fix.train.before = stop_without_room;
+    assert_int_equal(fixture_run(&fix, "last words", 0), FV_EINTR);
+    fix.train.before = NULL;
+    assert_end("last words", "stopped", NULL);
+    memset(why, '"', sizeof why);
+    why[sizeof why - 1] = '\0';
+    fv__end_note_write(fixture_path(&fix, "last words", ""), fv_err(FV_EIO, "%s", why));
+    assert_end("last words", "failed", why);
+    assert_string_equal(fv_err_text(), why);
+    fv_train_stop = 0;
+    assert_int_equal(fixture_run(&fix, "without", 0), 0);
+    assert_end("without", "done", NULL);
 }
 
 static void refuse(const char *bytes, size_t n, const char *says)
@@ -502,6 +552,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_patience, setup, teardown),
         cmocka_unit_test_setup_teardown(test_patience_needs_its_measure, setup, teardown),
         cmocka_unit_test_setup_teardown(test_full_disk, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_last_words, setup, teardown),
         cmocka_unit_test_setup_teardown(test_damaged_checkpoints, setup, teardown),
         cmocka_unit_test(test_groups),
         cmocka_unit_test_setup_teardown(test_idle_options_are_named, setup, teardown),

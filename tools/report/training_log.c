@@ -2,15 +2,13 @@
 #include "tools/report/training_log.h"
 
 #include "common/err.h"
-#include "common/fs.h"
+#include "common/line_file.h"
 #include "tools/report/curves.h"
 
 #include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { LOG_MAX_BYTES = 1 << 30 };
 
 struct epochs {
     struct curves_epoch *e;
@@ -43,20 +41,17 @@ static int add(struct epochs *all, const json_t *o)
     return FV_OK;
 }
 
-static int read_epochs(struct epochs *all, char *text, size_t n)
+static int read_epochs(struct epochs *all, const char *path)
 {
-    int rc = FV_OK;
+    struct fv_line_file l;
+    int rc = fv_line_file_open(&l, path);
 
-    for (size_t at = 0; at < n && rc >= 0;) {
-        const char *line = text + at;
-        const char *end = memchr(line, '\n', n - at);
-        const size_t length = end ? (size_t)(end - line) : n - at;
-        json_t *o = json_loadb(line, length, 0, NULL);
-        if (o)
-            rc = add(all, o);
+    while (rc >= 0 && (rc = fv_line_file_next(&l)) == 1) {
+        json_t *o = json_loadb(l.line, l.n, 0, NULL);
+        rc = add(all, o);
         json_decref(o);
-        at += length + 1;
     }
+    fv_line_file_close(&l);
     return rc;
 }
 
@@ -75,12 +70,8 @@ static int put_section(FILE *f, const struct epochs *all)
 int training_log_write(FILE *f, const char *path)
 {
     struct epochs all = {0};
-    char *text;
-    size_t n;
 
-    FV_TRY(fv_file_read(path, LOG_MAX_BYTES, &text, &n));
-    int rc = read_epochs(&all, text, n);
-    free(text);
+    int rc = read_epochs(&all, path);
     if (rc >= 0 && all.n > 1)
         rc = put_section(f, &all);
     free(all.e);

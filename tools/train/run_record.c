@@ -5,6 +5,7 @@
 
 #include "common/err.h"
 #include "common/fs.h"
+#include "common/line_file.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -70,16 +71,22 @@ static int take_line(struct run_record *r, const json_t *o)
     return strcmp(type, "step") == 0 ? add_line(&r->steps, &line) : 0;
 }
 
-static int read_log(struct run_record *r, const char *text, size_t n)
+/* As far as it can be read. *there: it is. */
+static int read_log(struct run_record *r, const char *folder, int *there)
 {
-    for (const char *line = text, *end; (end = memchr(line, '\n', n)); line = end + 1) {
-        json_t *o = json_loadb(line, (size_t)(end - line), 0, NULL);
-        n -= (size_t)(end - line) + 1;
-        const int rc = take_line(r, o);
+    struct fv_line_file l;
+    char *path = fv_format("%s/log.jsonl", folder);
+    int rc = path ? fv_line_file_open(&l, path) : fv_err(FV_ENOMEM, "out of memory");
+    *there = rc == 0;
+    while (rc == 0 && (rc = fv_line_file_next(&l)) == 1) {
+        json_t *o = l.ended ? json_loadb(l.line, l.n, 0, NULL) : NULL;
+        rc = take_line(r, o);
         json_decref(o);
-        FV_TRY(rc);
     }
-    return 0;
+    if (path)
+        fv_line_file_close(&l);
+    free(path);
+    return rc == FV_ENOMEM ? rc : 0;
 }
 
 static int best(const struct run_lines *epochs, enum run_number what, double sign)
@@ -155,22 +162,18 @@ static void find_state(struct run_record *r, const char *end, size_t n)
 
 static int read_all(struct run_record *r, const char *folder)
 {
-    char *log, *end;
-    size_t log_bytes, end_bytes, n;
+    char *end;
+    size_t end_bytes, n;
+    int logged;
     if (!(r->folder = strdup(folder)))
         return fv_err(FV_ENOMEM, "out of memory");
     FV_TRY(read_part(folder, "settings.txt", 1 << 20, &r->settings, &n));
-    FV_TRY(read_part(folder, "log.jsonl", (size_t)1 << 30, &log, &log_bytes));
-    int rc = !r->settings && !log
-                 ? fv_err(FV_ENOTFOUND, "%s: is no run: there is no settings.txt and no log.jsonl",
-                          folder)
-                 : 0;
-    if (rc == 0 && log)
-        rc = read_log(r, log, log_bytes);
-    free(log);
-    if (rc == 0 && !r->settings && !(r->settings = strdup("")))
-        rc = fv_err(FV_ENOMEM, "out of memory");
-    FV_TRY(rc);
+    FV_TRY(read_log(r, folder, &logged));
+    if (!r->settings && !logged)
+        return fv_err(FV_ENOTFOUND, "%s: is no run: there is no settings.txt and no log.jsonl",
+                      folder);
+    if (!r->settings && !(r->settings = strdup("")))
+        return fv_err(FV_ENOMEM, "out of memory");
     char *epochs = run_record_setting(r, "epochs");
     r->epochs_wanted = epochs ? strtoull(epochs, NULL, 10) : 0;
     free(epochs);

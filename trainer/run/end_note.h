@@ -3,12 +3,13 @@
  *
  *   {"state": "done"}   {"state": "stopped"}   {"state": "failed", "why": "..."}
  *
- * While a process trains there is none, so a run that was killed has none either.
+ * While a process trains it says {"state": "running"}, and still does so of a run that was killed. That one has room
+ * for whatever may have to be said at the end, so that it can be said where the disk is full by then.
  */
 #ifndef FV_TRAINER_END_NOTE_H
 #define FV_TRAINER_END_NOTE_H
 
-int fv__end_note_remove(const char *folder);
+int fv__end_note_begin(const char *folder);
 /* By the return code and the sentence of training. What goes wrong here changes neither. */
 void fv__end_note_write(const char *folder, int rc);
 

@@ -5,6 +5,7 @@
 
 #include "common/err.h"
 #include "common/fs.h"
+#include "common/line_file.h"
 
 #include <fcntl.h>
 #include <jansson.h>
@@ -20,10 +21,10 @@ struct fv_runlog {
     struct fv_track *track;
 };
 
-/* Whether a complete line belongs to the run up to this point. */
-static int keep_line(const char *line, size_t n, uint64_t step, uint64_t epochs)
+/* Whether a line belongs to the run up to this point. */
+static int keep_line(const struct fv_line_file *l, uint64_t step, uint64_t epochs)
 {
-    json_t *o = json_loadb(line, n, 0, NULL);
+    json_t *o = l->ended && !l->cut ? json_loadb(l->line, l->n, 0, NULL) : NULL;
     const char *type = json_string_value(json_object_get(o, "type"));
     const json_t *at = json_object_get(o, "step"), *epoch = json_object_get(o, "epoch");
     int keep = type && json_is_integer(at) && (uint64_t)json_integer_value(at) <= step;
@@ -33,46 +34,48 @@ static int keep_line(const char *line, size_t n, uint64_t step, uint64_t epochs)
     return keep;
 }
 
-/* Rewrites the file without what the checkpoint does not know of, and without a line torn by a crash. The rest of it
- * is *out, to free. */
-static int trim(const char *path, uint64_t step, uint64_t epochs, char **out, size_t *size)
+/* Writes the lines that are kept, unless `to` is NULL, and counts the bytes of those that are not. */
+static int sift(const char *path, uint64_t step, uint64_t epochs, FILE *to, uint64_t *dropped)
 {
-    char *text;
-    size_t n, kept = 0;
-    *size = 0;
-    *out = NULL;
-    int rc = fv_file_read(path, (size_t)1 << 30, &text, &n);
+    struct fv_line_file l;
+    uint64_t kept = 0;
+    int rc = fv_line_file_open(&l, path);
+    while (rc >= 0 && (rc = fv_line_file_next(&l)) == 1) {
+        if (!keep_line(&l, step, epochs))
+            continue;
+        kept += l.n + 1;
+        if (to)
+            fprintf(to, "%s\n", l.line); /* it is JSON, so it holds no NUL */
+    }
+    fv_line_file_close(&l);
+    *dropped = l.bytes - kept;
+    return rc;
+}
+
+/* Rewrites the file without what the checkpoint does not know of, and without a line torn by a crash. */
+static int trim(const char *path, uint64_t step, uint64_t epochs)
+{
+    struct fv_file f;
+    uint64_t dropped;
+    const int rc = sift(path, step, epochs, NULL, &dropped);
     if (rc == FV_ENOTFOUND)
         return 0;
     FV_TRY(rc);
-    for (char *line = text, *end; (end = memchr(line, '\n', n - (size_t)(line - text)));
-         line = end + 1) {
-        size_t length = (size_t)(end - line);
-        if (keep_line(line, length, step, epochs)) {
-            memmove(text + kept, line, length + 1);
-            kept += length + 1;
-        }
-    }
-    rc = kept == n ? 0 : fv_file_write(path, text, kept);
-    *out = text;
-    *size = kept;
-    return rc;
+    if (dropped == 0)
+        return 0;
+    FV_TRY(fv_file_create(&f, path));
+    return fv_file_end(&f, sift(path, step, epochs, f.f, &dropped));
 }
 
 static int open_all(struct fv_runlog *log, const char *folder, uint64_t step, uint64_t epochs)
 {
-    char *text;
-    size_t n;
     if (!(log->path = fv_format("%s/log.jsonl", folder)))
         return fv_err(FV_ENOMEM, "out of memory");
-    int rc = trim(log->path, step, epochs, &text, &n);
-    if (rc == 0) {
-        log->fd = open(log->path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
-        rc = log->fd < 0 ? fv_err_errno(FV_EIO, "%s: cannot open", log->path)
-                         : fv_track_open(&log->track, folder, text, n);
-    }
-    free(text);
-    return rc;
+    FV_TRY(trim(log->path, step, epochs));
+    log->fd = open(log->path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
+    if (log->fd < 0)
+        return fv_err_errno(FV_EIO, "%s: cannot open", log->path);
+    return fv_track_open(&log->track, folder, log->path);
 }
 
 int fv_runlog_open(struct fv_runlog **out, const char *folder, uint64_t step, uint64_t epochs)
@@ -132,7 +135,7 @@ static int append(struct fv_runlog *log, const char *type, const struct fv_runlo
     for (ssize_t put, at = 0; at < n; at += put) /* of half a line the next try says why */
         if ((put = write(log->fd, line + at, (size_t)(n - at))) <= 0)
             return fv_err_errno(FV_EIO, "%s: cannot write", log->path);
-    return fv_track_add(log->track, line, (size_t)n);
+    return fv_track_add(log->track, line, (size_t)n - 1);
 }
 
 int fv_runlog_step(struct fv_runlog *log, const struct fv_runlog_line *l)

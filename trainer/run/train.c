@@ -334,7 +334,7 @@ int fv_train_run(const struct fv_train_settings *s, const struct fv_train_data *
 {
     struct fv_run run;
     FV_TRY(fv__run_open(&run, s, d, folder, resume, r));
-    int rc = run.log ? fv__end_note_remove(folder) : 0;
+    int rc = run.log ? fv__end_note_begin(folder) : 0;
     if (rc == 0)
         rc = go_round(&run);
     if (rc == FV_EINTR) {

@@ -23,9 +23,9 @@ extern const struct fv_track_form fv_track_csv, fv_track_tensorboard;
 
 struct fv_track;
 
-/* `log` holds n bytes of whole lines of log.jsonl: all up to now. Files go into `folder`. */
-int fv_track_open(struct fv_track **out, const char *folder, const char *log, size_t n);
-/* One more line of the log. */
+/* `log` is the path of log.jsonl, with all up to now. Files go into `folder`. */
+int fv_track_open(struct fv_track **out, const char *folder, const char *log);
+/* One more line of the log, without its newline. */
 int fv_track_add(struct fv_track *t, const char *line, size_t n);
 void fv_track_close(struct fv_track **t); /* accepts NULL and half-built ones */
 
