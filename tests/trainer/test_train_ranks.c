@@ -215,6 +215,49 @@ static void test_not_finite(void **state)
     fixture_close(&fix);
 }
 
+static void doze(struct synthetic *s)
+{
+    (void)s;
+    if (this_rank == 0)
+        usleep(500 * 1000);
+}
+
+static void hang(struct synthetic *s)
+{
+    if (s->ticket == 0)
+        usleep(4000 * 1000);
+}
+
+static void slow(struct fv_comm *comm, const char *run)
+{
+    comm->timeout_s = 1.5;
+    fix.val.before = doze;
+    CHECK(fixture_run(&fix, run, 0) == 0);
+}
+
+static void hung(struct fv_comm *comm, const char *run)
+{
+    comm->timeout_s = 1.5;
+    fix.val.before = hang;
+    CHECK(fixture_run(&fix, run, 0) == FV_EIO);
+    CHECK(strstr(fv_err_text(), "rank "));
+    fv_comm_abort(&comm, "it waited for too long");
+    _exit(0);
+}
+
+/* While rank 0 measures, longer than another may be silent, the others wait; unless it hangs. */
+static void test_measuring(void **state)
+{
+    (void)state;
+    if (by_device)
+        skip(); /* the same, of all backends */
+    begin();
+    fix.settings.epochs = 1;
+    run_ranks(slow, "slow");
+    run_ranks(hung, "hung");
+    fixture_close(&fix);
+}
+
 /* Exchanges of the hosts in an epoch of FIXTURE_STEPS steps and of twice as many: no more, if no step has any. */
 static void count(struct fv_comm *comm, const char *run)
 {
@@ -251,7 +294,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_stops),     cmocka_unit_test(test_stops_in_parts),
         cmocka_unit_test(test_saves),     cmocka_unit_test(test_not_finite),
-        cmocka_unit_test(test_exchanges),
+        cmocka_unit_test(test_exchanges), cmocka_unit_test(test_measuring),
     };
     if (argc != 3)
         return 2;

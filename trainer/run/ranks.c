@@ -4,6 +4,7 @@
  * backend that forgets to share something. */
 #include "trainer/run/ranks.h"
 
+#include "common/clock.h"
 #include "common/cpu.h"
 #include "common/err.h"
 
@@ -65,22 +66,51 @@ int fv__ranks_agree(struct fv_run *run, int *stop)
     return 0;
 }
 
+/* What goes round while rank 0 measures: not yet, once a second or a few times in --comm-timeout, then the measures. */
+enum { DONE, RC, VAL_LOSS, VAL_ACC, EER, AUC, TOLD };
+
+static void say_on(void *ctx, enum fv_level level, const char *text)
+{
+    fv_say(&((struct fv_run *)ctx)->fleeting, level, "%s", text);
+}
+
+/* That another rank has ended is heard at the end: the comm does not forget it. */
+static void show_and_tell(void *ctx, const struct fv_progress *p)
+{
+    struct fv_run *run = ctx;
+    struct fv_comm *c = run->d->comm;
+    double told[TOLD] = {0};
+    const uint64_t now = fv_now_ns();
+    const double pause_s = fmin(1, c->timeout_s / 8);
+    fv_progress(&run->fleeting, p);
+    if ((double)(now - run->told_ns) * 1e-9 < pause_s)
+        return;
+    run->told_ns = now;
+    (void)fv_comm_broadcast(c, told, sizeof told);
+}
+
+struct fv_report fv__ranks_report(struct fv_run *run)
+{
+    if (fv_comm_world(run->d->comm) == 1)
+        return run->fleeting;
+    run->told_ns = fv_now_ns();
+    return (struct fv_report){run, say_on, show_and_tell};
+}
+
 int fv__ranks_share_measures(struct fv_run *run, struct fv_runlog_line *l, int *rc)
 {
-    double told[5] = {l->val_loss, l->val_acc, l->eer, l->auc, *rc};
     struct fv_comm *c = run->d->comm;
+    double told[TOLD] = {1, *rc, l->val_loss, l->val_acc, l->eer, l->auc};
     if (fv_comm_world(c) == 1)
         return 0;
-    const double timeout_s = c->timeout_s;
-    c->timeout_s = INFINITY; /* evaluation takes as long as it takes */
-    int told_rc = fv_comm_broadcast(c, told, sizeof told);
-    c->timeout_s = timeout_s;
-    FV_TRY(told_rc);
-    l->val_loss = told[0];
-    l->val_acc = told[1];
-    l->eer = told[2];
-    l->auc = told[3];
-    *rc = (int)told[4];
+    do
+        FV_TRY(fv_comm_broadcast(c, told, sizeof told));
+    while (told[DONE] == 0);
+    *rc = (int)told[RC];
+    l->val_loss = told[VAL_LOSS];
+    l->val_acc = told[VAL_ACC];
+    l->eer = told[EER];
+    l->auc = told[AUC];
     return 0;
 }
 

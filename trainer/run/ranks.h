@@ -20,6 +20,9 @@ int fv__ranks_share_start(struct fv_run *run);
 enum fv__want { FV__WANT_STOP = 1, FV__WANT_SAVE = 2 };
 /* *stop becomes whether any rank wants it: asks them all. */
 int fv__ranks_agree(struct fv_run *run, int *stop);
+/* The report for what rank 0 measures while the others wait: its progress tells them, now and then, that it is at work.
+ * So a rank 0 that hangs there is given up like any other, and one that needs long is not. */
+struct fv_report fv__ranks_report(struct fv_run *run);
 /* What rank 0 measured, and the code that it came to (0 or FV_EINTR); others' arguments are written over. */
 int fv__ranks_share_measures(struct fv_run *run, struct fv_runlog_line *l, int *rc);
 /* FV_ECORRUPT, naming the first tensor, if the numbers just fetched are not the same on all ranks. */

@@ -49,11 +49,12 @@ static int without_measure(struct fv_run *run, int rc)
 
 static int measure(struct fv_run *run, struct fv_runlog_line *l)
 {
+    const struct fv_report report = fv__ranks_report(run);
     const struct fv_evaluator e = {.backend = run->backend,
                                    .program = run->program,
                                    .net = run->net,
                                    .capacity = run->d->train->batch,
-                                   .report = &run->fleeting};
+                                   .report = &report};
     int rc = 0;
     if (run->d->val && run->net->logits_node >= 0)
         rc = without_measure(run, fv__eval_accuracy(&e, run->d->val, &l->val_acc, &l->val_loss));

@@ -53,6 +53,7 @@ struct fv_run {
     struct fv_stuck stuck;
     struct fv_loss_watch watch;
     uint64_t first_ns, first_steps, saved_ns;
+    uint64_t told_ns; /* when the other ranks were told last that this one is at work */
     uint64_t began_ns, began_step;  /* of the loop, in this process */
     int saves;                      /* "last" was there before, or was written so often */
     int estimated;                  /* how long it will take has been said */
