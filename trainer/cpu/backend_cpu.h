@@ -172,6 +172,8 @@ struct fv__dnn_md *fv__cpu_op_md(struct fv__cpu_plan *plan, const struct fv__dnn
 int fv__cpu_buffer_new(struct fv__cpu_plan *plan, size_t bytes);
 int fv__cpu_buffer_for(struct fv__cpu_plan *plan, const struct fv__dnn_md *md);
 struct fv__cpu_place fv__cpu_in_buffer(int buffer);
+struct fv__cpu_place fv__cpu_in_weight(int slot);
+const struct fv_node *fv__cpu_node(const struct fv__cpu_plan *plan, int node);
 /* A step that executes op, which the plan then owns; arguments follow. */
 void fv__cpu_step_op(struct fv__cpu_plan *plan, int node, int backward, struct fv__dnn_op op);
 void fv__cpu_arg(struct fv__cpu_plan *plan, int arg, const struct fv__dnn_md *md,
@@ -197,22 +199,36 @@ float *fv__cpu_address(const struct fv__cpu_plan *plan, struct fv__cpu_place pla
 void fv__cpu_lower_forward(struct fv__cpu_plan *plan);
 void fv__cpu_lower_backward(struct fv__cpu_plan *plan);
 
-/* Between them and backend_cpu_acts.c. The value of a node, all of it plain; the buffer for an output that is
- * computed element by element, which is the input's own where that may be written over; `node` has read its
- * inputs, all that may be written over being decided. The whole gradient of a node's output (-1: nothing that
- * leads to the loss reads it), by a ReLU's output `mask` also behind that ReLU (-1: none); a piece of the
- * gradient, in the layout `md`. */
+/* Between them and backend_cpu_acts.c. The value of a node, all of it plain; a vector of so many numbers. The whole
+ * gradient of a node's output (-1: nothing that leads to the loss reads it), by a ReLU's output `mask` also behind that
+ * ReLU (-1: none); a piece of the gradient, in the layout `md`. */
 struct fv__dnn_md *fv__cpu_value_md(struct fv__cpu_plan *plan, int node,
                                     enum fv__dnn_layout layout);
 struct fv__cpu_place fv__cpu_value_place(const struct fv__cpu_plan *plan, int node);
-int fv__cpu_buffer_over(struct fv__cpu_plan *plan, int in, const struct fv__dnn_md *md);
-void fv__cpu_have_read(struct fv__cpu_plan *plan, int node);
+struct fv__dnn_md *fv__cpu_vector_md(struct fv__cpu_plan *plan, int count);
 int fv__cpu_collect(struct fv__cpu_plan *plan, int node, int mask);
 int fv__cpu_wants_grad(const struct fv__cpu_plan *plan,
                        int node); /* whether any is collected of it */
 int fv__cpu_is_still(const struct fv__cpu_plan *plan, int node); /* FV_CPU_STILL */
 void fv__cpu_give(struct fv__cpu_plan *plan, int from, int node, int buffer,
                   const struct fv__dnn_md *md);
+
+/* backend_cpu_fuse.c. The only reader of a node's output, if it is of that kind and the output is not asked for by
+ * itself, else -1; the same of a ReLU of either kind, and what that cuts off at. Whether an output may be written over
+ * when its last reader has it, and the buffer for one that is computed element by element from `in`: that of `in` where
+ * it may. `node` has read its inputs: all that may be written over one of them is decided before. The step of `node`
+ * does the work of `later` too. */
+int fv__cpu_only_reader(const struct fv__cpu_plan *plan, int node, enum fv_node_kind kind);
+int fv__cpu_only_relu(const struct fv__cpu_plan *plan, int node);
+float fv__cpu_relu_limit(const struct fv__cpu_plan *plan, int node);
+int fv__cpu_may_overwrite(const struct fv__cpu_plan *plan, int node);
+int fv__cpu_buffer_over(struct fv__cpu_plan *plan, int in, const struct fv__dnn_md *md);
+void fv__cpu_have_read(struct fv__cpu_plan *plan, int node);
+void fv__cpu_fuse(struct fv__cpu_plan *plan, int node, int later);
+
+/* backend_cpu_forward_weights.c */
+void fv__cpu_conv_forward(struct fv__cpu_plan *plan, int node);
+void fv__cpu_fc_forward(struct fv__cpu_plan *plan, int node);
 
 /* backend_cpu_conv.c. A convolution by itself; its weights in any layout; its forward pass, in the layouts by which it
  * and the gradients are fastest, `sum` being that of what it is added to (NULL: nothing); 0 if an implementation is

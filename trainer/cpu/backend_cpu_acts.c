@@ -8,11 +8,6 @@
  */
 #include "trainer/cpu/backend_cpu.h"
 
-static const struct fv_node *desc(const struct fv__cpu_plan *plan, int node)
-{
-    return &plan->program->net->node[node];
-}
-
 static size_t floats(const struct fv__dnn_md *md)
 {
     return fv__dnn_md_bytes(md) / sizeof(float);
@@ -22,14 +17,14 @@ static size_t floats(const struct fv__dnn_md *md)
 static struct fv__cpu_place input(struct fv__cpu_plan *plan, int node, int k,
                                   const struct fv__dnn_md *md)
 {
-    int in = desc(plan, node)->in[k];
+    int in = fv__cpu_node(plan, node)->in[k];
     return fv__cpu_convert(plan, node, 0, fv__cpu_value_place(plan, in), plan->value[in].md, md);
 }
 
 /* The layout in which a loop over lanes reads input 0: its own, or the plain one. */
 static struct fv__dnn_md *lanes_md(struct fv__cpu_plan *plan, int node)
 {
-    int in = desc(plan, node)->in[0];
+    int in = fv__cpu_node(plan, node)->in[0];
     if (!plan->error && fv__dnn_md_lanes(plan->value[in].md) > 0)
         return plan->value[in].md;
     return fv__cpu_value_md(plan, in, FV_DNN_PLAIN);
@@ -54,7 +49,7 @@ void fv__cpu_prelu_forward(struct fv__cpu_plan *plan, int node)
     v->buffer = fv__cpu_buffer_for(plan, v->md);
     lanes_step(plan, node, 0, fv__cpu_loop_prelu, v->md);
     fv__cpu_operand(plan, v->src);
-    fv__cpu_operand(plan, (struct fv__cpu_place){FV_CPU_WEIGHT, desc(plan, node)->tensor[0]});
+    fv__cpu_operand(plan, fv__cpu_in_weight(fv__cpu_node(plan, node)->tensor[0]));
     fv__cpu_operand(plan, fv__cpu_value_place(plan, node));
     fv__cpu_have_read(plan, node);
 }
@@ -62,17 +57,17 @@ void fv__cpu_prelu_forward(struct fv__cpu_plan *plan, int node)
 void fv__cpu_prelu_backward(struct fv__cpu_plan *plan, int node)
 {
     const struct fv__cpu_value *v = &plan->value[node];
-    int slope = desc(plan, node)->tensor[0], g = fv__cpu_collect(plan, node, -1);
+    int slope = fv__cpu_node(plan, node)->tensor[0], g = fv__cpu_collect(plan, node, -1);
     if (plan->error || g < 0)
         return;
     int dx = fv__cpu_buffer_for(plan, v->md);
     lanes_step(plan, node, 1, fv__cpu_loop_prelu_grad, v->md);
     fv__cpu_operand(plan, v->src);
     fv__cpu_operand(plan, fv__cpu_in_buffer(g));
-    fv__cpu_operand(plan, (struct fv__cpu_place){FV_CPU_WEIGHT, slope});
+    fv__cpu_operand(plan, fv__cpu_in_weight(slope));
     fv__cpu_operand(plan, fv__cpu_in_buffer(dx));
     fv__cpu_operand(plan, (struct fv__cpu_place){FV_CPU_GRADIENT, slope});
-    fv__cpu_give(plan, node, desc(plan, node)->in[0], dx, v->md);
+    fv__cpu_give(plan, node, fv__cpu_node(plan, node)->in[0], dx, v->md);
 }
 
 void fv__cpu_sigmoid_forward(struct fv__cpu_plan *plan, int node)
@@ -100,14 +95,15 @@ void fv__cpu_sigmoid_backward(struct fv__cpu_plan *plan, int node)
     fv__cpu_operand(plan, fv__cpu_in_buffer(g));
     fv__cpu_operand(plan, fv__cpu_value_place(plan, node));
     fv__cpu_operand(plan, fv__cpu_in_buffer(dx));
-    fv__cpu_give(plan, node, desc(plan, node)->in[0], dx, v->md);
+    fv__cpu_give(plan, node, fv__cpu_node(plan, node)->in[0], dx, v->md);
 }
 
 /* The factors as a matrix (n, c), kept for backward as the value's workspace. */
 void fv__cpu_scale_forward(struct fv__cpu_plan *plan, int node)
 {
     struct fv__cpu_value *v = &plan->value[node];
-    struct fv__dnn_md *plain = fv__cpu_value_md(plan, desc(plan, node)->in[1], FV_DNN_PLAIN);
+    struct fv__dnn_md *plain =
+        fv__cpu_value_md(plan, fv__cpu_node(plan, node)->in[1], FV_DNN_PLAIN);
     v->md = v->src_md = lanes_md(plan, node);
     if (plan->error)
         return;
@@ -124,7 +120,7 @@ void fv__cpu_scale_forward(struct fv__cpu_plan *plan, int node)
 void fv__cpu_scale_backward(struct fv__cpu_plan *plan, int node)
 {
     const struct fv__cpu_value *v = &plan->value[node];
-    const struct fv_node *o = desc(plan, node);
+    const struct fv_node *o = fv__cpu_node(plan, node);
     struct fv__dnn_md *plain = fv__cpu_value_md(plan, o->in[1], FV_DNN_PLAIN);
     int g = fv__cpu_collect(plan, node, -1);
     if (plan->error || g < 0)
@@ -169,5 +165,5 @@ void fv__cpu_dropout_backward(struct fv__cpu_plan *plan, int node)
     fv__cpu_step_loop(plan, node, 1, fv__cpu_loop_dropout, (size_t)plan->n);
     fv__cpu_operand(plan, fv__cpu_in_buffer(g));
     fv__cpu_operand(plan, fv__cpu_in_buffer(dx));
-    fv__cpu_give(plan, node, desc(plan, node)->in[0], dx, v->md);
+    fv__cpu_give(plan, node, fv__cpu_node(plan, node)->in[0], dx, v->md);
 }

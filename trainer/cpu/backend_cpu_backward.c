@@ -12,25 +12,15 @@
 
 #include <math.h>
 
-static const struct fv_node *desc(const struct fv__cpu_plan *plan, int node)
-{
-    return &plan->program->net->node[node];
-}
-
-static struct fv__cpu_place weight(int slot)
-{
-    return (struct fv__cpu_place){FV_CPU_WEIGHT, slot};
-}
-
 /* What a ReLU cuts off at. */
 static float limit_of(const struct fv__cpu_plan *plan, int node)
 {
-    return desc(plan, node)->kind == FV_NODE_RELU6 ? 6.0f : INFINITY;
+    return fv__cpu_node(plan, node)->kind == FV_NODE_RELU6 ? 6.0f : INFINITY;
 }
 
 int fv__cpu_wants_grad(const struct fv__cpu_plan *plan, int node)
 {
-    return desc(plan, node)->kind != FV_NODE_INPUT &&
+    return fv__cpu_node(plan, node)->kind != FV_NODE_INPUT &&
            !(plan->program->frozen[node] & FV_CPU_UNNEEDED);
 }
 
@@ -132,7 +122,7 @@ static void store_grad(struct fv__cpu_plan *plan, int node, int slot, struct fv_
 static void weight_grads(struct fv__cpu_plan *plan, int node, struct fv__dnn_op op, int g,
                          const struct fv__dnn_md *g_md)
 {
-    const struct fv_node *o = desc(plan, node);
+    const struct fv_node *o = fv__cpu_node(plan, node);
     const struct fv__cpu_value *v = &plan->value[node];
     struct fv__dnn_md *w_md = fv__cpu_op_md(plan, &op, dnnl_query_diff_weights_md);
     struct fv__cpu_place w = grad_place(plan, o->tensor[0], w_md);
@@ -149,11 +139,11 @@ static void weight_grads(struct fv__cpu_plan *plan, int node, struct fv__dnn_op 
 static int data_grad(struct fv__cpu_plan *plan, int node, struct fv__dnn_op op, int g,
                      const struct fv__dnn_md *g_md)
 {
-    const struct fv_node *o = desc(plan, node);
+    const struct fv_node *o = fv__cpu_node(plan, node);
     const struct fv__cpu_value *v = &plan->value[node];
     struct fv__dnn_md *w_md = fv__cpu_op_md(plan, &op, dnnl_query_weights_md);
     int dx = fv__cpu_buffer_for(plan, v->src_md);
-    struct fv__cpu_place w = weight(o->tensor[0]);
+    struct fv__cpu_place w = fv__cpu_in_weight(o->tensor[0]);
     if (!plan->error)
         w = fv__cpu_convert(plan, node, 1, w, plan->program->slot[o->tensor[0]].packed, w_md);
     fv__cpu_step_op(plan, node, 1, op);
@@ -170,7 +160,7 @@ static struct fv__dnn_md *bias_md(const struct fv__cpu_plan *plan, const struct 
 
 static void conv_backward(struct fv__cpu_plan *plan, int node)
 {
-    const struct fv_node *o = desc(plan, node);
+    const struct fv_node *o = fv__cpu_node(plan, node);
     const struct fv__cpu_value *v = &plan->value[node];
     dnnl_engine_t engine = plan->program->device->engine;
     struct fv__dnn_conv conv = fv__cpu_conv_of(plan, node);
@@ -198,7 +188,7 @@ static void conv_backward(struct fv__cpu_plan *plan, int node)
 
 static void fc_backward(struct fv__cpu_plan *plan, int node)
 {
-    const struct fv_node *o = desc(plan, node), *in = desc(plan, o->in[0]);
+    const struct fv_node *o = fv__cpu_node(plan, node), *in = fv__cpu_node(plan, o->in[0]);
     const struct fv__cpu_value *v = &plan->value[node];
     dnnl_engine_t engine = plan->program->device->engine;
     struct fv__dnn_op op = {0};
@@ -230,7 +220,7 @@ static void fc_backward(struct fv__cpu_plan *plan, int node)
 static void given_bn_backward(struct fv__cpu_plan *plan, int node, int g, int dx,
                               struct fv__cpu_place dgamma, struct fv__cpu_place dbeta)
 {
-    const struct fv_node *o = desc(plan, node);
+    const struct fv_node *o = fv__cpu_node(plan, node);
     const struct fv__cpu_value *v = &plan->value[node];
     struct fv__dnn_bn bn = {.eps = o->eps, .training = 1, .given = 1, .relu = v->out != node};
     struct fv__dnn_op op = {0};
@@ -247,9 +237,9 @@ static void given_bn_backward(struct fv__cpu_plan *plan, int node, int g, int dx
     fv__cpu_arg(plan, DNNL_ARG_DIFF_DST, v->src_md, fv__cpu_in_buffer(g));
     fv__cpu_arg(plan, DNNL_ARG_MEAN, stat, fv__cpu_in_buffer(v->mean));
     fv__cpu_arg(plan, DNNL_ARG_VARIANCE, stat, fv__cpu_in_buffer(v->var));
-    fv__cpu_arg(plan, DNNL_ARG_SCALE, stat, weight(o->tensor[0]));
+    fv__cpu_arg(plan, DNNL_ARG_SCALE, stat, fv__cpu_in_weight(o->tensor[0]));
     if (fv__dnn_bn_backward_takes_shift())
-        fv__cpu_arg(plan, DNNL_ARG_SHIFT, stat, weight(o->tensor[1]));
+        fv__cpu_arg(plan, DNNL_ARG_SHIFT, stat, fv__cpu_in_weight(o->tensor[1]));
     if (bn.relu)
         fv__cpu_arg(plan, DNNL_ARG_WORKSPACE, fv__cpu_op_md(plan, &v->op, dnnl_query_workspace_md),
                     fv__cpu_in_buffer(v->workspace));
@@ -260,7 +250,7 @@ static void given_bn_backward(struct fv__cpu_plan *plan, int node, int g, int dx
 
 static void bn_backward(struct fv__cpu_plan *plan, int node)
 {
-    const struct fv_node *o = desc(plan, node);
+    const struct fv_node *o = fv__cpu_node(plan, node);
     const struct fv__cpu_value *v = &plan->value[node];
     struct fv__dnn_md *stat = fv__cpu_md(plan, 1, &o->c, FV_DNN_PLAIN);
     int g = fv__cpu_collect(plan, v->out, -1);
@@ -286,7 +276,7 @@ static void relu_backward(struct fv__cpu_plan *plan, int node)
     const struct fv__cpu_value *v = &plan->value[node];
     int dx = fv__cpu_collect(plan, node, v->buffer);
     if (dx >= 0)
-        fv__cpu_give(plan, node, desc(plan, node)->in[0], dx, v->md);
+        fv__cpu_give(plan, node, fv__cpu_node(plan, node)->in[0], dx, v->md);
 }
 
 static void add_backward(struct fv__cpu_plan *plan, int node)
@@ -298,12 +288,12 @@ static void add_backward(struct fv__cpu_plan *plan, int node)
         return;
     plan->value[node].kept_grad = g;
     for (int k = 0; k < 2; k++)
-        fv__cpu_give(plan, node, desc(plan, node)->in[k], g, out->md);
+        fv__cpu_give(plan, node, fv__cpu_node(plan, node)->in[k], g, out->md);
 }
 
 static void pool_backward(struct fv__cpu_plan *plan, int node)
 {
-    const struct fv_node *o = desc(plan, node), *in = desc(plan, o->in[0]);
+    const struct fv_node *o = fv__cpu_node(plan, node), *in = fv__cpu_node(plan, o->in[0]);
     const struct fv__cpu_value *v = &plan->value[node];
     struct fv__dnn_op op = {0};
     struct fv__dnn_pool pool = {

@@ -383,8 +383,8 @@ static void add_step(struct fv__cpu_plan *plan, int node, int backward, float li
     fv__cpu_operand(plan, v->src);
     fv__cpu_operand(plan, fv__cpu_in_buffer(v->mean));
     fv__cpu_operand(plan, fv__cpu_in_buffer(v->var));
-    fv__cpu_operand(plan, (struct fv__cpu_place){FV_CPU_WEIGHT, o->tensor[0]});
-    fv__cpu_operand(plan, (struct fv__cpu_place){FV_CPU_WEIGHT, o->tensor[1]});
+    fv__cpu_operand(plan, fv__cpu_in_weight(o->tensor[0]));
+    fv__cpu_operand(plan, fv__cpu_in_weight(o->tensor[1]));
     fv__cpu_operand(plan, fv__cpu_in_buffer(part));
 }
 

@@ -17,11 +17,6 @@
 #include <limits.h>
 #include <math.h>
 
-static const struct fv_node *desc(const struct fv__cpu_plan *plan, int node)
-{
-    return &plan->program->net->node[node];
-}
-
 /* Rows and their norms. */
 struct rows {
     const float *in, *grad;
@@ -118,7 +113,7 @@ static int make_unit(struct fv__cpu_plan *plan, int node, struct fv__cpu_place p
 
 void fv__cpu_cosine_forward(struct fv__cpu_plan *plan, int node)
 {
-    const struct fv_node *o = desc(plan, node);
+    const struct fv_node *o = fv__cpu_node(plan, node);
     const int *d = plan->program->net->tensor[o->tensor[0]].dim;
     struct fv__cpu_value *in = &plan->value[o->in[0]], *v = &plan->value[node];
     struct fv__dnn_md *plain = fv__cpu_value_md(plan, o->in[0], FV_DNN_PLAIN);
@@ -166,7 +161,7 @@ static void unit_backward(struct fv__cpu_plan *plan, int node, int g, struct fv_
 static int cosine_weight_grad(struct fv__cpu_plan *plan, int node, int g,
                               const struct fv__dnn_md *weights, const struct fv__dnn_md *dst)
 {
-    const struct fv_node *o = desc(plan, node);
+    const struct fv_node *o = fv__cpu_node(plan, node);
     const struct fv__cpu_value *v = &plan->value[node];
     struct fv__dnn_op op = {0};
     FV_TRY(fv__dnn_fc_backward_weights(&op, plan->program->device->engine, v->src_md, weights, NULL,
@@ -185,7 +180,7 @@ static int cosine_weight_grad(struct fv__cpu_plan *plan, int node, int g,
 static int cosine_data_grad(struct fv__cpu_plan *plan, int node, int g,
                             const struct fv__dnn_md *weights, const struct fv__dnn_md *dst)
 {
-    const struct fv_node *o = desc(plan, node);
+    const struct fv_node *o = fv__cpu_node(plan, node);
     const struct fv__cpu_value *v = &plan->value[node];
     const int rows[2] = {plan->n, plan->program->net->tensor[o->tensor[0]].dim[1]};
     struct fv__dnn_md *plain = fv__cpu_md(plan, 4, (int[4]){rows[0], rows[1], 1, 1}, FV_DNN_PLAIN);
@@ -204,7 +199,7 @@ static int cosine_data_grad(struct fv__cpu_plan *plan, int node, int g,
 
 void fv__cpu_cosine_backward(struct fv__cpu_plan *plan, int node)
 {
-    const struct fv_node *o = desc(plan, node);
+    const struct fv_node *o = fv__cpu_node(plan, node);
     const int *d = plan->program->net->tensor[o->tensor[0]].dim;
     struct fv__dnn_md *weights = fv__cpu_md(plan, 2, d, FV_DNN_PLAIN);
     struct fv__dnn_md *dst = fv__cpu_md(plan, 2, (int[2]){plan->n, d[0]}, FV_DNN_PLAIN);
@@ -262,7 +257,7 @@ static void loop_loss(const struct fv__cpu_step *s, struct fv__cpu_run *r)
 void fv__cpu_loss_forward(struct fv__cpu_plan *plan, int node)
 {
     const struct fv_net *net = plan->program->net;
-    const struct fv_node *o = desc(plan, node);
+    const struct fv_node *o = fv__cpu_node(plan, node);
     struct fv__cpu_value *v = &plan->value[node];
     struct fv__cpu_place src[FV_LOSS_INPUTS];
     if (!plan->training)
@@ -297,7 +292,7 @@ void fv__cpu_loss_forward(struct fv__cpu_plan *plan, int node)
 void fv__cpu_loss_backward(struct fv__cpu_plan *plan, int node)
 {
     for (int k = 0; k < FV_LOSS_INPUTS; k++) {
-        const int in = desc(plan, node)->in[k];
+        const int in = fv__cpu_node(plan, node)->in[k];
         if (plan->error || plan->value[node].loss_grad[k] < 0)
             continue;
         fv__cpu_give(plan, node, in, plan->value[node].loss_grad[k],

@@ -82,6 +82,11 @@ void fv__cpu_plan_free(struct fv__cpu_plan **out)
     *out = NULL;
 }
 
+const struct fv_node *fv__cpu_node(const struct fv__cpu_plan *plan, int node)
+{
+    return &plan->program->net->node[node];
+}
+
 struct fv__dnn_md *fv__cpu_own_md(struct fv__cpu_plan *plan, struct fv__dnn_md *md)
 {
     struct fv__dnn_md **entry = APPEND(plan, md, mds);
@@ -134,6 +139,11 @@ int fv__cpu_buffer_for(struct fv__cpu_plan *plan, const struct fv__dnn_md *md)
 struct fv__cpu_place fv__cpu_in_buffer(int buffer)
 {
     return (struct fv__cpu_place){FV_CPU_BUFFER, buffer};
+}
+
+struct fv__cpu_place fv__cpu_in_weight(int slot)
+{
+    return (struct fv__cpu_place){FV_CPU_WEIGHT, slot};
 }
 
 /* The newest step uses what is at `place`. */
