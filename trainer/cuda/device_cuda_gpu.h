@@ -13,6 +13,7 @@
 
 struct fv__gpu_gemm_plan {
     struct fv_gpu_gemm shape;
+    uint32_t align[3]; /* of A, B and C, in cuBLASLt's order */
     cublasLtMatmulDesc_t op;
     cublasLtMatrixLayout_t a, b, c;
     cublasLtMatmulAlgo_t algo;

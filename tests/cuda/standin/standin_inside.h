@@ -57,6 +57,7 @@ void standin__reach(struct standin_mark *m);
 void standin__reach_all(void);
 /* A little work towards m, or none: what time brings. */
 void standin__pass_time(struct standin_mark *m);
+void standin__pass_time_for_all(void);
 
 void standin__lock(void); /* of everything; may be held twice */
 void standin__unlock(void);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* NCCL between processes that meet by TCP. A collective is work of its stream that ends when all ranks have come to it:
  * a thread of its own talks meanwhile, so that the host can look, and give up. One whose other rank has ended never
- * ends by itself. Checked: every rank asks for the same collectives in the same order, captured on all or on none; a
- * communicator outlives the graphs that hold its collectives (NCCL waits for their end when it is destroyed). */
+ * ends by itself. A non-blocking communicator joins beside the host, and puts a collective on its stream when it has
+ * been asked for its state a few times. Checked: every rank asks for the same collectives in the same order, captured
+ * on all or on none; no call comes between; the stream is in the same capture still. Like NCCL (2.26 and later) it
+ * does not end before the graphs that hold its collectives. */
 #include "common/err.h"
 #include "tests/cuda/device_host_math.h"
 #include "tests/cuda/standin/standin_inside.h"
@@ -18,15 +20,22 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { COMM = 0x6e63636c, PATIENCE_S = 100 };
+enum { COMM = 0x6e63636c, PATIENCE_S = 100, NAP_US = 200 };
 
 struct ncclComm {
     uint64_t magic;
     struct fv_comm *comm;
-    int rank, ranks, references, aborted;
-    int captured; /* collectives in graphs that there are */
+    int rank, ranks, references, aborted, blocking;
+    atomic_int joined; /* 1; -1: failed */
+    int here;          /* collectives in queues or in graphs that there are */
     unsigned long long made;
     atomic_int failed;
+    /* a non-blocking one's call in progress */
+    struct CUstream_st *queue; /* NULL: none */
+    struct standin_capture *capture;
+    struct standin_work pending;
+    int polls; /* until it is done */
+    int finalized;
 };
 
 /* What must be the same on all ranks. */
@@ -80,44 +89,50 @@ ncclResult_t ncclGetUniqueId(ncclUniqueId *id)
     return ncclSuccess;
 }
 
-/* Sets an environment variable, or puts back what it was. */
-static char *swap_variable(const char *name, const char *value)
+static void set_number(const char *name, int value)
 {
-    const char *was = getenv(name);
-    char *kept = was ? strdup(was) : NULL;
-    if (value)
-        setenv(name, value, 1);
-    else
-        unsetenv(name);
-    return kept;
+    char text[16];
+    snprintf(text, sizeof text, "%d", value);
+    setenv(name, text, 1);
+}
+
+static void *join(void *ctx)
+{
+    struct ncclComm *c = ctx;
+    const int rc =
+        fv_comm_open(&c->comm, &(struct fv_comm_settings){.kind = "tcp", .timeout_s = PATIENCE_S});
+    atomic_store(&c->joined, rc < 0 ? -1 : 1);
+    return NULL;
+}
+
+ncclResult_t ncclCommInitRankConfig(ncclComm_t *out, int ranks, ncclUniqueId id, int rank,
+                                    ncclConfig_t *config)
+{
+    pthread_t thread;
+    *out = NULL;
+    if (rank < 0 || rank >= ranks)
+        return ncclInvalidArgument;
+    standin__settle();
+    standin__may_not_capture("ncclCommInitRankConfig");
+    struct ncclComm *c = *out = calloc(1, sizeof *c);
+    *c = (struct ncclComm){.magic = COMM, .rank = rank, .ranks = ranks, .references = 1};
+    c->blocking = !config || config->blocking != 0;
+    setenv("MASTER_ADDR", "127.0.0.1", 1);
+    setenv("MASTER_PORT", id.internal, 1);
+    set_number("RANK", rank);
+    set_number("WORLD_SIZE", ranks);
+    pthread_create(&thread, NULL, join, c);
+    if (!c->blocking) {
+        pthread_detach(thread);
+        return ncclInProgress;
+    }
+    pthread_join(thread, NULL);
+    return atomic_load(&c->joined) > 0 ? ncclSuccess : ncclSystemError;
 }
 
 ncclResult_t ncclCommInitRank(ncclComm_t *out, int ranks, ncclUniqueId id, int rank)
 {
-    static const char *const names[] = {"MASTER_ADDR", "MASTER_PORT", "RANK", "WORLD_SIZE"};
-    char rank_text[16], ranks_text[16], *was[4];
-    const char *const value[] = {"127.0.0.1", id.internal, rank_text, ranks_text};
-    if (rank < 0 || rank >= ranks)
-        return ncclInvalidArgument;
-    standin__settle();
-    struct ncclComm *c = calloc(1, sizeof *c);
-    *c = (struct ncclComm){.magic = COMM, .rank = rank, .ranks = ranks, .references = 1};
-    snprintf(rank_text, sizeof rank_text, "%d", rank);
-    snprintf(ranks_text, sizeof ranks_text, "%d", ranks);
-    for (int i = 0; i < 4; i++)
-        was[i] = swap_variable(names[i], value[i]);
-    const int rc =
-        fv_comm_open(&c->comm, &(struct fv_comm_settings){.kind = "tcp", .timeout_s = PATIENCE_S});
-    for (int i = 0; i < 4; i++) {
-        free(swap_variable(names[i], was[i]));
-        free(was[i]);
-    }
-    if (rc < 0) {
-        free(c);
-        return ncclSystemError;
-    }
-    *out = c;
-    return ncclSuccess;
+    return ncclCommInitRankConfig(out, ranks, id, rank, NULL);
 }
 
 /* Numbers */
@@ -190,8 +205,10 @@ static enum standin_step step_collective(void *ctx)
 {
     struct collective *c = ctx;
     const size_t bytes = c->order.count * item(c->order.type);
-    if (c->comm->aborted)
+    if (c->comm->aborted) {
+        c->talking = 0;
         return STANDIN_DONE; /* out is whatever it is */
+    }
     if (!c->talking) {
         c->mine = realloc(c->mine, bytes);
         c->all = realloc(c->all, bytes * (size_t)c->comm->ranks);
@@ -222,35 +239,59 @@ static void drop_comm(struct ncclComm *c)
 static void drop_collective(void *ctx)
 {
     struct collective *c = ctx;
-    c->comm->captured -= c->order.captured;
+    c->comm->here--;
     drop_comm(c->comm);
     release(c);
+}
+
+/* The call in progress is done: what was asked for is on its stream. */
+static void put_pending(struct ncclComm *n)
+{
+    struct CUstream_st *q = n->queue;
+    if (q->capture != n->capture)
+        standin_fail("NCCL: %s reaches its stream when the capture has begun or ended meanwhile: "
+                     "its call was in progress",
+                     n->pending.what);
+    n->queue = NULL;
+    standin__put(q, n->pending);
+}
+
+static void need_idle(const struct ncclComm *n, const char *call)
+{
+    if (atomic_load(&n->joined) == 0 || n->queue)
+        standin_fail("%s while a call of the communicator is in progress", call);
 }
 
 static ncclResult_t collective(int what, const void *in, void *out, size_t count, int type, int op,
                                ncclComm_t comm, cudaStream_t s)
 {
-    struct collective *c = calloc(1, sizeof *c);
     struct ncclComm *n = need(comm, "a collective");
     if (!item(type) || (op != ncclAvg && op != ncclSum))
         standin_fail("NCCL: type %d or operation %d is not played", type, op);
     standin__lock();
-    struct CUstream_st *q = standin__queue(s);
+    need_idle(n, "a collective");
+    struct collective *c = calloc(1, sizeof *c);
+    n->queue = standin__queue(s);
+    n->capture = n->queue->capture;
     c->comm = n;
-    c->order = (struct order){n->made++, count, what, type, op, q->capture != NULL};
+    c->order = (struct order){n->made++, count, what, type, op, n->capture != NULL};
     c->in = in;
     c->out = out;
     c->references = 1;
     n->references++;
-    n->captured += c->order.captured;
+    n->here++;
     standin__need_room(in, count * item(type), "a collective's input");
     standin__need_room(out, count * item(type) * (what == GATHER ? (size_t)n->ranks : 1),
                        "a collective's output");
     standin_counts.collectives++;
-    standin__put(q, (struct standin_work){step_collective, drop_collective, c,
-                                          what == REDUCE ? "a sum over ranks" : "a gather"});
+    n->pending = (struct standin_work){step_collective, drop_collective, c,
+                                       what == REDUCE ? "a sum over ranks" : "a gather"};
+    n->polls = n->blocking ? 0 : (int)standin__draw(4);
+    const int now = n->polls == 0;
+    if (now)
+        put_pending(n);
     standin__unlock();
-    return ncclSuccess;
+    return now ? ncclSuccess : ncclInProgress;
 }
 
 ncclResult_t ncclAllReduce(const void *in, void *out, size_t count, ncclDataType_t type,
@@ -269,39 +310,76 @@ ncclResult_t ncclAllGather(const void *in, void *out, size_t count, ncclDataType
 
 ncclResult_t ncclCommGetAsyncError(ncclComm_t c, ncclResult_t *now)
 {
-    *now = atomic_load(&need(c, "ncclCommGetAsyncError")->failed) ? ncclRemoteError : ncclSuccess;
+    struct ncclComm *n = need(c, "ncclCommGetAsyncError");
+    standin__lock();
+    if (n->queue && --n->polls <= 0)
+        put_pending(n);
+    if (n->finalized && n->here)
+        standin__pass_time_for_all();
+    const int joined = atomic_load(&n->joined);
+    *now = joined < 0                                                 ? ncclSystemError
+           : atomic_load(&n->failed)                                  ? ncclRemoteError
+           : joined == 0 || n->queue || (n->finalized && n->here > 0) ? ncclInProgress
+                                                                      : ncclSuccess;
+    standin__unlock();
     return ncclSuccess;
 }
 
-/* All that is under way is done, and only then counted what graphs still hold. */
-static void end(struct ncclComm *c, const char *call)
+/* Until none of its collectives is under way or in a graph. */
+static void wait_for_end(struct ncclComm *c, const char *call)
 {
-    standin__may_not_capture(call);
-    standin__reach_all();
-    if (c->captured)
-        standin_fail("%s waits for ever: a graph with collectives of the communicator is still "
-                     "there",
-                     call);
-    c->magic = 0;
+    for (long naps = 0; c->here > 0; naps++) {
+        standin__pass_time_for_all();
+        if (naps * NAP_US > 30L * 1000000)
+            standin_fail("%s waits for ever: a graph with collectives of the communicator is still "
+                         "there, or another rank has not come",
+                         call);
+        standin__unlock();
+        usleep(NAP_US);
+        standin__lock();
+    }
+}
+
+ncclResult_t ncclCommFinalize(ncclComm_t c)
+{
+    standin__lock();
+    standin__may_not_capture("ncclCommFinalize");
+    need_idle(need(c, "ncclCommFinalize"), "ncclCommFinalize");
+    if (c->finalized)
+        standin_fail("ncclCommFinalize a second time");
+    c->finalized = 1;
+    if (c->blocking)
+        wait_for_end(c, "ncclCommFinalize");
+    standin__unlock();
+    return c->blocking ? ncclSuccess : ncclInProgress;
 }
 
 ncclResult_t ncclCommDestroy(ncclComm_t c)
 {
     standin__lock();
-    end(need(c, "ncclCommDestroy"), "ncclCommDestroy");
+    standin__may_not_capture("ncclCommDestroy");
+    need_idle(need(c, "ncclCommDestroy"), "ncclCommDestroy");
+    wait_for_end(c, "ncclCommDestroy");
+    c->magic = 0;
     fv_comm_close(&c->comm);
     drop_comm(c);
     standin__unlock();
     return ncclSuccess;
 }
 
-/* A thread that still talks goes on by itself, and keeps what it needs. */
+/* A thread that still talks or joins goes on by itself: what it needs is left to it. */
 ncclResult_t ncclCommAbort(ncclComm_t c)
 {
     standin__lock();
     need(c, "ncclCommAbort")->aborted = 1;
-    end(c, "ncclCommAbort");
-    drop_comm(c);
+    if (c->queue) { /* it has not come to its stream, and never will */
+        c->pending.drop(c->pending.ctx);
+        c->queue = NULL;
+    }
+    wait_for_end(c, "ncclCommAbort");
+    c->magic = 0;
+    if (atomic_load(&c->joined) != 0)
+        drop_comm(c);
     standin__unlock();
     return ncclSuccess;
 }
