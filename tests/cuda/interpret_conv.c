@@ -101,13 +101,20 @@ static void convolve(const struct walk *k, enum what what, float *x, float *y, f
     }
 }
 
-/* relu(x * scale + shift), as the prologue does it. */
+/* act(x * scale + shift), as the prologue does it: a graph's is of the storage type, a depthwise convolution's fp32. */
 static void apply_prologue(struct interp_call *c, float *x)
 {
-    float *scale = interp_take(c, FV_LOW_SCALE16), *shift = interp_take(c, FV_LOW_SHIFT16);
+    int graph = c->op->graph != FV_LOW_GRAPH_NONE;
+    float *scale = interp_take(c, graph ? FV_LOW_SCALE16 : FV_LOW_SCALE_V);
+    float *shift = interp_take(c, graph ? FV_LOW_SHIFT16 : FV_LOW_SHIFT_V);
     size_t channels = (size_t)c->op->shape.in_c;
-    for (size_t i = 0; scale && shift && i < interp_count(c, FV_LOW_X); i++)
-        x[i] = fmaxf(0, x[i] * scale[i % channels] + shift[i % channels]);
+    for (size_t i = 0; scale && shift && i < interp_count(c, FV_LOW_X); i++) {
+        x[i] = x[i] * scale[i % channels] + shift[i % channels];
+        if (c->op->act != FV_LOW_ACT_NONE)
+            x[i] = fmaxf(0, x[i]);
+        if (c->op->act == FV_LOW_ACT_RELU6)
+            x[i] = fminf(6, x[i]);
+    }
     free(scale);
     free(shift);
 }

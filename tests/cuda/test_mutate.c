@@ -28,6 +28,7 @@ static struct fv_net *build(void)
     int around = fv_net_bn(n, "bn_e", fv_net_conv(n, "e", x, 24, 1, 2, 0, 1, 0));
     x = fv_net_relu6(n, fv_net_add(n, y, around));
     y = fv_net_prelu(n, "p", fv_net_bn(n, "bn_f", fv_net_conv(n, "f", x, 24, 3, 1, 1, 24, 0)));
+    y = fv_net_conv(n, "j", fv_net_relu6(n, fv_net_bn(n, "bn_j", y)), 24, 3, 1, 1, 24, 0);
     y = fv_net_bn(n, "bn_g", fv_net_conv(n, "g", fv_net_bn(n, "bn_h", y), 24, 3, 1, 1, 12, 1));
     x = fv_net_add(n, x, y);
     x = fv_net_dropout(n, fv_net_fc(n, "fc", fv_net_bn(n, "bn_i", x), 20, 1), .25);

@@ -74,7 +74,8 @@ static inline int fv__depthwise_make(fv__depthwise *k, const struct fv_k_depthwi
     k->strips = (c->h + most - 1) / most;
     k->strip = (c->h + k->strips - 1) / k->strips;
     k->strips_all = (int64_t)c->n * k->strips * c->w;
-    if (k->strips_all * k->groups > INT32_MAX || (int64_t)c->n * c->h * c->w > INT32_MAX)
+    if (k->strips_all * k->groups > INT32_MAX || (int64_t)c->n * c->h * c->w > INT32_MAX ||
+        (int64_t)c->in_h * c->in_w * c->c > INT32_MAX)
         return fv_err(FV_EINVAL,
                       "kernel depthwise: %d images of (%d, %d, %d): too many for one launch", c->n,
                       c->h, c->w, c->c);

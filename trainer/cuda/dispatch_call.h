@@ -55,7 +55,9 @@ static inline struct fv_k_depthwise fv__call_depthwise(const struct fv__call *c,
                                                        enum fv_low_role typed)
 {
     const struct fv_low_shape *s = &c->op->shape;
-    return (struct fv_k_depthwise){FV__CALL_WINDOW(s), .type = fv__call_type(c, typed)};
+    return (struct fv_k_depthwise){FV__CALL_WINDOW(s), .type = fv__call_type(c, typed),
+                                   .scale = c->arg[FV_LOW_SCALE_V], .shift = c->arg[FV_LOW_SHIFT_V],
+                                   .act = fv__call_act(c)};
 }
 
 /* Matrix products: x (n, k), w (c, k), y (n, c), row by row. */

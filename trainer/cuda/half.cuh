@@ -176,23 +176,38 @@ struct alignas(16) fv__floats {
     float f[4];
 };
 
-template <typename T> __device__ inline void fv_load8(const T *p, float (&v)[8])
+/* The same as they lie in memory: for what is loaded long before it is needed, since fp32 takes twice the registers. */
+template <typename T> struct fv_raw8 {
+    fv__words q;
+};
+template <> struct fv_raw8<float> {
+    fv__floats a, b;
+};
+
+template <typename T> __device__ inline fv_raw8<T> fv_load_raw8(const T *p)
 {
-    const fv__words q = *reinterpret_cast<const fv__words *>(p);
-    FV_UNROLL
-    for (int i = 0; i < 4; i++)
-        fv__unpack(T(), q.w[i], &v[2 * i], &v[2 * i + 1]);
+    return *reinterpret_cast<const fv_raw8<T> *>(p);
 }
 
-template <> __device__ inline void fv_load8<float>(const float *p, float (&v)[8])
+template <typename T> __device__ inline void fv_unpack8(const fv_raw8<T> &raw, float (&v)[8])
 {
-    const fv__floats a = reinterpret_cast<const fv__floats *>(p)[0];
-    const fv__floats b = reinterpret_cast<const fv__floats *>(p)[1];
+    FV_UNROLL
+    for (int i = 0; i < 4; i++)
+        fv__unpack(T(), raw.q.w[i], &v[2 * i], &v[2 * i + 1]);
+}
+
+template <> __device__ inline void fv_unpack8<float>(const fv_raw8<float> &raw, float (&v)[8])
+{
     FV_UNROLL
     for (int i = 0; i < 4; i++) {
-        v[i] = a.f[i];
-        v[4 + i] = b.f[i];
+        v[i] = raw.a.f[i];
+        v[4 + i] = raw.b.f[i];
     }
+}
+
+template <typename T> __device__ inline void fv_load8(const T *p, float (&v)[8])
+{
+    fv_unpack8<T>(fv_load_raw8(p), v);
 }
 
 template <typename T> __device__ inline void fv_store8(T *p, const float (&v)[8])

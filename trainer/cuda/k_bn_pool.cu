@@ -105,12 +105,12 @@ bn_pool(const T *__restrict__ x, const float *__restrict__ scale_of,
 /* --- backward --- */
 
 template <typename T> struct incoming {
-    const T *dy, *dy2; /* dy2: NULL for none */
+    const T *dy, *dy2;
     const uint8_t *winner;
 };
 
 /* The gradients by four inputs, row by row; those of the windows in a fixed order. */
-template <typename T>
+template <bool TWO, typename T>
 __device__ static inline void spread(const incoming<T> &in, const pool &k, const spot &at,
                                      int group, float (&g)[4][8])
 {
@@ -129,7 +129,7 @@ __device__ static inline void spread(const incoming<T> &in, const pool &k, const
         const int64_t from = output_at(k, at, within(y, k.h), within(x, k.w), group);
         float v[8], more[8] = {0};
         fv_load8(in.dy + from, v);
-        if (in.dy2)
+        if (TWO)
             fv_load8(in.dy2 + from, more);
         const bytes8 won = *(const bytes8 *)(in.winner + from);
         FV_UNROLL
@@ -143,7 +143,7 @@ __device__ static inline void spread(const incoming<T> &in, const pool &k, const
     }
 }
 
-template <typename T>
+template <typename T, bool TWO>
 FV_KERNEL_OF(FV_COLUMN_THREADS, sizeof(T) == 2 ? 2 : 1)
 bn_pool_reduce(const T *__restrict__ x, incoming<T> in, const float *__restrict__ mean_of,
                float *__restrict__ partial, pool k, fv__columns columns)
@@ -157,7 +157,7 @@ bn_pool_reduce(const T *__restrict__ x, incoming<T> in, const float *__restrict_
         for (int64_t row = p.row; row < columns.rows; row += p.step) {
             const spot at = spot_of(k, (unsigned)row);
             float g[4][8];
-            spread(in, k, at, p.group, g); /* 0 where there is no such input */
+            spread<TWO>(in, k, at, p.group, g); /* 0 where there is no such input */
             FV_UNROLL
             for (int u = 0; u < 4; u++) {
                 float v[8];
@@ -178,7 +178,7 @@ bn_pool_reduce(const T *__restrict__ x, incoming<T> in, const float *__restrict_
     fv__sum_lanes(columns, p, shared, dot, out + c);
 }
 
-template <typename T>
+template <typename T, bool TWO>
 FV_KERNEL_OF(FV_COLUMN_THREADS, sizeof(T) == 2 ? 2 : 1)
 bn_pool_backward(const T *x, incoming<T> in, const float *__restrict__ coefficients, T *dx, pool k,
                  fv__columns columns)
@@ -194,7 +194,7 @@ bn_pool_backward(const T *x, incoming<T> in, const float *__restrict__ coefficie
     for (int64_t row = p.row; row < columns.rows; row += p.step) {
         const spot at = spot_of(k, (unsigned)row);
         float g[4][8], v[4][8];
-        spread(in, k, at, p.group, g);
+        spread<TWO>(in, k, at, p.group, g);
         FV_UNROLL
         for (int u = 0; u < 4; u++)
             fv_load8(x + input_at(k, at, within(2 * at.y + u / 2, k.in_h),
@@ -264,8 +264,11 @@ template <typename T> static int reduce(const struct fv_k_bn_pool_backward *a, f
     fv__columns columns = {};
     FV_TRY(backward_make(&k, &columns, "bn_pool_reduce", a));
     const incoming<T> in = {(const T *)a->dy, (const T *)a->dy2, a->winner};
-    return FV_LAUNCH("bn_pool_reduce", (bn_pool_reduce<T>), fv__sum_grid(&columns),
-                     FV_COLUMN_THREADS, s, (const T *)a->x, in, a->mean, a->partial, k, columns);
+    const dim3 grid = fv__sum_grid(&columns);
+    return a->dy2 ? FV_LAUNCH("bn_pool_reduce", (bn_pool_reduce<T, true>), grid, FV_COLUMN_THREADS,
+                              s, (const T *)a->x, in, a->mean, a->partial, k, columns)
+                  : FV_LAUNCH("bn_pool_reduce", (bn_pool_reduce<T, false>), grid, FV_COLUMN_THREADS,
+                              s, (const T *)a->x, in, a->mean, a->partial, k, columns);
 }
 
 template <typename T> static int backward(const struct fv_k_bn_pool_backward *a, fv_stream s)
@@ -274,9 +277,13 @@ template <typename T> static int backward(const struct fv_k_bn_pool_backward *a,
     fv__columns columns = {};
     FV_TRY(backward_make(&k, &columns, "bn_pool_backward", a));
     const incoming<T> in = {(const T *)a->dy, (const T *)a->dy2, a->winner};
-    return FV_LAUNCH("bn_pool_backward", (bn_pool_backward<T>),
-                     fv__columns_grid(&columns, 2, 1 << 20), FV_COLUMN_THREADS, s, (const T *)a->x,
-                     in, a->coefficients, (T *)a->dx, k, columns);
+    const dim3 grid = fv__columns_grid(&columns, 2, 1 << 20);
+    return a->dy2
+               ? FV_LAUNCH("bn_pool_backward", (bn_pool_backward<T, true>), grid, FV_COLUMN_THREADS,
+                           s, (const T *)a->x, in, a->coefficients, (T *)a->dx, k, columns)
+               : FV_LAUNCH("bn_pool_backward", (bn_pool_backward<T, false>), grid,
+                           FV_COLUMN_THREADS, s, (const T *)a->x, in, a->coefficients, (T *)a->dx,
+                           k, columns);
 }
 
 extern "C" {

@@ -3,28 +3,66 @@
  *
  * A thread owns eight channels of one output column and goes down a strip of rows. Each input row's three pixels are
  * loaded once by it, and used for all the outputs that they touch, whose sums wait in registers, as the 72 weights do.
- * Neighbouring columns load the same pixels from the cache. The gradient by the input is the same walk with the window
- * turned around (stride 1), or a walk over blocks of four inputs, which see one, two, two and four outputs (stride 2).
- * The gradient by the weight keeps its 72 sums in registers over many strips. Other windows: k_depthwise_any.cu.
+ * Neighbouring columns load the same pixels from the cache. Pixels outside of the image are loaded as their neighbours
+ * inside and given weights of zero, so that no load waits for a comparison; rows are loaded one or two ahead, and the
+ * thread's own pixel of a row further down is called into the cache. The gradient by the input is the same walk with
+ * the window turned around (stride 1), or a walk over blocks of four inputs, which see one, two, two and four outputs
+ * (stride 2). The gradient by the weight keeps its 72 sums in registers over many strips. Other windows:
+ * k_depthwise_any.cu.
  */
 #include "trainer/cuda/act.cuh"
 #include "trainer/cuda/columns.cuh"
 #include "trainer/cuda/depthwise.cuh"
 
-enum { THREADS = 128, STRIP = 16 };
+enum { THREADS = 128, STRIP = 16, SOON = 5 /* rows */ };
 
-/* Eight channels of an input pixel, after the prologue; zero outside the image. */
-template <typename T, bool PROLOGUE>
-__device__ static inline void load_pixel(const T *__restrict__ image, const fv__depthwise &k, int y,
-                                         int x, int group, const float (&scale)[8],
-                                         const float (&shift)[8], float (&v)[8])
+__device__ static inline int within(int v, int end)
 {
-    FV_UNROLL
-    for (int i = 0; i < 8; i++)
-        v[i] = 0;
-    if (y < 0 || y >= k.in_h || x < 0 || x >= k.in_w)
-        return;
-    fv_load8(image + ((int64_t)(y * k.in_w + x) * k.groups + group) * 8, v);
+    return v < 0 ? 0 : v < end ? v : end - 1;
+}
+
+/* Where a thread reads: a column of an image and its neighbours, from the first of `group`'s channels on. */
+template <typename T> struct column {
+    const T *at;          /* row 0 of the middle one */
+    int row, left, right; /* elements to the next row, and to the neighbours; 0: there is none */
+    int rows;
+};
+
+template <typename T>
+__device__ static inline column<T> column_of(const T *__restrict__ x, const fv__depthwise &k,
+                                             const fv__strip &at, int middle)
+{
+    column<T> c;
+    c.row = k.in_w * k.groups * 8;
+    c.at = x + (int64_t)at.image * k.in_h * c.row + (middle * k.groups + at.group) * 8;
+    c.left = middle > 0 ? -k.groups * 8 : 0;
+    c.right = middle + 1 < k.in_w ? k.groups * 8 : 0;
+    c.rows = k.in_h;
+    return c;
+}
+
+/* Three pixels of a row; of a row outside, those of the nearest. */
+template <typename T> struct three {
+    fv_raw8<T> p[3];
+};
+template <typename T> __device__ static inline three<T> load_row(const column<T> &c, int y)
+{
+    const T *p = c.at + within(y, c.rows) * c.row;
+    return {{fv_load_raw8(p + c.left), fv_load_raw8(p), fv_load_raw8(p + c.right)}};
+}
+
+template <typename T> __device__ static inline void call_row(const column<T> &c, int y)
+{
+    if (y < c.rows)
+        fv_prefetch(c.at + y * c.row);
+}
+
+/* Eight channels of an input pixel, after the prologue. */
+template <typename T, bool PROLOGUE>
+__device__ static inline void take(const fv_raw8<T> &raw, const fv__depthwise &k,
+                                   const float (&scale)[8], const float (&shift)[8], float (&v)[8])
+{
+    fv_unpack8<T>(raw, v);
     if (PROLOGUE) {
         FV_UNROLL
         for (int i = 0; i < 8; i++) {
@@ -64,82 +102,118 @@ __device__ static inline void clear(float (&v)[8])
         v[i] = 0;
 }
 
+/* Weights of columns outside of the image become zero. */
+template <typename T>
+__device__ static inline void close_columns(const column<T> &c, float (&w)[9][8])
+{
+    FV_UNROLL
+    for (int r = 0; r < 3; r++) {
+        if (c.left == 0)
+            clear(w[3 * r]);
+        if (c.right == 0)
+            clear(w[3 * r + 2]);
+    }
+}
+
 /* --- stride 1, and the gradient by its input --- */
 
 template <typename T, bool PROLOGUE>
-FV_KERNEL(THREADS)
+FV_KERNEL_OF(THREADS, 2)
 depthwise_1(const T *__restrict__ x, const T *__restrict__ weight, T *__restrict__ y, bool turned,
             fv__depthwise k)
 {
     const fv__strip at = fv__find_strip(k, blockIdx.x * blockDim.x + threadIdx.x);
     if (!at.works)
         return;
-    float w[9][8], scale[8], shift[8], above[8], here[8], below[8];
+    const column<T> c = column_of(x, k, at, at.x);
+    const int first = at.y0 > 0 ? at.y0 - 1 : 0, end = at.y1 < k.h ? at.y1 + 1 : k.h;
+    float w[9][8], scale[8], shift[8], sum[3][8];
     load_weights(weight, k.groups, at.group, turned, w);
+    three<T> ahead[3]; /* by the row's number from the first, modulo 3; so are the sums */
+    FV_UNROLL
+    for (int u = 0; u < 3; u++)
+        ahead[u] = load_row(c, first + u);
+    close_columns(c, w);
     if (PROLOGUE) {
         fv__channel8(k.scale, at.group, scale);
         fv__channel8(k.shift, at.group, shift);
     }
-    const T *image = x + (int64_t)at.image * k.in_h * k.in_w * k.groups * 8;
-    T *out = y + (int64_t)at.image * k.h * k.w * k.groups * 8;
-    clear(above);
-    clear(here);
-    for (int row = at.y0 - 1; row <= at.y1; row++) {
-        clear(below);
+    T *out = y + (c.at - x); /* as large as x */
+    clear(sum[2]);
+    clear(sum[0]);
+    for (int from = first; from < end; from += 3)
+        FV_UNROLL
+    for (int u = 0; u < 3; u++) {
+        const int row = from + u, above = (u + 2) % 3, below = (u + 1) % 3;
+        if (row >= end)
+            break;
+        clear(sum[below]);
         FV_UNROLL
         for (int s = 0; s < 3; s++) {
             float v[8];
-            load_pixel<T, PROLOGUE>(image, k, row, at.x - 1 + s, at.group, scale, shift, v);
-            add_product(above, v, w[6 + s]);
-            add_product(here, v, w[3 + s]);
-            add_product(below, v, w[s]);
+            take<T, PROLOGUE>(ahead[u].p[s], k, scale, shift, v);
+            add_product(sum[above], v, w[6 + s]);
+            add_product(sum[u], v, w[3 + s]);
+            add_product(sum[below], v, w[s]);
         }
+        ahead[u] = load_row(c, row + 3);
+        call_row(c, row + SOON);
         if (row > at.y0)
-            fv_store8(out + ((int64_t)((row - 1) * k.w + at.x) * k.groups + at.group) * 8, above);
-        shift_to(above, here);
-        shift_to(here, below);
+            fv_store8(out + (row - 1) * c.row, sum[above]);
+        if (row == k.h - 1) /* nothing is below it */
+            fv_store8(out + row * c.row, sum[u]);
     }
 }
 
 /* --- stride 2 --- */
 
 template <typename T, bool PROLOGUE>
-FV_KERNEL(THREADS)
+FV_KERNEL_OF(THREADS, sizeof(T) == 2 ? 3 : 2)
 depthwise_2(const T *__restrict__ x, const T *__restrict__ weight, T *__restrict__ y,
             fv__depthwise k)
 {
     const fv__strip at = fv__find_strip(k, blockIdx.x * blockDim.x + threadIdx.x);
     if (!at.works)
         return;
+    const column<T> c = column_of(x, k, at, 2 * at.x);
+    const three<T> top = load_row(c, 2 * at.y0 - 1);
+    FV_UNROLL
+    for (int soon = 2; soon < SOON; soon++)
+        call_row(c, 2 * at.y0 + soon);
     float w[9][8], scale[8], shift[8], here[8], below[8];
     load_weights(weight, k.groups, at.group, false, w);
+    close_columns(c, w);
     if (PROLOGUE) {
         fv__channel8(k.scale, at.group, scale);
         fv__channel8(k.shift, at.group, shift);
     }
-    const T *image = x + (int64_t)at.image * k.in_h * k.in_w * k.groups * 8;
-    T *out = y + (int64_t)at.image * k.h * k.w * k.groups * 8;
+    const int64_t down = (int64_t)k.w * k.groups * 8;
+    T *out = y + (int64_t)at.image * k.h * down + ((int64_t)at.x * k.groups + at.group) * 8;
     clear(here);
     FV_UNROLL
-    for (int s = 0; s < 3; s++) {
+    for (int s = 0; s < 3 && at.y0 > 0; s++) {
         float v[8];
-        load_pixel<T, PROLOGUE>(image, k, 2 * at.y0 - 1, 2 * at.x - 1 + s, at.group, scale, shift,
-                                v);
+        take<T, PROLOGUE>(top.p[s], k, scale, shift, v);
         add_product(here, v, w[s]);
     }
     for (int row = at.y0; row < at.y1; row++) {
+        const three<T> a = load_row(c, 2 * row), b = load_row(c, 2 * row + 1);
+        call_row(c, 2 * row + SOON);
+        call_row(c, 2 * row + SOON + 1);
+        const bool whole = 2 * row + 1 < k.in_h;
         clear(below);
         FV_UNROLL
         for (int s = 0; s < 3; s++) {
-            float a[8], b[8];
-            load_pixel<T, PROLOGUE>(image, k, 2 * row, 2 * at.x - 1 + s, at.group, scale, shift, a);
-            load_pixel<T, PROLOGUE>(image, k, 2 * row + 1, 2 * at.x - 1 + s, at.group, scale, shift,
-                                    b);
-            add_product(here, a, w[3 + s]);
-            add_product(here, b, w[6 + s]);
-            add_product(below, b, w[s]);
+            float v[8];
+            take<T, PROLOGUE>(a.p[s], k, scale, shift, v);
+            add_product(here, v, w[3 + s]);
+            take<T, PROLOGUE>(b.p[s], k, scale, shift, v);
+            if (!whole)
+                clear(v);
+            add_product(here, v, w[6 + s]);
+            add_product(below, v, w[s]);
         }
-        fv_store8(out + ((int64_t)(row * k.w + at.x) * k.groups + at.group) * 8, here);
+        fv_store8(out + row * down, here);
         shift_to(here, below);
     }
 }
@@ -147,34 +221,58 @@ depthwise_2(const T *__restrict__ x, const T *__restrict__ weight, T *__restrict
 /* Input (2y + a, 2x + b) of outputs (y, x) and their neighbours below and to the right: row 2y is under row 1 of the
  * window of y, row 2y + 1 under row 2 of y's and row 0 of y + 1's; columns likewise. */
 template <typename T>
-FV_KERNEL_OF(THREADS, 3)
+FV_KERNEL_OF(THREADS, sizeof(T) == 2 ? 3 : 2)
 depthwise_2_data(const T *__restrict__ dy, const T *__restrict__ weight, T *__restrict__ dx,
                  fv__depthwise k)
 {
     const fv__strip at = fv__find_strip(k, blockIdx.x * blockDim.x + threadIdx.x);
     if (!at.works)
         return;
-    float w[9][8], a[8], b[8], c[8], d[8];
+    const int64_t down = (int64_t)k.w * k.groups * 8;
+    const T *image =
+        dy + (int64_t)at.image * k.h * down + ((int64_t)at.x * k.groups + at.group) * 8;
+    T *out = dx + ((int64_t)at.image * k.in_h * k.in_w + 2 * at.x) * k.groups * 8 + at.group * 8;
+    const int right = at.x + 1 < k.w ? k.groups * 8 : 0;
+    const bool odd = 2 * at.x + 1 < k.in_w;
+    fv_raw8<T> ahead
+        [2]
+        [2]; /* by the row's number from the first, modulo 2: its pixel, and the one to the right */
+    FV_UNROLL
+    for (int u = 0; u < 2; u++) {
+        const T *p = image + within(at.y0 + u, k.h) * down;
+        ahead[u][0] = fv_load_raw8(p);
+        ahead[u][1] = fv_load_raw8(p + right);
+    }
+    float w[9][8], own[2][8], other[2][8];
     load_weights(weight, k.groups, at.group, false, w);
-    const T *image = dy + (int64_t)at.image * k.h * k.w * k.groups * 8;
-    T *out = dx + (int64_t)at.image * k.in_h * k.in_w * k.groups * 8;
-    const bool right = at.x + 1 < k.w, odd = 2 * at.x + 1 < k.in_w;
-    clear(c);
-    clear(d);
-    for (int row = at.y0; row <= at.y1; row++) {
-        shift_to(a, c);
-        shift_to(b, d);
-        clear(c);
-        clear(d);
-        if (row < k.h) {
-            const T *p = image + ((int64_t)(row * k.w + at.x) * k.groups + at.group) * 8;
-            fv_load8(p, c);
-            if (right)
-                fv_load8(p + 8 * k.groups, d);
+    if (right == 0) {
+        clear(w[0]);
+        clear(w[3]);
+        clear(w[6]);
+    }
+    clear(own[1]);
+    clear(other[1]);
+    for (int from = at.y0; from <= at.y1; from += 2)
+        FV_UNROLL
+    for (int u = 0; u < 2; u++) {
+        const int row = from + u;
+        if (row > at.y1)
+            break;
+        float(&a)[8] = own[1 - u], (&b)[8] = other[1 - u], (&c)[8] = own[u], (&d)[8] = other[u];
+        fv_unpack8<T>(ahead[u][0], c);
+        fv_unpack8<T>(ahead[u][1], d);
+        if (row == k.h) {
+            clear(c);
+            clear(d);
         }
+        const T *p = image + within(row + 2, k.h) * down;
+        ahead[u][0] = fv_load_raw8(p);
+        ahead[u][1] = fv_load_raw8(p + right);
+        if (row + SOON < k.h)
+            fv_prefetch(image + (row + SOON) * down);
         if (row == at.y0)
             continue;
-        T *to = out + ((int64_t)(2 * (row - 1) * k.in_w + 2 * at.x) * k.groups + at.group) * 8;
+        T *to = out + (int64_t)2 * (row - 1) * k.in_w * k.groups * 8;
         float v[8];
         clear(v);
         add_product(v, a, w[4]);
@@ -205,44 +303,95 @@ depthwise_2_data(const T *__restrict__ dy, const T *__restrict__ weight, T *__re
 
 /* --- the gradient by the weight --- */
 
-/* Adds a strip's products to the sums. */
+/* Adds a strip's products to the sums. Row by row of the input; gradients of the row above, of the row and of the one
+ * below are kept by their number from the first, modulo 3. */
+template <typename T, bool PROLOGUE>
+__device__ static inline void add_strip_1(const T *__restrict__ x, const T *__restrict__ dy,
+                                          const fv__depthwise &k, const fv__strip &at,
+                                          const float (&scale)[8], const float (&shift)[8],
+                                          float (&sum)[9][8])
+{
+    const column<T> c = column_of(x, k, at, at.x);
+    const int64_t down = c.row;
+    const T *out = dy + (int64_t)at.image * k.h * down + ((int64_t)at.x * k.groups + at.group) * 8;
+    const int first = at.y0 > 0 ? at.y0 - 1 : 0, end = at.y1 < k.h ? at.y1 + 1 : k.h;
+    three<T> ahead[3];
+    fv_raw8<T> dy_ahead[3]; /* of the row below */
+    float g[3][8], v[8];
+    FV_UNROLL
+    for (int u = 0; u < 3; u++) {
+        ahead[u] = load_row(c, first + u);
+        dy_ahead[u] = fv_load_raw8(out + within(first + u + 1, k.h) * down);
+    }
+    clear(g[2]);
+    clear(g[0]);
+    if (first == at.y0) /* the first of the image: its own gradient counts */
+        fv_load8(out, g[0]);
+    for (int from = first; from < end; from += 3)
+        FV_UNROLL
+    for (int u = 0; u < 3; u++) {
+        const int row = from + u, above = (u + 2) % 3, below = (u + 1) % 3;
+        if (row >= end)
+            break;
+        clear(g[below]);
+        if (row + 1 < at.y1)
+            fv_unpack8<T>(dy_ahead[u], g[below]);
+        FV_UNROLL
+        for (int s = 0; s < 3; s++) {
+            take<T, PROLOGUE>(ahead[u].p[s], k, scale, shift, v);
+            if ((s == 0 && c.left == 0) || (s == 2 && c.right == 0))
+                clear(v);
+            add_product(sum[s], v, g[below]);
+            add_product(sum[3 + s], v, g[u]);
+            add_product(sum[6 + s], v, g[above]);
+        }
+        ahead[u] = load_row(c, row + 3);
+        dy_ahead[u] = fv_load_raw8(out + within(row + 4, k.h) * down);
+        call_row(c, row + SOON);
+        if (row + SOON + 1 < k.h)
+            fv_prefetch(out + (row + SOON + 1) * down);
+    }
+}
+
+/* Row by row of the output. */
+template <typename T, bool PROLOGUE>
+__device__ static inline void add_strip_2(const T *__restrict__ x, const T *__restrict__ dy,
+                                          const fv__depthwise &k, const fv__strip &at,
+                                          const float (&scale)[8], const float (&shift)[8],
+                                          float (&sum)[9][8])
+{
+    const column<T> c = column_of(x, k, at, 2 * at.x);
+    const int64_t down = (int64_t)k.w * k.groups * 8;
+    const T *out = dy + (int64_t)at.image * k.h * down + ((int64_t)at.x * k.groups + at.group) * 8;
+    for (int row = at.y0; row < at.y1; row++) {
+        three<T> line[3];
+        FV_UNROLL
+        for (int r = 0; r < 3; r++)
+            line[r] = load_row(c, 2 * row - 1 + r);
+        float g[8], v[8];
+        fv_load8(out + row * down, g);
+        call_row(c, 2 * row + SOON);
+        call_row(c, 2 * row + SOON + 1);
+        FV_UNROLL
+        for (int t = 0; t < 9; t++) {
+            const int y = 2 * row - 1 + t / 3, s = t % 3;
+            take<T, PROLOGUE>(line[t / 3].p[s], k, scale, shift, v);
+            if ((s == 0 && c.left == 0) || (s == 2 && c.right == 0) || y < 0 || y >= k.in_h)
+                clear(v);
+            add_product(sum[t], v, g);
+        }
+    }
+}
+
 template <typename T, int STRIDE, bool PROLOGUE>
 __device__ static inline void
 add_strip(const T *__restrict__ x, const T *__restrict__ dy, const fv__depthwise &k,
           const fv__strip &at, const float (&scale)[8], const float (&shift)[8], float (&sum)[9][8])
 {
-    const T *image = x + (int64_t)at.image * k.in_h * k.in_w * k.groups * 8;
-    const T *out = dy + ((int64_t)at.image * k.h * k.w + at.x) * k.groups * 8 + at.group * 8;
-    float above[8], here[8], below[8], v[8];
-    clear(above);
-    clear(here);
-    /* STRIDE 1: row is of the input, and of the output in its middle. STRIDE 2: of the output. */
-    for (int row = STRIDE == 1 ? at.y0 - 1 : at.y0; row <= at.y1; row++) {
-        const int next = STRIDE == 1 ? row + 1 : row;
-        clear(below);
-        if (next < at.y1)
-            fv_load8(out + (int64_t)next * k.w * k.groups * 8, below);
-        FV_UNROLL
-        for (int s = 0; s < 3; s++) {
-            load_pixel<T, PROLOGUE>(image, k, STRIDE == 1 ? row : 2 * row - 1,
-                                    STRIDE * at.x - 1 + s, at.group, scale, shift, v);
-            add_product(sum[s], v, below);
-            add_product(sum[6 + s], v, above);
-            if (STRIDE == 1) {
-                add_product(sum[3 + s], v, here);
-            } else {
-                load_pixel<T, PROLOGUE>(image, k, 2 * row, 2 * at.x - 1 + s, at.group, scale, shift,
-                                        v);
-                add_product(sum[3 + s], v, below);
-            }
-        }
-        if (STRIDE == 1) {
-            shift_to(above, here);
-            shift_to(here, below);
-        } else {
-            shift_to(above, below);
-        }
-    }
+    if (STRIDE == 1)
+        add_strip_1<T, PROLOGUE>(x, dy, k, at, scale, shift, sum);
+    else
+        add_strip_2<T, PROLOGUE>(x, dy, k, at, scale, shift, sum);
 }
 
 template <typename T, int STRIDE, bool PROLOGUE>

@@ -8,6 +8,7 @@
  *   FV_KERNEL_OF(256, 2) name(args)      and few enough registers that two blocks share a processor
  *   FV_SHARED(float, sum, 256)           an array in shared memory; sum[i] reads and writes
  *   FV_LAUNCH("name", (kernel<T>), grid, block, stream, args)   0, or FV_EBACKEND with the device's sentence
+ *   fv_prefetch(p)                       what p points to will be read soon: a hint, without effect on results
  *   FV_BY_TYPE(type, run, ...)           run<T>(...) with T the storage type that `type` names
  */
 #ifndef FV_TRAINER_CUDA_LAUNCH_CUH
@@ -34,6 +35,11 @@ static inline int fv__launched(const char *what)
                              : fv_err(FV_EBACKEND, "kernel %s: %s", what, cudaGetErrorString(rc));
 }
 
+__device__ inline void fv_prefetch(const void *p)
+{
+    asm volatile("prefetch.global.L2 [%0];" ::"l"(p));
+}
+
 __device__ inline float fv_shuffle_xor(float v, int lanes)
 {
     return __shfl_xor_sync(0xffffffffu, v, lanes);
@@ -44,6 +50,10 @@ __device__ inline int fv_shuffle_xor(int v, int lanes)
 }
 #else
 #include "trainer/cuda/emulate.cuh"
+
+inline void fv_prefetch(const void *)
+{
+}
 #endif
 
 #include "trainer/cuda/half.cuh"

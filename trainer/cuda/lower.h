@@ -57,7 +57,7 @@ enum fv_low_kind {
     /* forward */
     FV_LOW_INPUT, /* pixels -> y: (x/255 - mean) / std, channels 3 .. c-1 zero */
     FV_LOW_CONV,  /* x, w -> y; graph: x is relu(x * scale + shift), and/or stat0, stat1 = sums */
-    FV_LOW_DEPTHWISE, /* x, w -> y */
+    FV_LOW_DEPTHWISE, /* x, w -> y; with scale, x is act(x * scale + shift), also in the gradient by w */
     FV_LOW_BIAS,      /* y += bias, per channel */
     /* batch norm, from x or from the sums that a convolution made (stat0 = sum, stat1 = sum of squares): mean, rstd,
      * y = x * scale + shift (scale16, shift16: the same in T), and batch_mean, batch_var for the running statistics */

@@ -126,7 +126,11 @@ static void back_wgrad(struct fv__low_build *b, int node, int depthwise, int dy)
     op->arg[FV_LOW_X] = x;
     op->arg[FV_LOW_DY] = dy;
     op->arg[FV_LOW_DW] = dw;
-    if (applied) {
+    if (applied && depthwise) {
+        op->act = u->act;
+        op->arg[FV_LOW_SCALE_V] = fv__low_val(b, u->base)->scale;
+        op->arg[FV_LOW_SHIFT_V] = fv__low_val(b, u->base)->shift;
+    } else if (applied) {
         const struct fv_low_op *made = &b->l->op[fv__low_val(b, u->base)->finalize];
         op->act = u->act;
         op->arg[FV_LOW_SCALE16] = made->arg[FV_LOW_SCALE16];

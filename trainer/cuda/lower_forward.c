@@ -44,6 +44,15 @@ static int may_apply(struct fv__low_build *b, int node)
            !fv__low_val(b, u->base)->tail && fv__low_can(b, FV_LOW_GRAPH_WGRAD_PROLOGUE, node, 0);
 }
 
+/* Whether a depthwise convolution may do so: its kernels are ours, and take any clamp. */
+static int may_apply_depthwise(struct fv__low_build *b, int node)
+{
+    int in = b->net->node[node].in[0];
+    const struct fv__low_unit *u = &fv__low_val(b, in)->unit;
+    return fv__low_is_open(b, in) && u->kind == FV__LOW_UNIT_BN && u->bn2 < 0 && u->r < 0 &&
+           u->act != FV_LOW_ACT_PRELU;
+}
+
 static enum fv_low_graph choose_forward(struct fv__low_build *b, int node)
 {
     int stats = b->l->train && b->net->node[node].tensor[1] < 0 && reading_bn(b, node) >= 0;
@@ -79,6 +88,28 @@ static void lower_bias(struct fv__low_build *b, int node, int y)
     op->arg[FV_LOW_Y] = y;
 }
 
+static void lower_depthwise(struct fv__low_build *b, int node)
+{
+    const struct fv_node *o = &b->net->node[node];
+    const struct fv__low_unit *u = &fv__low_val(b, o->in[0])->unit;
+    int applies = may_apply_depthwise(b, node);
+    int x = fv__low_read(b, applies ? b->net->node[u->base].in[0] : o->in[0], b->l->dtype);
+    int w = fv__low_weight(b, o->tensor[0]), y = fv__low_image(b, node, b->l->dtype, "out");
+    struct fv_low_op *op = fv__low_op(b, FV_LOW_DEPTHWISE, node);
+    if (!op)
+        return;
+    op->arg[FV_LOW_X] = x;
+    op->arg[FV_LOW_W] = w;
+    op->arg[FV_LOW_Y] = y;
+    if (applies) {
+        op->act = u->act;
+        op->arg[FV_LOW_SCALE_V] = fv__low_val(b, u->base)->scale;
+        op->arg[FV_LOW_SHIFT_V] = fv__low_val(b, u->base)->shift;
+    }
+    fv__low_finish_value(b, node, y);
+    lower_bias(b, node, y);
+}
+
 static void lower_fc(struct fv__low_build *b, int node);
 
 static void lower_conv(struct fv__low_build *b, int node)
@@ -87,9 +118,13 @@ static void lower_conv(struct fv__low_build *b, int node)
         lower_fc(b, node);
         return;
     }
+    if (fv__low_is_depthwise(b->net, node)) {
+        lower_depthwise(b, node);
+        return;
+    }
     const struct fv_node *o = &b->net->node[node];
-    int depthwise = fv__low_is_depthwise(b->net, node), x = -1, bn = -1;
-    enum fv_low_graph graph = depthwise ? FV_LOW_GRAPH_NONE : choose_forward(b, node);
+    int x = -1, bn = -1;
+    enum fv_low_graph graph = choose_forward(b, node);
     if (graph == FV_LOW_GRAPH_PROLOGUE || graph == FV_LOW_GRAPH_PROLOGUE_STATS) {
         bn = fv__low_val(b, o->in[0])->unit.base;
         want_scale16(b, bn);
@@ -102,7 +137,7 @@ static void lower_conv(struct fv__low_build *b, int node)
         fv__low_val(b, node)->stat0 = fv__low_vector(b, node, "sum");
         fv__low_val(b, node)->stat1 = fv__low_vector(b, node, "squares");
     }
-    struct fv_low_op *op = fv__low_op(b, depthwise ? FV_LOW_DEPTHWISE : FV_LOW_CONV, node);
+    struct fv_low_op *op = fv__low_op(b, FV_LOW_CONV, node);
     if (!op)
         return;
     op->graph = graph;
