@@ -49,7 +49,7 @@ int interp_step(struct interp *p, const struct fv_batch *b, const struct fv_opti
 /* An inference program on l->batch images; either output may be NULL. */
 int interp_eval(struct interp *p, const uint8_t *pixels, float *embedding, float *logits);
 
-/* interpret_ops.c, interpret_conv.c */
+/* interpret_ops.c, interpret_backward.c, interpret_update.c, interpret_conv.c */
 void interp_run(struct interp_call *c);
 /* interpret_kernels.c: 1 if the backend's own kernel, emulated, has done it; interpret_loops.c: never. A kernel that
  * fails, or writes beyond its scratch memory, is the program's fault. */
