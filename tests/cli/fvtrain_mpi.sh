@@ -56,6 +56,12 @@ exits 0
 run cmp three/last.safetensors killed/last.safetensors
 exits 0
 
+# One that never comes: MPI itself would wait for ever.
+run timeout 60 $mpi sh -c "[ \$OMPI_COMM_WORLD_RANK = 1 ] && kill -STOP \$\$; exec $train --comm-timeout 2 --out early"
+[ "$status" = 1 ] || fail "exit status $status"
+err_has 'the processes that mpirun started have not all come within 2 s'
+not_there early
+
 # The same bits over MPI as over TCP.
 export MASTER_ADDR=127.0.0.1 MASTER_PORT=$((20000 + $$ % 20000)) WORLD_SIZE=2
 RANK=1 $train --out four >/dev/null 2>&1 &

@@ -3,14 +3,16 @@
  *
  * MPI carries bytes between neighbours and nothing else (comm.c says why). Waiting is testing, with the
  * processor given to others meanwhile: ranks often share cores with the loader's threads, and a blocking call of
- * most MPIs spins and knows no time limit. When a process dies mpirun ends the rest; when one fails, MPI_Abort
- * does. */
+ * most MPIs spins and knows no time limit. Beginning and ending MPI are such calls, which wait for every process, and
+ * must be made by one thread: so a thread of its own makes them, and we wait for it as long as --comm-timeout says.
+ * When a process dies mpirun ends the rest; when one fails, MPI_Abort does. */
 #include "trainer/comm/comm.h"
 
 #include "common/clock.h"
 #include "common/err.h"
 
 #include <mpi.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <time.h>
@@ -27,13 +29,69 @@ static int mpi_fail(int code, const char *what)
     return fv_err(FV_EIO, "MPI cannot %s: %s", what, text);
 }
 
-static int mpi_open(struct fv_comm **out, const struct fv_comm_settings *s)
+/* MPI begins once in a process. */
+enum stage { BEGINNING, BEGUN, ENDING, ENDED };
+static struct {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    enum stage stage;
+    int code;
+} mpi = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, BEGINNING, MPI_SUCCESS};
+
+static void reach(enum stage stage)
+{
+    pthread_mutex_lock(&mpi.lock);
+    mpi.stage = stage;
+    pthread_cond_broadcast(&mpi.changed);
+    pthread_mutex_unlock(&mpi.lock);
+}
+
+/* Whether that stage is reached in time. */
+static int await_stage(enum stage stage, double timeout_s)
+{
+    struct timespec until;
+    int rc = 0;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += (time_t)timeout_s + 1;
+    pthread_mutex_lock(&mpi.lock);
+    while (mpi.stage < stage && rc == 0)
+        rc = pthread_cond_timedwait(&mpi.changed, &mpi.lock, &until);
+    rc = mpi.stage >= stage;
+    pthread_mutex_unlock(&mpi.lock);
+    return rc;
+}
+
+static void *keep_mpi(void *unused)
 {
     int there = 0, level;
-    (void)s;
-    FV_TRY(mpi_fail(MPI_Initialized(&there), "start"));
-    if (!there)
-        FV_TRY(mpi_fail(MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &level), "start"));
+    mpi.code = MPI_Initialized(&there);
+    if (mpi.code == MPI_SUCCESS && !there)
+        mpi.code = MPI_Init_thread(NULL, NULL, MPI_THREAD_SERIALIZED, &level);
+    reach(BEGUN);
+    while (!await_stage(ENDING, 3600))
+        ;
+    MPI_Finalize();
+    reach(ENDED);
+    return unused;
+}
+
+static int begin_mpi(double timeout_s)
+{
+    pthread_t keeper;
+    if (pthread_create(&keeper, NULL, keep_mpi, NULL) != 0)
+        return fv_err(FV_ENOMEM, "no thread can be started for MPI");
+    pthread_detach(keeper);
+    if (!await_stage(BEGUN, timeout_s))
+        return fv_err(FV_EIO,
+                      "the processes that mpirun started have not all come within %.0f s "
+                      "(--comm-timeout): one of them, or its machine, hangs",
+                      timeout_s);
+    return mpi_fail(mpi.code, "start");
+}
+
+static int mpi_open(struct fv_comm **out, const struct fv_comm_settings *s)
+{
+    FV_TRY(begin_mpi(s->timeout_s));
     MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
     int rank, world;
     FV_TRY(mpi_fail(MPI_Comm_rank(MPI_COMM_WORLD, &rank), "say which rank this is"));
@@ -50,8 +108,9 @@ static void mpi_close(struct fv_comm *c, const char *why)
 {
     if (why && c->world > 1)
         MPI_Abort(MPI_COMM_WORLD, 1);
+    reach(ENDING);
+    (void)await_stage(ENDED, c->timeout_s);
     free(c);
-    MPI_Finalize();
 }
 
 static int await(const struct fv_comm *c, MPI_Request *request, int before)
