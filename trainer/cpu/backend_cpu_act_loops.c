@@ -154,16 +154,19 @@ static void share(const struct fv__cpu_run *r, size_t count, size_t granule,
     fv__threads_share(r->program->device->threads, count, granule, fn, ctx);
 }
 
-void fv__cpu_loop_prelu(const struct fv__cpu_step *s, struct fv__cpu_run *r)
+/* Operands: in, factor, out. */
+static void by_factor(const struct fv__cpu_step *s, const struct fv__cpu_run *r,
+                      void (*strips)(void *ctx, size_t begin, size_t end))
 {
     struct work w = describe(s, r);
     w.x = s->data[0];
     w.by = s->data[1];
     w.out = s->data[2];
-    share(r, w.v.images * w.v.blocks * w.v.strips, 1, prelu_strips, &w);
+    share(r, w.v.images * w.v.blocks * w.v.strips, 1, strips, &w);
 }
 
-void fv__cpu_loop_prelu_grad(const struct fv__cpu_step *s, struct fv__cpu_run *r)
+/* Operands: in, g, factor, out, factor's gradient. */
+static struct work by_factor_grad(const struct fv__cpu_step *s, const struct fv__cpu_run *r)
 {
     struct work w = describe(s, r);
     w.x = s->data[0];
@@ -171,26 +174,29 @@ void fv__cpu_loop_prelu_grad(const struct fv__cpu_step *s, struct fv__cpu_run *r
     w.by = s->data[2];
     w.out = s->data[3];
     w.by_grad = s->data[4];
+    return w;
+}
+
+void fv__cpu_loop_prelu(const struct fv__cpu_step *s, struct fv__cpu_run *r)
+{
+    by_factor(s, r, prelu_strips);
+}
+
+/* A slope sums over the images, so its strips are those of one. */
+void fv__cpu_loop_prelu_grad(const struct fv__cpu_step *s, struct fv__cpu_run *r)
+{
+    struct work w = by_factor_grad(s, r);
     share(r, w.v.blocks * w.v.strips, 1, prelu_grad_strips, &w);
 }
 
 void fv__cpu_loop_scale(const struct fv__cpu_step *s, struct fv__cpu_run *r)
 {
-    struct work w = describe(s, r);
-    w.x = s->data[0];
-    w.by = s->data[1];
-    w.out = s->data[2];
-    share(r, w.v.images * w.v.blocks * w.v.strips, 1, scale_strips, &w);
+    by_factor(s, r, scale_strips);
 }
 
 void fv__cpu_loop_scale_grad(const struct fv__cpu_step *s, struct fv__cpu_run *r)
 {
-    struct work w = describe(s, r);
-    w.x = s->data[0];
-    w.g = s->data[1];
-    w.by = s->data[2];
-    w.out = s->data[3];
-    w.by_grad = s->data[4];
+    struct work w = by_factor_grad(s, r);
     share(r, w.v.images * w.v.blocks * w.v.strips, 1, scale_grad_strips, &w);
 }
 
