@@ -219,25 +219,25 @@ static void doze(struct synthetic *s)
 {
     (void)s;
     if (this_rank == 0)
-        usleep(500 * 1000);
+        usleep(700 * 1000);
 }
 
 static void hang(struct synthetic *s)
 {
     if (s->ticket == 0)
-        usleep(4000 * 1000);
+        usleep(3500 * 1000);
 }
 
 static void slow(struct fv_comm *comm, const char *run)
 {
-    comm->timeout_s = 1.5;
+    comm->timeout_s = 2;
     fix.val.before = doze;
     CHECK(fixture_run(&fix, run, 0) == 0);
 }
 
 static void hung(struct fv_comm *comm, const char *run)
 {
-    comm->timeout_s = 1.5;
+    comm->timeout_s = 2;
     fix.val.before = hang;
     CHECK(fixture_run(&fix, run, 0) == FV_EIO);
     CHECK(strstr(fv_err_text(), "rank "));
