@@ -20,6 +20,13 @@ double golden_unit(uint32_t seed, uint32_t stream, uint32_t i)
     return (x >> 8) * 0x1p-23 - 1.0;
 }
 
+void golden_images(uint32_t seed, int step, int count, uint8_t *pixels)
+{
+    for (int i = 0; i < count; i++)
+        pixels[i] =
+            (uint8_t)((golden_unit(seed, 1000 + (uint32_t)step, (uint32_t)i) + 1.0) * 128.0);
+}
+
 static int ends_with(const char *s, const char *end)
 {
     return strlen(s) >= strlen(end) && strcmp(s + strlen(s) - strlen(end), end) == 0;

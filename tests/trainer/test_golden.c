@@ -12,6 +12,7 @@
  * must not count.
  */
 #include "golden_net.h"
+#include "golden_text.h"
 
 #include "common/err.h"
 #include "tests/cmocka_all.h"
@@ -56,27 +57,13 @@ static void compare(struct run *r, const char *what, double got, double want, do
     r->worst = fmax(r->worst, error);
 }
 
-static double next_number(struct run *r)
-{
-    double x;
-    assert_int_equal(fscanf(r->f, "%lf", &x), 1);
-    return x;
-}
-
-static void expect_word(struct run *r, const char *word)
-{
-    char text[64];
-    assert_int_equal(fscanf(r->f, "%63s", text), 1);
-    assert_string_equal(text, word);
-}
-
 /* A line of a word and `count` numbers, against `got`. */
 static void compare_vector(struct run *r, const char *word, const float *got, int count)
 {
     double want[MAX_BATCH * MAX_OUT], squares = 0;
-    expect_word(r, word);
+    golden_expect(r->f, word);
     for (int i = 0; i < count; i++) {
-        want[i] = next_number(r);
+        want[i] = golden_number(r->f);
         squares += want[i] * want[i];
     }
     for (int i = 0; i < count; i++)
@@ -123,14 +110,6 @@ static void close_run(struct run *r)
     free(r->pixels);
 }
 
-static void draw_images(struct run *r, int step)
-{
-    for (int i = 0; i < (r->batch + SPARE) * r->size * r->size * 3; i++) {
-        double u = golden_unit((uint32_t)r->seed, 1000 + (uint32_t)step, (uint32_t)i);
-        r->pixels[i] = (uint8_t)((u + 1.0) * 128.0);
-    }
-}
-
 static void take_step(struct run *r, int step)
 {
     const struct fv_optim optim = {
@@ -144,15 +123,15 @@ static void take_step(struct run *r, int step)
                          .label_mix = r->label_mix,
                          .lambda = r->lambda};
     struct fv_step_result result;
-    draw_images(r, step);
+    golden_images((uint32_t)r->seed, step, (r->batch + SPARE) * r->size * r->size * 3, r->pixels);
     must(r->backend->step(r->program, &b, &optim));
     must(r->backend->result(r->program, &result));
     assert_int_equal(result.n, r->batch);
     assert_true(result.finite);
-    expect_word(r, "loss");
-    compare(r, "loss", result.loss, next_number(r), 0);
-    expect_word(r, "correct");
-    assert_true(fabs(result.correct - next_number(r)) < 1e-6);
+    golden_expect(r->f, "loss");
+    compare(r, "loss", result.loss, golden_number(r->f), 0);
+    golden_expect(r->f, "correct");
+    assert_true(fabs(result.correct - golden_number(r->f)) < 1e-6);
     if (r->backend->node_get) {
         must(r->backend->node_get(r->program, r->net->logits_node, 0, r->out));
         compare_vector(r, "logits", r->out, r->batch * r->classes);
@@ -167,15 +146,15 @@ static void compare_tensor(struct run *r, const char *kind, const struct fv_tens
                            const float *arena)
 {
     double squares = 0;
-    expect_word(r, kind);
-    expect_word(r, t->name);
+    golden_expect(r->f, kind);
+    golden_expect(r->f, t->name);
     for (size_t i = 0; i < t->count; i++)
         squares += (double)arena[t->offset + i] * (double)arena[t->offset + i];
-    double rms = next_number(r);
+    double rms = golden_number(r->f);
     compare(r, t->name, sqrt(squares / (double)t->count), rms, rms);
     for (size_t j = 0; j < SAMPLES; j++) {
         size_t i = (2 * j + 1) * t->count / (2 * SAMPLES);
-        compare(r, t->name, (double)arena[t->offset + i], next_number(r), rms);
+        compare(r, t->name, (double)arena[t->offset + i], golden_number(r->f), rms);
     }
 }
 
@@ -186,7 +165,7 @@ static void equal_to_pytorch(void **state)
     open_run(&r, *state);
     for (int step = 0; step < r.steps; step++)
         take_step(&r, step);
-    draw_images(&r, r.steps);
+    golden_images((uint32_t)r.seed, r.steps, (r.batch + SPARE) * r.size * r.size * 3, r.pixels);
     embedding = calloc((size_t)r.batch * (size_t)r.net->embedding, sizeof *embedding);
     must(r.backend->eval(r.program, r.pixels, r.batch, embedding, r.out));
     compare_vector(&r, "embedding", embedding, r.batch * r.net->embedding);

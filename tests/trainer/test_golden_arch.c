@@ -11,6 +11,7 @@
  * tensors.
  */
 #include "golden_net.h"
+#include "golden_text.h"
 
 #include "common/err.h"
 #include "tests/cmocka_all.h"
@@ -54,20 +55,6 @@ static void compare(struct run *r, const char *what, double got, double want, do
     r->worst = fmax(r->worst, error);
 }
 
-static double next_number(struct run *r)
-{
-    double x;
-    assert_int_equal(fscanf(r->f, "%lf", &x), 1);
-    return x;
-}
-
-static void expect_word(struct run *r, const char *word)
-{
-    char text[128];
-    assert_int_equal(fscanf(r->f, "%127s", text), 1);
-    assert_string_equal(text, word);
-}
-
 static double rms(const float *x, size_t count)
 {
     double squares = 0;
@@ -89,10 +76,10 @@ static double project(const struct run *r, const float *x, size_t count, uint32_
 static double compare_digest(struct run *r, const char *what, const float *x, size_t count,
                              uint32_t stream, int projections, double least, double largest)
 {
-    double want = next_number(r), scale = want < 1e-9 * largest ? largest : fmax(want, least);
+    double want = golden_number(r->f), scale = want < 1e-9 * largest ? largest : fmax(want, least);
     compare(r, what, rms(x, count), want, scale);
     for (int k = 0; k < projections; k++)
-        compare(r, what, project(r, x, count, stream + (uint32_t)k), next_number(r), scale);
+        compare(r, what, project(r, x, count, stream + (uint32_t)k), golden_number(r->f), scale);
     return want;
 }
 
@@ -100,9 +87,9 @@ static void compare_logits(struct run *r, const float *got)
 {
     double want[MAX_BATCH * CLASSES], squares = 0;
     int count = r->batch * CLASSES;
-    expect_word(r, "logits");
+    golden_expect(r->f, "logits");
     for (int i = 0; i < count; i++) {
-        want[i] = next_number(r);
+        want[i] = golden_number(r->f);
         squares += want[i] * want[i];
     }
     for (int i = 0; i < count; i++)
@@ -153,14 +140,6 @@ static void fill(struct run *r)
         for (size_t k = 0; k < t->count; k++)
             r->arena[t->offset + k] =
                 (float)initial(r, i, k, golden_unit((uint32_t)r->seed, (uint32_t)i, (uint32_t)k));
-    }
-}
-
-static void draw_images(struct run *r, int step)
-{
-    for (int i = 0; i < r->batch * r->size * r->size * 3; i++) {
-        double u = golden_unit((uint32_t)r->seed, 1000 + (uint32_t)step, (uint32_t)i);
-        r->pixels[i] = (uint8_t)((u + 1.0) * 128.0);
     }
 }
 
@@ -224,15 +203,15 @@ static void take_step(struct run *r)
         label[i] = 3 * i % CLASSES;
         label_mix[i] = lambda[i] < 1 ? (i + 1) % CLASSES : label[i];
     }
-    draw_images(r, 0);
+    golden_images((uint32_t)r->seed, 0, r->batch * r->size * r->size * 3, r->pixels);
     must(r->backend->step(r->program, &b, NULL));
     must(r->backend->result(r->program, &result));
     assert_true(result.finite);
-    expect_word(r, "loss");
-    double want = next_number(r);
+    golden_expect(r->f, "loss");
+    double want = golden_number(r->f);
     compare(r, "loss", result.loss, want, want);
-    expect_word(r, "correct");
-    assert_true(fabs(result.correct - next_number(r)) < 1e-6);
+    golden_expect(r->f, "correct");
+    assert_true(fabs(result.correct - golden_number(r->f)) < 1e-6);
     must(r->backend->node_get(r->program, r->net->logits_node, 0, logits));
     compare_logits(r, logits);
     must(r->backend->grads_get(r->program, r->grad));
@@ -245,10 +224,10 @@ static void infer(struct run *r)
     size_t count = (size_t)r->batch * (size_t)r->net->embedding;
     float *embedding = calloc(count, sizeof *embedding);
     assert_non_null(embedding);
-    draw_images(r, 1);
+    golden_images((uint32_t)r->seed, 1, r->batch * r->size * r->size * 3, r->pixels);
     must(r->backend->eval(r->program, r->pixels, r->batch, embedding, logits));
-    expect_word(r, "embedding");
-    assert_int_equal((int)next_number(r), r->net->embedding);
+    golden_expect(r->f, "embedding");
+    assert_int_equal((int)golden_number(r->f), r->net->embedding);
     compare_digest(r, "embedding", embedding, count, 4000, 8, 0, 0);
     compare_logits(r, logits);
     free(embedding);
@@ -258,11 +237,11 @@ static void infer(struct run *r)
 static double compare_tensor(struct run *r, int i, double before, double largest)
 {
     const struct fv_tensor *t = &r->net->tensor[i];
-    expect_word(r, t->buffer ? "buffer" : "train");
-    expect_word(r, t->name);
-    assert_int_equal((int)next_number(r), t->ndim);
+    golden_expect(r->f, t->buffer ? "buffer" : "train");
+    golden_expect(r->f, t->name);
+    assert_int_equal((int)golden_number(r->f), t->ndim);
     for (int k = 0; k < t->ndim; k++)
-        assert_int_equal((int)next_number(r), t->dim[k]);
+        assert_int_equal((int)golden_number(r->f), t->dim[k]);
     int shift = !t->buffer && kind_of(r->net, i) == FV_NODE_BN && ends_with(t->name, ".bias");
     return compare_digest(r, t->name, (t->buffer ? r->arena : r->grad) + t->offset, t->count,
                           5000 + 2 * (uint32_t)i, 2, shift && !t[-1].buffer ? before : 0,

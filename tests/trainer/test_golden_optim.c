@@ -132,10 +132,7 @@ static void take_step(struct run *r, int step, struct fv_step_result *result)
         label[i] = 3 * i % r->classes;
         lambda[i] = 1;
     }
-    for (int i = 0; i < r->batch * r->size * r->size * 3; i++) {
-        const double u = golden_unit((uint32_t)r->seed, 1000 + (uint32_t)step, (uint32_t)i);
-        r->pixels[i] = (uint8_t)floor((u + 1.0) * 128.0);
-    }
+    golden_images((uint32_t)r->seed, step, r->batch * r->size * r->size * 3, r->pixels);
     const struct fv_batch b = {.n = r->batch,
                                .capacity = r->batch,
                                .height = r->size,

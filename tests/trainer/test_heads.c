@@ -4,6 +4,8 @@
  *
  *     test_heads BACKEND TOLERANCE GOLDEN
  */
+#include "golden_text.h"
+
 #include "common/err.h"
 #include "common/rng.h"
 #include "tests/cmocka_all.h"
@@ -169,37 +171,6 @@ static void gradients_are_slopes(void **state)
         check_gradients(specs[i]);
 }
 
-/* The golden file: a key and numbers a line. */
-static struct {
-    FILE *f;
-    char line[1 << 18], *at;
-} golden;
-
-static const char *next_word(void)
-{
-    return strtok_r(NULL, " \n", &golden.at);
-}
-
-static const char *next_key(void)
-{
-    do
-        if (!fgets(golden.line, sizeof golden.line, golden.f))
-            return "";
-    while (golden.line[0] == '#');
-    golden.at = NULL;
-    return strtok_r(golden.line, " \n", &golden.at);
-}
-
-static int numbers(double *to)
-{
-    int n = 0;
-    for (const char *word; (word = next_word()); n++) {
-        assert_true(n < MOST);
-        to[n] = strtod(word, NULL);
-    }
-    return n;
-}
-
 /* One convolution over the whole image, and the heads. */
 static void build_heads(struct rig *r, const char *loss, int n, int classes, int dim)
 {
@@ -224,7 +195,7 @@ static void build_heads(struct rig *r, const char *loss, int n, int classes, int
 static void read_line(struct rig *r, const char *key)
 {
     double v[MOST];
-    const int tensor = fv_net_find_tensor(r->net, key), n = numbers(v);
+    const int tensor = fv_net_find_tensor(r->net, key), n = golden_numbers(v, MOST);
     for (int i = 0; i < n; i++) {
         if (strcmp(key, "label") == 0)
             r->label[i] = (int32_t)v[i];
@@ -249,10 +220,10 @@ static void expect(const char *spec, const char *what, double got, double want, 
 
 static int expect_gradient(struct rig *r, const char *spec)
 {
-    const char *name = next_word();
+    const char *name = golden_word();
     const int tensor = fv_net_find_tensor(r->net, name);
     double want[MOST], squares = 0;
-    const int n = numbers(want);
+    const int n = golden_numbers(want, MOST);
     assert_true(tensor >= 0);
     for (int i = 0; i < n; i++)
         squares += want[i] * want[i];
@@ -269,22 +240,22 @@ static void read_case(void)
     char spec[256];
     int size[3];
     size_t compared = 0;
-    snprintf(spec, sizeof spec, "%s", next_word());
+    snprintf(spec, sizeof spec, "%s", golden_word());
     for (int i = 0; i < 3; i++)
-        size[i] = atoi(next_word());
+        size[i] = atoi(golden_word());
     build_heads(&r, spec, size[0], size[1], size[2]);
-    for (const char *key; strcmp(key = next_key(), "end") != 0;) {
+    for (const char *key; strcmp(key = golden_key(), "end") != 0;) {
         double v[1];
         if (strcmp(key, "grad") == 0) {
             compared += (size_t)expect_gradient(&r, spec);
         } else if (strcmp(key, "correct") == 0) {
-            numbers(v);
+            golden_numbers(v, MOST);
             expect(spec, key, result.correct, v[0], 1);
         } else if (strcmp(key, "loss") == 0) {
             must(r.backend->params_set(r.program, r.arena));
             result = step(&r, NULL);
             must(r.backend->grads_get(r.program, r.grad));
-            numbers(v);
+            golden_numbers(v, MOST);
             expect(spec, key, result.loss, v[0], 0);
         } else {
             read_line(&r, key);
@@ -298,13 +269,12 @@ static void values_are_pytorchs(void **state)
 {
     int cases = 0;
     (void)state;
-    golden.f = fopen(golden_path, "r");
-    assert_non_null(golden.f);
-    for (const char *key; *(key = next_key()); cases++) {
+    golden_lines_open(golden_path);
+    for (const char *key; *(key = golden_key()); cases++) {
         assert_string_equal(key, "net");
         read_case();
     }
-    fclose(golden.f);
+    golden_lines_close();
     assert_int_equal(cases, 9);
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Every loss, value and gradients: against PyTorch's numbers (golden file, argument 1), against difference quotients,
  * and against itself in fp32, in other shares and with weights. */
+#include "golden_text.h"
+
 #include "common/err.h"
 #include "common/rng.h"
 #include "tests/cmocka_all.h"
@@ -154,41 +156,10 @@ static void gradients_are_slopes(void **state)
             check_differences(specs[i], seed);
 }
 
-/* The golden file, word by word. */
-static struct {
-    FILE *f;
-    char line[1 << 18], *at;
-} golden;
-
-static const char *next_key(void)
-{
-    do
-        if (!fgets(golden.line, sizeof golden.line, golden.f))
-            return "";
-    while (golden.line[0] == '#');
-    golden.at = NULL;
-    return strtok_r(golden.line, " \n", &golden.at);
-}
-
-static const char *next_word(void)
-{
-    return strtok_r(NULL, " \n", &golden.at);
-}
-
-static int numbers(double *to)
-{
-    int n = 0;
-    for (const char *word; (word = next_word()); n++) {
-        assert_true(n < MOST);
-        to[n] = strtod(word, NULL);
-    }
-    return n;
-}
-
 static void expect(const char *spec, const char *what, const double *got, int n)
 {
     double want[MOST], squares = 0;
-    assert_int_equal(numbers(want), n);
+    assert_int_equal(golden_numbers(want, MOST), n);
     for (int i = 0; i < n; i++)
         squares += want[i] * want[i];
     for (int i = 0; i < n; i++) {
@@ -230,24 +201,24 @@ static void read_inputs(struct rig *r)
 {
     static const char *const keys[] = {"logits", "cosine", "embedding"};
     double v[MOST];
-    assert_string_equal(next_key(), "label");
-    assert_int_equal(numbers(v), r->call.n);
+    assert_string_equal(golden_key(), "label");
+    assert_int_equal(golden_numbers(v, MOST), r->call.n);
     for (int i = 0; i < r->call.n; i++)
         r->label[i] = (int32_t)v[i];
-    assert_string_equal(next_key(), "label_mix");
-    numbers(v);
+    assert_string_equal(golden_key(), "label_mix");
+    golden_numbers(v, MOST);
     for (int i = 0; i < r->call.n; i++)
         r->label_mix[i] = (int32_t)v[i];
-    assert_string_equal(next_key(), "lambda");
-    numbers(v);
+    assert_string_equal(golden_key(), "lambda");
+    golden_numbers(v, MOST);
     for (int i = 0; i < r->call.n; i++)
         r->lambda[i] = (float)v[i];
     for (int k = 0; k < FV_LOSS_INPUTS; k++) {
-        assert_string_equal(next_key(), keys[k]);
-        assert_int_equal(numbers(r->x[k]), r->call.n * (int)columns(r, k));
+        assert_string_equal(golden_key(), keys[k]);
+        assert_int_equal(golden_numbers(r->x[k], MOST), r->call.n * (int)columns(r, k));
     }
-    assert_string_equal(next_key(), "state");
-    numbers(v);
+    assert_string_equal(golden_key(), "state");
+    golden_numbers(v, MOST);
     move_states(r, v, 1);
 }
 
@@ -255,7 +226,7 @@ static void read_inputs(struct rig *r)
 static void expect_states(struct rig *r, const char *spec)
 {
     double want[MOST], got[MOST] = {0};
-    const int n = numbers(want);
+    const int n = golden_numbers(want, MOST);
     fv_loss_commit(&r->call);
     move_states(r, got, 0);
     for (int i = 0; i < n; i++)
@@ -268,7 +239,7 @@ static void expect_outputs(struct rig *r, const char *spec)
     const struct fv_loss_result *got = &r->call.result;
     static const char *const keys[] = {"grad_logits", "grad_cosine", "grad_embedding"};
     int seen = 0;
-    for (const char *key; strcmp(key = next_key(), "end") != 0;) {
+    for (const char *key; strcmp(key = golden_key(), "end") != 0;) {
         if (strcmp(key, "loss") == 0)
             expect(spec, key, &got->loss, 1);
         else if (strcmp(key, "term") == 0)
@@ -295,16 +266,15 @@ static void values_are_pytorchs(void **state)
     static struct rig r;
     int cases = 0;
     (void)state;
-    golden.f = fopen(golden_path, "r");
-    assert_non_null(golden.f);
-    for (const char *key; *(key = next_key());) {
+    golden_lines_open(golden_path);
+    for (const char *key; *(key = golden_key());) {
         char spec[256];
         int size[3];
         assert_string_equal(key, "case");
-        snprintf(spec, sizeof spec, "%s", next_word());
+        snprintf(spec, sizeof spec, "%s", golden_word());
         for (int i = 0; i < 3; i++)
-            size[i] = atoi(next_word());
-        const double epoch = strtod(next_word(), NULL);
+            size[i] = atoi(golden_word());
+        const double epoch = strtod(golden_word(), NULL);
         set_up(&r, spec, size[0], size[1], size[2]);
         r.call.epoch = epoch;
         read_inputs(&r);
@@ -312,7 +282,7 @@ static void values_are_pytorchs(void **state)
         expect_outputs(&r, spec);
         cases++;
     }
-    fclose(golden.f);
+    golden_lines_close();
     assert_true(cases > 60);
 }
 
