@@ -39,7 +39,6 @@ static int still_there(void *program, uint64_t waited_ns)
 {
     const struct fv_program *p = program;
     FV_TRY(fv_comm_watch(p->comm));
-    FV_TRY(fv_gpu_ranks_check(p->device->gpu));
     if ((double)waited_ns * 1e-9 > p->comm->timeout_s)
         return fv_err(FV_EIO,
                       "rank %d has waited %.0f s for sums over all ranks (--comm-timeout): another "
@@ -92,7 +91,9 @@ int fv__cuda_wait(struct fv_program *p, void *event)
             return done < 0 ? done : fv_gpu_event_sync(g, event);
         if (now - watched > WATCH_NS) {
             watched = now;
-            const int rc = still_there(p, now - begin);
+            int rc = still_there(p, now - begin);
+            if (rc == 0)
+                rc = fv_gpu_ranks_check(g);
             if (rc < 0) {
                 char why[FV_ERR_TEXT_MAX];
                 fv_err_save(why);

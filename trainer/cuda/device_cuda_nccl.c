@@ -130,10 +130,10 @@ int fv_gpu_ranks_check(struct fv_gpu *g)
     ncclResult_t now = ncclSuccess;
     FV_TRY(need_ranks(g));
     FV_TRY(check(ncclCommGetAsyncError(g->ranks, &now), "asking after the ranks"));
-    return now == ncclSuccess || now == ncclInProgress
-               ? 0
-               : fv_err(FV_EIO, "NCCL: another rank has ended or cannot be reached: %s",
-                        ncclGetErrorString(now));
+    if (now == ncclRemoteError)
+        return fv_err(FV_EIO, "NCCL: another rank has ended or cannot be reached: %s",
+                      ncclGetErrorString(now));
+    return now == ncclInProgress ? 0 : check(now, "sums over ranks");
 }
 
 static void *abort_ranks(void *ranks)
