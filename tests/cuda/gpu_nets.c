@@ -13,7 +13,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { N = 8, SIZE = 64, CLASSES = 10, CAPTURED = 6 };
+#ifndef GPU_NETS_SHAPE /* what a test on the host makes smaller */
+#define GPU_NETS_SHAPE N = 8, SIZE = 64, CAPTURED = 6
+#endif
+enum { GPU_NETS_SHAPE, CLASSES = 10 };
 
 static const struct fv_optim sgd = {
     .kind = FV_OPTIM_SGD, .lr = 0.01, .momentum = 0.9, .weight_decay = 1e-4};
@@ -132,7 +135,13 @@ static int check_arch(const char *arch, int *faults)
     FV_TRY(run("ref", &ds, net, arena, 1, 0, &want));
     for (int t = 0; t < 3; t++) {
         ds = (struct fv_device_settings){.dtype = types[t], .no_graph = 1};
-        FV_TRY(run("cuda", &ds, net, arena, 1, 0, &got));
+        const int rc = run("cuda", &ds, net, arena, 1, 0, &got);
+        if (rc == FV_EUNSUPPORTED &&
+            strstr(fv_err_text(), "has no bf16")) { /* cards before sm_80 */
+            printf("%-14s %s: %s\n", arch, types[t], fv_err_text());
+            continue;
+        }
+        FV_TRY(rc);
         *faults += compare(arch, types[t], net, &got, &want);
         FV_TRY(run("cuda", &ds, net, arena, CAPTURED, 0, &got));
         ds.no_graph = 0;

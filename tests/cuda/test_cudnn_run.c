@@ -23,7 +23,8 @@ static const char device[] = "stand-in, sm_90, 1 SMs";
 static int begin(void **state)
 {
     (void)state;
-    standin_cudnn_reset(90);
+    standin_cudnn_reset();
+    standin.sm = 90;
     standin.memory_bytes = (size_t)1 << 30;
     standin.lazy = 1;
     return 0;
@@ -304,7 +305,7 @@ static void test_no_plan(void **state)
     refused(c, FV_CONV_FORWARD_STATS, FV_CUDNN_BF16,
             "cuDNN has no engine for forward+stats bf16 2x6x6x8 -> 8, 3x3/1 pad 1 on stand-in, "
             "sm_90, 1 SMs (1 offered)"); /* and that would be compiled */
-    standin_cudnn_reset(75);
+    standin.sm = 75;
     refused(c, FV_CONV_FORWARD, FV_CUDNN_BF16, "(0 offered)");
     refused(c, FV_CONV_DGRAD_BN, FV_CUDNN_F16, "(0 offered)");
     static const struct standin_config faulty[] = {{17, {0}}, {18, {0}}};

@@ -60,15 +60,16 @@ extern struct standin_cudnn {
     const struct standin_config *config, *fallback; /* of mode A and of mode FALLBACK */
     int configs, fallbacks;
     int wide; /* values pass from operation to operation before they are rounded for memory */
-    double fused_slower; /* the fused graphs take so many times as long; 0: once */
-    int create;          /* what cudnnCreate answers */
-    long run;            /* executions done, of which */
-    long rubbish;        /* by an engine that was not to be taken */
-    long live;           /* descriptors and handles that there are */
+    double fused_slower;       /* the fused graphs take so many times as long; 0: once */
+    int create;                /* what cudnnCreate answers */
+    long of[STANDIN_PATTERNS]; /* executions done, by graph, */
+    long run;                  /* and in all, of which */
+    long rubbish;              /* by an engine that was not to be taken */
+    long live;                 /* descriptors and handles that there are */
 } standin_cudnn;
-/* As at the program's start: engines of every kind. sm is the device's: before 80 there are neither bf16 nor fused
- * graphs, later the fused ones are for fp16 alone, as is so of the library itself. */
-void standin_cudnn_reset(int sm);
+/* As at the program's start: engines of every kind. Before sm_80 (standin.sm) there are neither bf16 nor fused graphs;
+ * later the fused ones are for fp16 alone, but for engines that are compiled at run time: as of the library itself. */
+void standin_cudnn_reset(void);
 /* The same, with the fused graphs for every type. */
 void standin_cudnn_fuse_all(void);
 

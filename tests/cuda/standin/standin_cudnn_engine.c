@@ -89,14 +89,10 @@ struct standin_cudnn standin_cudnn = {.version = 91900,
                                       .fallback = least,
                                       .fallbacks = LENGTH(least)};
 
-void standin_cudnn_reset(int sm)
+void standin_cudnn_reset(void)
 {
     const long live = standin_cudnn.live;
     memcpy(mine, plenty, sizeof mine);
-    for (int i = 0; i < LENGTH(mine) && sm < 80; i++) {
-        mine[i].fused = 0;
-        mine[i].types &= (unsigned)F32 | F16;
-    }
     standin_cudnn = (struct standin_cudnn){.version = 91900,
                                            .engine = mine,
                                            .engines = LENGTH(mine),
@@ -109,7 +105,7 @@ void standin_cudnn_reset(int sm)
 
 void standin_cudnn_fuse_all(void)
 {
-    standin_cudnn_reset(90);
+    standin_cudnn_reset();
     for (int i = 0; i < LENGTH(mine); i++)
         if (mine[i].index == 30) {
             mine[i].fused = ALL;
@@ -233,6 +229,8 @@ static int takes(const struct standin_engine *e, const struct standin_program *p
     const unsigned types = p->pattern == STANDIN_SINGLE_CONV  ? e->types
                            : p->pattern == STANDIN_NO_PATTERN ? 0
                                                               : e->fused;
+    if (standin.sm < 80 && (p->pattern != STANDIN_SINGLE_CONV || p->io == CUDNN_DATA_BFLOAT16))
+        return 0;
     return (types & standin_type(p->io)) != 0;
 }
 

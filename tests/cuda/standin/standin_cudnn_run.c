@@ -207,6 +207,7 @@ static void run(void *ctx)
         free(value[i]);
     }
     standin_cudnn.run++;
+    standin_cudnn.of[p->pattern]++;
     standin_cudnn.rubbish += r->engine->fault == STANDIN_WRONG;
     standin_spend(r->us);
 }
