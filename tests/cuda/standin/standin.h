@@ -23,12 +23,13 @@ struct standin {
     int no_driver;       /* cudaErrorInsufficientDriver */
     int no_algorithm;    /* cuBLASLt's heuristics find none */
     int lazy;            /* work is done when the host waits for it, and no other beside it */
+    int stuck;           /* no event is seen to come, until a communicator is aborted */
 };
 extern struct standin standin;
 
 /* Counts since the program began. */
 struct standin_counts {
-    unsigned long long kernels, copies, graph_launches, products, collectives, plays;
+    unsigned long long kernels, copies, graph_launches, products, collectives, aborts;
 };
 extern struct standin_counts standin_counts;
 

@@ -304,7 +304,7 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t x, cudaStream_t s)
     if (x->last)
         standin__wait(q, x->last);
     standin__unmark(x->last);
-    standin__put(q, (struct standin_work){step_launch, drop_launch, l, "a graph"});
+    standin__put(q, (struct standin_work){step_launch, drop_launch, l, "a graph", NULL, 1});
     x->last = standin__mark(q);
     standin__unlock();
     return cudaSuccess;

@@ -19,6 +19,8 @@ struct standin_work {
     void (*drop)(void *ctx);              /* or NULL */
     void *ctx;
     const char *what;
+    int (*waits)(void *ctx); /* or NULL; 1: another call of step would only wait */
+    int of_parts;            /* it runs others and touches no memory itself */
 };
 
 /* A moment of a queue: past once all before it is done. */
@@ -59,7 +61,8 @@ void standin__reach_all(void);
 void standin__pass_time(struct standin_mark *m);
 void standin__pass_time_for_all(void);
 
-void standin__lock(void); /* of everything; may be held twice */
+void standin__lock(void);           /* of everything; may be held twice */
+extern void (*standin__view)(void); /* called when the lock has been taken, and before it is left */
 void standin__unlock(void);
 uint64_t standin__draw(uint64_t below);
 const char *standin__doing(void); /* what runs now; NULL: the host */
@@ -69,6 +72,8 @@ void standin__run(const struct standin_work *w, enum standin_step *end);
 
 void standin__open_memory(void); /* for what the queues do; may be nested */
 void standin__close_memory(void);
+/* Bytes that are taken, but for blocks of just `not_counted` bytes. */
+void standin__memory(size_t *device, size_t *pinned, size_t not_counted);
 /* "x" must be the device's for all its bytes. */
 void standin__need_room(const void *p, size_t bytes, const char *what);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Memory of the device and pinned memory of the host. Both lie in ranges of addresses that are never used twice, each
  * block behind a page that nobody may touch and ending where another such page begins, so that a use too far or too
- * late is a fault; the handler turns it into a sentence. The device's is closed to everybody but while work is done. */
+ * late is a fault; the handler turns it into a sentence. The device's is closed to everybody but while work is done.
+ * Of a large block what is touched is opened, piece by piece: most of a workspace never is. */
 #include "tests/cuda/standin/standin_inside.h"
 
 #include <signal.h>
@@ -11,13 +12,15 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { ALIGN = 256 };
+enum { ALIGN = 256, LARGE = 1 << 20, PIECE = 256 << 10 };
 static const size_t range_bytes = (size_t)1 << 40;
 
 struct block {
     char *at, *pages;
     size_t bytes, paged;
     int freed;
+    int from, to; /* pieces of a large block that are open */
+    char *filled; /* a large block's pieces that have been; NULL: not large */
 };
 struct range {
     char *begin, *next;
@@ -61,10 +64,14 @@ static void explain(const struct range *r, const char *kind, const char *p)
                  b ? p - (b->at + b->bytes) : 0, b ? b->bytes : 0);
 }
 
+static int open_piece(const char *p);
+
 static void on_fault(int signal_number, siginfo_t *info, void *context)
 {
     const char *p = info->si_addr;
     (void)context;
+    if (open_piece(p))
+        return;
     if (device_range.begin && p >= device_range.begin && p < device_range.begin + range_bytes)
         explain(&device_range, "the device's", p);
     if (pinned_range.begin && p >= pinned_range.begin && p < pinned_range.begin + range_bytes)
@@ -76,6 +83,14 @@ static void on_fault(int signal_number, siginfo_t *info, void *context)
 
 /* Ranges */
 
+/* Again and again: a test's framework puts its own in the place. */
+static void handle_faults(void)
+{
+    struct sigaction a = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_NODEFER};
+    sigaction(SIGSEGV, &a, NULL);
+    sigaction(SIGBUS, &a, NULL);
+}
+
 static void begin(struct range *r)
 {
     if (r->begin)
@@ -86,15 +101,46 @@ static void begin(struct range *r)
         standin_fail("no range of addresses for memory");
     page = (size_t)sysconf(_SC_PAGESIZE);
     r->next = r->begin;
-    struct sigaction a = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_NODEFER};
-    sigaction(SIGSEGV, &a, NULL);
-    sigaction(SIGBUS, &a, NULL);
+    handle_faults();
 }
 
 static void protect(const struct block *b, int how)
 {
     if (mprotect(b->pages, b->paged, how) != 0)
         standin_fail("mprotect: out of memory");
+}
+
+static size_t piece_bytes(const struct block *b, int piece)
+{
+    const size_t rest = b->paged - (size_t)piece * PIECE;
+    return rest < PIECE ? rest : PIECE;
+}
+
+/* 1: p is in a large block that work may use now, and so it can. */
+static int open_piece(const char *p)
+{
+    struct range *r = &device_range;
+    struct block *b = r->begin && r->open > 0 ? (struct block *)find(r, p) : NULL;
+    if (!b || !b->filled || b->freed || p < b->pages)
+        return 0;
+    const int piece = (int)((p - b->pages) / PIECE);
+    char *const at = b->pages + (size_t)piece * PIECE;
+    if (mprotect(at, piece_bytes(b, piece), PROT_READ | PROT_WRITE) != 0)
+        return 0;
+    if (!b->filled[piece])
+        memset(at, 0xff, piece_bytes(b, piece));
+    b->filled[piece] = 1;
+    b->from = b->to == 0 || piece < b->from ? piece : b->from;
+    b->to = piece + 1 > b->to ? piece + 1 : b->to;
+    return 1;
+}
+
+static void close_pieces(struct block *b)
+{
+    const size_t from = (size_t)b->from * PIECE, to = (size_t)b->to * PIECE;
+    if (b->to > 0 && mprotect(b->pages + from, (to < b->paged ? to : b->paged) - from, PROT_NONE))
+        standin_fail("mprotect: out of memory");
+    b->from = b->to = 0;
 }
 
 static void *take(struct range *r, size_t bytes)
@@ -111,10 +157,14 @@ static void *take(struct range *r, size_t bytes)
         r->room = 2 * r->room + 16;
         r->block = realloc(r->block, (size_t)r->room * sizeof *r->block);
     }
-    protect(&b, PROT_READ | PROT_WRITE);
-    memset(b.pages, 0xff, b.paged);
-    if (r == &device_range && !r->open)
-        protect(&b, PROT_NONE);
+    if (r == &device_range && b.paged > LARGE) {
+        b.filled = calloc(b.paged / PIECE + 1, 1);
+    } else {
+        protect(&b, PROT_READ | PROT_WRITE);
+        memset(b.pages, 0xff, b.paged);
+        if (r == &device_range && !r->open)
+            protect(&b, PROT_NONE);
+    }
     r->block[r->count++] = b;
     r->used += bytes;
     return b.at;
@@ -130,6 +180,8 @@ static struct block *owner(const struct range *r, const void *p)
 static void give(struct range *r, struct block *b)
 {
     b->freed = 1;
+    free(b->filled);
+    b->filled = NULL;
     madvise(b->pages, b->paged, MADV_DONTNEED);
     protect(b, PROT_NONE);
     r->used -= b->bytes;
@@ -158,20 +210,41 @@ void standin__need_room(const void *p, size_t bytes, const char *what)
                      p, standin_room_at(p));
 }
 
+static size_t taken(const struct range *r, size_t not_counted)
+{
+    size_t bytes = 0;
+    for (int i = 0; i < r->count; i++)
+        bytes += r->block[i].freed || r->block[i].bytes == not_counted ? 0 : r->block[i].bytes;
+    return bytes;
+}
+
+void standin__memory(size_t *device, size_t *pinned, size_t not_counted)
+{
+    *device = taken(&device_range, not_counted);
+    *pinned = taken(&pinned_range, not_counted);
+}
+
 void standin__open_memory(void)
 {
-    if (device_range.open++ == 0)
-        for (int i = 0; i < device_range.count; i++)
-            if (!device_range.block[i].freed)
-                protect(&device_range.block[i], PROT_READ | PROT_WRITE);
+    if (device_range.open++ > 0)
+        return;
+    handle_faults();
+    for (int i = 0; i < device_range.count; i++)
+        if (!device_range.block[i].freed && !device_range.block[i].filled)
+            protect(&device_range.block[i], PROT_READ | PROT_WRITE);
 }
 
 void standin__close_memory(void)
 {
-    if (--device_range.open == 0)
-        for (int i = 0; i < device_range.count; i++)
-            if (!device_range.block[i].freed)
-                protect(&device_range.block[i], PROT_NONE);
+    if (--device_range.open > 0)
+        return;
+    for (int i = 0; i < device_range.count; i++) {
+        struct block *b = &device_range.block[i];
+        if (b->filled)
+            close_pieces(b);
+        else if (!b->freed)
+            protect(b, PROT_NONE);
+    }
 }
 
 /* CUDA's calls */

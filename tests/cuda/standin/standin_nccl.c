@@ -230,6 +230,12 @@ static enum standin_step step_collective(void *ctx)
     return STANDIN_DONE;
 }
 
+static int collective_waits(void *ctx)
+{
+    struct collective *c = ctx;
+    return !c->comm->aborted && c->talking && atomic_load(&c->heard) != 1;
+}
+
 static void drop_comm(struct ncclComm *c)
 {
     if (--c->references == 0)
@@ -284,8 +290,12 @@ static ncclResult_t collective(int what, const void *in, void *out, size_t count
     standin__need_room(out, count * item(type) * (what == GATHER ? (size_t)n->ranks : 1),
                        "a collective's output");
     standin_counts.collectives++;
-    n->pending = (struct standin_work){step_collective, drop_collective, c,
-                                       what == REDUCE ? "a sum over ranks" : "a gather"};
+    n->pending = (struct standin_work){step_collective,
+                                       drop_collective,
+                                       c,
+                                       what == REDUCE ? "a sum over ranks" : "a gather",
+                                       collective_waits,
+                                       0};
     n->polls = n->blocking ? 0 : (int)standin__draw(4);
     const int now = n->polls == 0;
     if (now)
@@ -372,6 +382,8 @@ ncclResult_t ncclCommAbort(ncclComm_t c)
 {
     standin__lock();
     need(c, "ncclCommAbort")->aborted = 1;
+    standin_counts.aborts++;
+    standin.stuck = 0;
     if (c->queue) { /* it has not come to its stream, and never will */
         c->pending.drop(c->pending.ctx);
         c->queue = NULL;

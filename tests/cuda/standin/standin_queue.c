@@ -43,13 +43,20 @@ void standin_fail(const char *format, ...)
     abort();
 }
 
+static int locked;
+void (*standin__view)(void);
+
 void standin__lock(void)
 {
     pthread_mutex_lock(&mutex);
+    if (locked++ == 0 && standin__view)
+        standin__view();
 }
 
 void standin__unlock(void)
 {
+    if (--locked == 0 && standin__view)
+        standin__view();
     pthread_mutex_unlock(&mutex);
 }
 
@@ -172,10 +179,15 @@ void standin__wait(struct CUstream_st *q, struct standin_mark *m)
 void standin__run(const struct standin_work *w, enum standin_step *end)
 {
     const char *const outer = doing;
+    *end = STANDIN_WAITS;
+    if (w->waits && w->waits(w->ctx))
+        return;
     doing = w->what;
-    standin__open_memory();
+    if (!w->of_parts)
+        standin__open_memory();
     *end = w->step(w->ctx);
-    standin__close_memory();
+    if (!w->of_parts)
+        standin__close_memory();
     doing = outer;
 }
 
@@ -298,18 +310,14 @@ void standin__reach_all(void)
 
 void standin__pass_time(struct standin_mark *m)
 {
-    standin__open_memory();
     for (uint64_t i = standin__draw(8); i > 0 && !m->past; i--)
         (void)(standin.lazy || standin__draw(2) ? advance_towards(m) : advance_any(NULL));
-    standin__close_memory();
 }
 
 void standin__pass_time_for_all(void)
 {
-    standin__open_memory();
     for (int i = 0; i < 64 && advance_any(NULL) > 0; i++)
         continue;
-    standin__close_memory();
 }
 
 /* A device that has begun already. */
@@ -360,6 +368,6 @@ void standin_enqueue(cudaStream_t s, void (*run)(void *ctx), void (*drop)(void *
     struct plain *p = malloc(sizeof *p);
     *p = (struct plain){run, drop, ctx};
     standin__lock();
-    standin__put(standin__queue(s), (struct standin_work){run_plain, drop_plain, p, what});
+    standin__put(standin__queue(s), (struct standin_work){run_plain, drop_plain, p, what, NULL, 0});
     standin__unlock();
 }

@@ -57,7 +57,7 @@ static enum standin_step run_kernel(void *launch)
     return STANDIN_DONE;
 }
 
-/* No kernel of ours takes the address of what only the host may use. */
+/* No kernel of ours takes the address of what only the host may use. The last word is none of the arguments. */
 static void check_arguments(const struct fv_emulated *launch)
 {
     size_t bytes = 0;
@@ -69,7 +69,7 @@ static void check_arguments(const struct fv_emulated *launch)
         pthread_attr_getstack(&a, &stack, &stack_bytes);
         pthread_attr_destroy(&a);
     }
-    for (size_t i = 0; i + sizeof(uintptr_t) <= bytes; i += sizeof(uintptr_t)) {
+    for (size_t i = 0; i + 2 * sizeof(uintptr_t) <= bytes; i += sizeof(uintptr_t)) {
         uintptr_t word;
         memcpy(&word, at + i, sizeof word);
         if (word - (uintptr_t)stack < stack_bytes)
@@ -88,7 +88,7 @@ static void take_kernel(void *ctx, void *stream, struct fv_emulated *launch)
     check_arguments(launch);
     standin_counts.kernels++;
     standin__put(standin__queue(stream),
-                 (struct standin_work){run_kernel, free, launch, fv_emulate_name(launch)});
+                 (struct standin_work){run_kernel, free, launch, fv_emulate_name(launch), NULL, 0});
     standin__unlock();
 }
 
@@ -138,6 +138,8 @@ void standin__settle(void)
 cudaError_t cudaGetDeviceCount(int *count)
 {
     standin__settle();
+    standin__lock();
+    standin__unlock();
     *count = 0;
     if (standin.no_driver)
         return standin__error(cudaErrorInsufficientDriver);
@@ -326,9 +328,9 @@ cudaError_t cudaEventQuery(cudaEvent_t e)
 {
     standin__lock();
     need_outside(e, "cudaEventQuery");
-    if (e->mark)
+    if (e->mark && !standin.stuck)
         standin__pass_time(e->mark);
-    const int past = !e->mark || e->mark->past;
+    const int past = !standin.stuck && (!e->mark || e->mark->past);
     standin__unlock();
     return past ? cudaSuccess : standin__error(cudaErrorNotReady);
 }
@@ -407,7 +409,7 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, enum cudaM
             memcpy(c->staged, from, bytes);
         }
         standin_counts.copies++;
-        standin__put(q, (struct standin_work){run_copy, drop_copy, c, names[kind]});
+        standin__put(q, (struct standin_work){run_copy, drop_copy, c, names[kind], NULL, 0});
     }
     standin__unlock();
     return cudaSuccess;
@@ -445,7 +447,7 @@ cudaError_t cudaMemsetAsync(void *to, int value, size_t bytes, cudaStream_t s)
         struct fill *f = malloc(sizeof *f);
         *f = (struct fill){to, value, bytes};
         standin__put(standin__queue(s),
-                     (struct standin_work){run_fill, free, f, "clearing memory"});
+                     (struct standin_work){run_fill, free, f, "clearing memory", NULL, 0});
     }
     standin__unlock();
     return cudaSuccess;
