@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Runs a program with the CUDA backend over CUDA's libraries as they are played: a copy of it, in a folder where it finds
-# the module that the stand-in is in, and a driver that is none. FV_STANDIN (standin.h) says what device it is.
+# Runs a program with the CUDA backend over CUDA's libraries as they are played: a copy of it, in a folder where it
+# finds the module that the stand-in is in, and a driver that is none. FV_STANDIN (standin.h) says what device it is.
 #
 #   rehearse.sh MODULE DRIVER PROGRAM [ARG...]     PROGRAM: a path
 set -e
