@@ -289,7 +289,8 @@ static int copy_out(struct interp *p, int at, int role, const unsigned char *blo
             return interp_fault(p, "op %d (%s) writes %s, which it only reads", at, kind, name);
         return 0;
     }
-    int whole = f->space != FV_LOW_ARENA && f->dtype == FV_LOW_U8; /* bytes of any type */
+    /* bytes of any type, and bits, any of whose bytes may be as poison is */
+    int whole = (f->space != FV_LOW_ARENA && f->dtype == FV_LOW_U8) || role == FV_LOW_OPEN;
     size_t left = find_poison(block + GUARD, operand_bytes(f) / item, item);
     if (!whole && left < operand_bytes(f) / item)
         return interp_fault(p, "op %d (%s) leaves item %zu of %s unwritten", at, kind, left, name);

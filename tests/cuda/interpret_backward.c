@@ -5,19 +5,24 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* act'(z) * (dy [+ dy2]); with `dslope`, also its sums for the slopes. */
+/* act'(z) * (dy [+ dy2]), by the bits that BN_APPLY left if it did; with `dslope`, also its sums for the slopes. */
 static float *masked(struct interp_call *c, double *dslope)
 {
     float *dy = interp_take(c, FV_LOW_DY), *dy2 = interp_take(c, FV_LOW_DY2);
     float *x = interp_take(c, FV_LOW_X), *y = interp_take(c, FV_LOW_Y);
     float *scale = interp_take(c, FV_LOW_SCALE_V), *shift = interp_take(c, FV_LOW_SHIFT_V);
     float *slope = interp_take(c, FV_LOW_SLOPE);
+    const uint8_t *open = c->arg[FV_LOW_OPEN];
     size_t channels = (size_t)c->op->shape.c;
     for (size_t i = 0; i < interp_count(c, FV_LOW_DY); i++) {
         size_t k = i % channels;
         dy[i] += dy2 ? dy2[i] : 0;
         if (c->op->act == FV_LOW_ACT_NONE)
             continue;
+        if (open) {
+            dy[i] *= (float)(open[i / 8] >> i % 8 & 1);
+            continue;
+        }
         float v = y ? y[i] : scale ? x[i] * scale[k] + shift[k] : x[i];
         if (dslope && v < 0)
             dslope[k] += (double)dy[i] * (double)v;

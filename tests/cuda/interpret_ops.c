@@ -176,6 +176,7 @@ static void run_apply(struct interp_call *c)
     float *scale2 = interp_take(c, FV_LOW_SCALE2), *shift2 = interp_take(c, FV_LOW_SHIFT2);
     float *slope = interp_take(c, FV_LOW_SLOPE), *s = interp_take(c, FV_LOW_S);
     float *y = interp_new(c, FV_LOW_Y);
+    uint8_t *open = c->arg[FV_LOW_OPEN];
     size_t channels = (size_t)c->op->shape.c;
     size_t image = (size_t)c->op->shape.h * (size_t)c->op->shape.w * channels;
     for (size_t i = 0; i < interp_count(c, FV_LOW_Y); i++) {
@@ -188,6 +189,10 @@ static void run_apply(struct interp_call *c)
         y[i] = act_of(c->op->act, z, slope ? slope[k] : 0);
         if (k >= (size_t)c->op->shape.channels)
             y[i] = 0; /* the sigmoid of padding */
+        if (open && i % 8 == 0)
+            open[i / 8] = 0;
+        if (open && interp_act_slope(c->op->act, z, 0) > 0)
+            open[i / 8] |= (uint8_t)(1 << i % 8);
     }
     interp_put(c, FV_LOW_Y, y);
     interp_free_all(8, (float *[]){x, r, scale, shift, scale2, shift2, slope, s});

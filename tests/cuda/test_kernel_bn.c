@@ -169,12 +169,25 @@ static double activate(enum fv_k_act act, double z, double slope)
                                : z;
 }
 
+/* A bit for each value that passed; one too near to a corner may be either. */
+static void check_bits(struct fv_k_bn_apply a, enum fv_k_act act, size_t count, const double *z)
+{
+    uint8_t *got = (uint8_t *)rig_doubles(count / 64 + 1);
+    a.y = rig_new(a.type, count);
+    a.open = rig_bytes(count / 8, NULL);
+    rig_run(fv_k_bn_apply(&a, NULL));
+    place_get(got, a.open, count / 8);
+    for (size_t i = 0; i < count; i++)
+        if (!(fabs(z[i]) < 1e-5) && !(act == FV_K_RELU6 && fabs(z[i] - 6) < 1e-5))
+            assert_int_equal(got[i / 8] >> i % 8 & 1, z[i] > 0 && !(act == FV_K_RELU6 && z[i] > 6));
+}
+
 static void apply_of(enum fv_k_type type, enum fv_k_act act, int residual, int rows, int c,
                      uint64_t seed)
 {
     rig_begin(seed);
     const size_t count = (size_t)rows * (size_t)c;
-    double *x, *r, *p[5], *want = rig_doubles(count);
+    double *x, *r, *p[5], *want = rig_doubles(count), *before = rig_doubles(count);
     float *d[5];
     void *px = rig_drawn(type, count, -4, 4, &x), *pr = rig_drawn(type, count, -4, 4, &r);
     for (int i = 0; i < 5; i++)
@@ -186,6 +199,7 @@ static void apply_of(enum fv_k_type type, enum fv_k_act act, int residual, int r
         double z = x[i] * p[0][k] + p[1][k];
         z += residual == 0 ? 0 : residual == 1 ? r[i] : r[i] * p[2][k] + p[3][k];
         want[i] = activate(act, z, p[4][k]);
+        before[i] = z;
     }
     struct fv_k_bn_apply a = {.x = px,
                               .residual = residual ? pr : NULL,
@@ -201,6 +215,8 @@ static void apply_of(enum fv_k_type type, enum fv_k_act act, int residual, int r
                               .c = c};
     rig_run(fv_k_bn_apply(&a, NULL));
     rig_check("apply", type, a.y, count, want, 1.001, 4e-6);
+    if (act == FV_K_RELU || act == FV_K_RELU6)
+        check_bits(a, act, count, before);
     a.y = residual ? pr : px; /* in place */
     rig_run(fv_k_bn_apply(&a, NULL));
     rig_check("apply in place", type, a.y, count, want, 1.001, 4e-6);
@@ -249,6 +265,9 @@ static void refuses(void **state)
     struct fv_k_bn_apply a = {
         .x = p, .y = p, .scale = p, .shift = p, .act = FV_K_SIGMOID, .rows = 1, .c = 8};
     assert_int_equal(fv_k_bn_apply(&a, NULL), FV_EINVAL);
+    a.act = FV_K_PRELU;
+    a.open = (uint8_t *)p;
+    assert_int_equal(fv_k_bn_apply(&a, NULL), FV_EINVAL); /* a prelu passes everything */
     rig_begin(1);
 }
 

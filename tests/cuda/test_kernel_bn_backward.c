@@ -11,12 +11,12 @@ struct unit {
     enum fv_k_type type;
     enum fv_k_act act;
     int rows, c, channels;
-    int dy2, residual, by_y, store_dz;
+    int dy2, residual, by_bits, store_dz; /* a residual only with bits */
 };
 
 /* What the kernels are given and what they should give. */
 struct case_ {
-    double *x, *dy, *dy2, *residual, *y, *gamma, *beta, *slope, *mean, *rstd, *scale, *shift;
+    double *x, *dy, *dy2, *residual, *z, *gamma, *beta, *slope, *mean, *rstd, *scale, *shift;
     double *dz, *dgamma, *dbeta, *dslope, *dx, *size, *slack;
 };
 
@@ -34,7 +34,7 @@ static void fill(struct case_ *k, const struct unit *u)
 {
     double **vectors[] = {&k->gamma, &k->beta,   &k->slope, &k->mean,   &k->rstd, &k->scale,
                           &k->shift, &k->dgamma, &k->dbeta, &k->dslope, &k->size, &k->slack};
-    double **arrays[] = {&k->x, &k->dy, &k->dy2, &k->residual, &k->y, &k->dz, &k->dx};
+    double **arrays[] = {&k->x, &k->dy, &k->dy2, &k->residual, &k->z, &k->dz, &k->dx};
     for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++)
         *vectors[i] = rig_doubles((size_t)u->c);
     for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
@@ -87,12 +87,8 @@ static int work_out(struct case_ *k, const struct unit *u)
                      g = k->dy[i] + k->dy2[i];
         if (c < u->channels && u->act != FV_K_NONE && (fabs(z) < 1e-5 || fabs(z - 6) < 1e-5))
             return 0;
-        k->y[i] = u->act == FV_K_RELU || u->act == FV_K_RELU6
-                      ? fmin(fmax(z, 0), u->act == FV_K_RELU6 ? 6 : INFINITY)
-                      : z;
-        if (u->by_y && u->act == FV_K_RELU6 && rig_round(u->type, k->y[i]) == 6)
-            k->y[i] = 6; /* the mask is what the stored output says */
-        k->dz[i] = g * slope_at(u, u->by_y ? rig_round(u->type, k->y[i]) : z, k->slope[c]);
+        k->z[i] = z;
+        k->dz[i] = g * slope_at(u, z, k->slope[c]);
         if (u->store_dz)
             k->dz[i] = rig_round(u->type, rig_round(FV_K_F32, k->dz[i]));
         k->dbeta[c] += k->dz[i];
@@ -119,6 +115,16 @@ static void check_sums(const char *what, const float *got, const double *want, c
         rig_check(what, FV_K_F32, got + c, 1, want + c, 2, 2e-6 * size[c] + 1e-7);
 }
 
+/* A bit for each value that passed. */
+static const uint8_t *bits_of(const struct case_ *k, const struct unit *u)
+{
+    const size_t count = (size_t)u->rows * (size_t)u->c;
+    uint8_t *bits = (uint8_t *)rig_doubles(count / 64 + 1);
+    for (size_t i = 0; i < count; i++)
+        bits[i / 8] |= (uint8_t)((slope_at(u, k->z[i], 0) > 0) << i % 8);
+    return rig_bytes(count / 8, bits);
+}
+
 static void run(const struct unit *u)
 {
     struct case_ k;
@@ -135,12 +141,11 @@ static void run(const struct unit *u)
                                   .c = u->c};
     if (u->dy2)
         in.dy2 = rig_given(u->type, count, k.dy2);
-    if (u->by_y)
-        in.y = rig_given(u->type, count, k.y);
-    if (!u->by_y && u->act != FV_K_NONE) {
+    if (u->by_bits)
+        in.open = bits_of(&k, u);
+    if (!u->by_bits && u->act != FV_K_NONE) {
         in.scale = rig_given(FV_K_F32, (size_t)u->c, k.scale);
         in.shift = rig_given(FV_K_F32, (size_t)u->c, k.shift);
-        in.residual = u->residual ? rig_given(u->type, count, k.residual) : NULL;
     }
     if (u->act == FV_K_PRELU)
         in.slope = rig_given(FV_K_F32, (size_t)u->c, k.slope);
@@ -196,7 +201,8 @@ static void every_unit(void **state)
                 const struct unit u = {rig_types[t],   (enum fv_k_act)act, shape[0],
                                        shape[1],       shape[2],           flags & 1,
                                        flags >> 1 & 1, flags >> 2 & 1,     flags >> 3 & 1};
-                if (u.by_y && act != FV_K_RELU && act != FV_K_RELU6)
+                if ((u.by_bits && act != FV_K_RELU && act != FV_K_RELU6) ||
+                    (u.residual && !u.by_bits && act != FV_K_NONE))
                     continue;
                 rig_begin((uint64_t)(t * 64 + act * 16 + flags));
                 run(&u);

@@ -13,7 +13,9 @@
 
 enum {
     FV_COLUMN_THREADS = 256,
-    FV_COLUMN_PARTS = 512 /* of a sum: four blocks for each of a large GPU's processors */
+    /* of a sum: four blocks for each of 132 processors. Sums may have two, three or four blocks on each at a time; with
+     * two and four these end together. */
+    FV_COLUMN_PARTS = 528
 };
 
 struct fv__columns {
@@ -50,6 +52,16 @@ static inline dim3 fv__columns_grid(const struct fv__columns *k, int each, int64
     if (parts > most)
         parts = most;
     return dim3((unsigned)parts, (unsigned)((k->all_groups + k->groups - 1) / k->groups), 1);
+}
+
+/* The grid of a launch whose threads have nothing to do with each other: eight rows a thread, or fewer as long as that
+ * leaves processors without work. */
+static inline dim3 fv__spread_grid(const struct fv__columns *k)
+{
+    dim3 grid = fv__columns_grid(k, 8, 1 << 20);
+    for (int each = 4; each >= 2 && grid.x * grid.y < FV_COLUMN_PARTS; each /= 2)
+        grid = fv__columns_grid(k, each, 1 << 20);
+    return grid;
 }
 
 /* The grid of a launch that leaves partial sums. */

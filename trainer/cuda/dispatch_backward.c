@@ -87,7 +87,7 @@ static struct fv_k_bn_incoming incoming(const struct fv__call *c)
     return (struct fv_k_bn_incoming){.dy = A(DY),
                                      .dy2 = A(DY2),
                                      .x = A(X),
-                                     .y = A(Y),
+                                     .open = A(OPEN),
                                      .scale = A(SCALE_V),
                                      .shift = A(SHIFT_V),
                                      .slope = A(SLOPE),

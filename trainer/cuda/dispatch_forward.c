@@ -123,6 +123,7 @@ int fv__dispatch_bn_apply(const struct fv__call *c)
                                     .shift2 = A(SHIFT2),
                                     .slope = A(SLOPE),
                                     .y = A(Y),
+                                    .open = A(OPEN),
                                     .type = fv__call_type(c, FV_LOW_Y),
                                     .act = fv__call_act(c),
                                     .rows = c->rows,

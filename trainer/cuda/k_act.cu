@@ -103,16 +103,15 @@ column_finish(const float *__restrict__ partial, int parts, int count, size_t st
 template <typename T, int CLASS>
 static int forward_launch(const struct fv_k_act_forward *a, const fv__columns *k, fv_stream s)
 {
-    return FV_LAUNCH("act_forward", (act_forward<T, CLASS>), fv__columns_grid(k, 4, 1 << 20),
-                     FV_COLUMN_THREADS, s, (const T *)a->x, (const T *)a->residual, a->bias,
-                     a->slope, (T *)a->y, fv__act_high(a->act), a->channels ? a->channels : a->c,
-                     *k);
+    return FV_LAUNCH("act_forward", (act_forward<T, CLASS>), fv__spread_grid(k), FV_COLUMN_THREADS,
+                     s, (const T *)a->x, (const T *)a->residual, a->bias, a->slope, (T *)a->y,
+                     fv__act_high(a->act), a->channels ? a->channels : a->c, *k);
 }
 
 template <typename T, int CLASS>
 static int backward_launch(const struct fv_k_act_backward *a, const fv__columns *k, fv_stream s)
 {
-    const dim3 grid = a->partial ? fv__sum_grid(k) : fv__columns_grid(k, 4, 1 << 20);
+    const dim3 grid = a->partial ? fv__sum_grid(k) : fv__spread_grid(k);
     return FV_LAUNCH("act_backward", (act_backward<T, CLASS>), grid, FV_COLUMN_THREADS, s,
                      (const T *)a->dy, (const T *)a->dy2, (const T *)a->saved, a->slope, (T *)a->dx,
                      a->partial, fv__act_high(a->act), *k);

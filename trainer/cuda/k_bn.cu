@@ -185,11 +185,12 @@ bn_fold(const float *mean, const float *var, const float *gamma, const float *be
 
 struct apply {
     const float *scale, *shift, *scale2, *shift2, *slope;
+    uint8_t *open;
     float high;
 };
 
 /* RESIDUAL: 0 none, 1 added, 2 added after a scale and shift of its own. */
-template <typename T, int CLASS, int RESIDUAL>
+template <typename T, int CLASS, int RESIDUAL, bool OPEN>
 FV_KERNEL_OF(FV_COLUMN_THREADS, 3)
 bn_apply(const T *x, const T *residual, T *y, apply a, fv__columns k)
 {
@@ -222,26 +223,43 @@ bn_apply(const T *x, const T *residual, T *y, apply a, fv__columns k)
         }
         FV_UNROLL
         for (int u = 0; u < AT_ONCE; u++) {
+            unsigned open = 0;
             FV_UNROLL
             for (int i = 0; i < 8; i++) {
                 float z = v[u][i] * scale[i] + shift[i];
                 if (RESIDUAL)
                     z += RESIDUAL == 2 ? r[u][i] * scale2[i] : r[u][i];
                 v[u][i] = fv__act<CLASS>(z, CLASS == FV_ACT_PRELU ? slope[i] : 0, a.high);
+                if (OPEN)
+                    open |= (z > 0 && z < a.high ? 1u : 0u) << i;
             }
-            if (row + u * p.step < k.rows)
+            if (row + u * p.step < k.rows) {
                 fv_store8(y + (row + u * p.step) * c + 8 * p.group, v[u]);
+                if (OPEN)
+                    a.open[(row + u * p.step) * k.all_groups + p.group] = (uint8_t)open;
+            }
         }
     }
+}
+
+template <typename T, int CLASS, int RESIDUAL, bool OPEN>
+static int apply_launch_of(const struct fv_k_bn_apply *a, const fv__columns *k, fv_stream s)
+{
+    const apply args = {a->scale, a->shift, a->scale2,           a->shift2,
+                        a->slope, a->open,  fv__act_high(a->act)};
+    return FV_LAUNCH("bn_apply", (bn_apply<T, CLASS, RESIDUAL, OPEN>), fv__spread_grid(k),
+                     FV_COLUMN_THREADS, s, (const T *)a->x, (const T *)a->residual, (T *)a->y, args,
+                     *k);
 }
 
 template <typename T, int CLASS, int RESIDUAL>
 static int apply_launch(const struct fv_k_bn_apply *a, const fv__columns *k, fv_stream s)
 {
-    const apply args = {a->scale, a->shift, a->scale2, a->shift2, a->slope, fv__act_high(a->act)};
-    return FV_LAUNCH("bn_apply", (bn_apply<T, CLASS, RESIDUAL>), fv__columns_grid(k, 8, 1 << 20),
-                     FV_COLUMN_THREADS, s, (const T *)a->x, (const T *)a->residual, (T *)a->y, args,
-                     *k);
+    if (!a->open)
+        return apply_launch_of<T, CLASS, RESIDUAL, false>(a, k, s);
+    if (CLASS != FV_ACT_CLAMP)
+        return fv_err(FV_EINVAL, "kernel bn_apply: bits of an activation numbered %d", (int)a->act);
+    return apply_launch_of<T, FV_ACT_CLAMP, RESIDUAL, true>(a, k, s);
 }
 
 template <typename T, int CLASS>

@@ -2,8 +2,8 @@
 /* Batch norm backward, with the activation and the residual that followed it forward.
  *
  * Two passes over memory, since the gradient by x needs sums over all rows: reduce reads the incoming gradient and x
- * (and what the activation's slope is known by), backward reads them again and writes dx. Where reduce stores the
- * masked gradient for a residual, backward reads that and x alone.
+ * (and, where a residual was added, the bits that say which values passed the activation), backward reads them again
+ * and writes dx. Where reduce stores the masked gradient for a residual, backward reads that and x alone.
  */
 #include "trainer/cuda/act.cuh"
 #include "trainer/cuda/columns.cuh"
@@ -11,9 +11,13 @@
 enum { FINAL_CHANNELS = 32, FINAL_SLICES = 32 };
 
 /* Rows that a thread loads before it works on them: what is on its way should be about the same for each type. */
-template <typename T, int CLASS> struct at_once {
+template <typename T, int CLASS, bool TWO> struct at_once {
     enum {
-        ROWS = sizeof(T) == 2 && CLASS != FV_ACT_PRELU ? 2 : 1
+        ROWS = sizeof(T) == 4          ? 1
+               : CLASS == FV_ACT_PRELU ? 2
+               : TWO                   ? 2
+               : CLASS == FV_ACT_NONE  ? 4
+                                       : 3
     }; /* prelu has eight sums more to keep */
 };
 
@@ -33,28 +37,24 @@ __device__ static inline void load_masking(const struct fv_k_bn_incoming &in, in
         fv__channel8(in.slope, group, m.slope);
 }
 
-/* Eight values of one row: x, and g = dy + dy2, and what the activation's slope is known by. */
+/* Eight values of one row: x, g = dy + dy2, and bits of those that passed the activation, unless that is seen by x. */
 struct eight {
-    float g[8], x[8], from[8];
+    float g[8], x[8];
+    unsigned open;
 };
 
-template <typename T, int CLASS, bool AGAIN>
+template <typename T, int CLASS, bool AGAIN, bool TWO>
 __device__ static inline void load_row(const struct fv_k_bn_incoming &in, int64_t at, eight &v)
 {
     fv_load8((const T *)in.dy + at, v.g);
     fv_load8((const T *)in.x + at, v.x);
-    float more[8] = {0}, from[8] = {0};
-    if (in.dy2)
+    float more[8] = {0};
+    if (TWO)
         fv_load8((const T *)in.dy2 + at, more);
-    if (CLASS != FV_ACT_NONE && !AGAIN)
-        fv_load8((const T *)in.y + at, from);
-    if (AGAIN && in.residual)
-        fv_load8((const T *)in.residual + at, from);
+    v.open = CLASS != FV_ACT_NONE && !AGAIN ? in.open[at / 8] : 0;
     FV_UNROLL
-    for (int i = 0; i < 8; i++) {
+    for (int i = 0; i < 8; i++)
         v.g[i] += more[i];
-        v.from[i] = from[i];
-    }
 }
 
 /* g becomes dz; returns, for prelu, what the slopes' gradients gain. */
@@ -63,19 +63,23 @@ __device__ static inline float mask_one(eight &v, int i, const masking &m, float
 {
     if (CLASS == FV_ACT_NONE)
         return 0;
-    const float z = AGAIN ? v.from[i] + (v.x[i] * m.scale[i] + m.shift[i]) : v.from[i];
+    if (!AGAIN) {
+        v.g[i] = v.open >> i & 1 ? v.g[i] : 0;
+        return 0;
+    }
+    const float z = v.x[i] * m.scale[i] + m.shift[i];
     const float gain = CLASS == FV_ACT_PRELU && z < 0 ? v.g[i] * z : 0;
     v.g[i] = fv__act_gradient<CLASS>(v.g[i], z, CLASS == FV_ACT_PRELU ? m.slope[i] : 0, high);
     return gain;
 }
 
-template <typename T, int CLASS, bool AGAIN>
+template <typename T, int CLASS, bool AGAIN, bool TWO>
 FV_KERNEL_OF(FV_COLUMN_THREADS, 2)
 bn_reduce(struct fv_k_bn_incoming in, const float *__restrict__ mean_of, T *dz,
           float *__restrict__ partial, float high, fv__columns k)
 {
     FV_SHARED(float, shared, 8 * FV_COLUMN_THREADS);
-    enum { AT_ONCE = at_once<T, CLASS>::ROWS };
+    enum { AT_ONCE = at_once<T, CLASS, TWO>::ROWS };
     const fv__place p = fv__find_place(k);
     const int c = 8 * k.all_groups;
     float sum[8] = {0}, dot[8] = {0}, gain[8] = {0};
@@ -88,7 +92,7 @@ bn_reduce(struct fv_k_bn_incoming in, const float *__restrict__ mean_of, T *dz,
             eight v[AT_ONCE];
             FV_UNROLL
             for (int u = 0; u < AT_ONCE; u++) /* past the end: the first row again, not counted */
-                load_row<T, CLASS, AGAIN>(
+                load_row<T, CLASS, AGAIN, TWO>(
                     in, (row + u * p.step < k.rows ? row + u * p.step : row) * c + 8 * p.group,
                     v[u]);
             FV_UNROLL
@@ -118,12 +122,12 @@ bn_reduce(struct fv_k_bn_incoming in, const float *__restrict__ mean_of, T *dz,
     }
 }
 
-template <typename T, int CLASS, bool AGAIN>
+template <typename T, int CLASS, bool AGAIN, bool TWO>
 FV_KERNEL_OF(FV_COLUMN_THREADS, 2)
 bn_backward(struct fv_k_bn_incoming in, const float *__restrict__ coefficients, T *dx, float high,
             fv__columns k)
 {
-    enum { AT_ONCE = at_once<T, CLASS>::ROWS };
+    enum { AT_ONCE = at_once<T, CLASS, TWO>::ROWS };
     const fv__place p = fv__find_place(k);
     const int c = 8 * k.all_groups;
     if (!p.works)
@@ -138,7 +142,7 @@ bn_backward(struct fv_k_bn_incoming in, const float *__restrict__ coefficients, 
         eight v[AT_ONCE];
         FV_UNROLL
         for (int u = 0; u < AT_ONCE; u++)
-            load_row<T, CLASS, AGAIN>(
+            load_row<T, CLASS, AGAIN, TWO>(
                 in, (row + u * p.step < k.rows ? row + u * p.step : row) * c + 8 * p.group, v[u]);
         FV_UNROLL
         for (int u = 0; u < AT_ONCE; u++) {
@@ -215,30 +219,45 @@ FV_KERNEL(FINAL_CHANNELS *FINAL_SLICES) bn_gradient(struct fv_k_bn_gradient a, i
 
 /* --- launches --- */
 
+template <typename T, int CLASS, bool AGAIN, bool TWO>
+static int reduce_launch_of(const struct fv_k_bn_reduce *a, const fv__columns *k, fv_stream s)
+{
+    return FV_LAUNCH("bn_reduce", (bn_reduce<T, CLASS, AGAIN, TWO>), fv__sum_grid(k),
+                     FV_COLUMN_THREADS, s, a->in, a->mean, (T *)a->dz, a->partial,
+                     fv__act_high(a->in.act), *k);
+}
+
 template <typename T, int CLASS, bool AGAIN>
 static int reduce_launch(const struct fv_k_bn_reduce *a, const fv__columns *k, fv_stream s)
 {
-    return FV_LAUNCH("bn_reduce", (bn_reduce<T, CLASS, AGAIN>), fv__sum_grid(k), FV_COLUMN_THREADS,
-                     s, a->in, a->mean, (T *)a->dz, a->partial, fv__act_high(a->in.act), *k);
+    return a->in.dy2 ? reduce_launch_of<T, CLASS, AGAIN, true>(a, k, s)
+                     : reduce_launch_of<T, CLASS, AGAIN, false>(a, k, s);
+}
+
+template <typename T, int CLASS, bool AGAIN, bool TWO>
+static int backward_launch_of(const struct fv_k_bn_backward *a, const fv__columns *k, fv_stream s)
+{
+    return FV_LAUNCH("bn_backward", (bn_backward<T, CLASS, AGAIN, TWO>), fv__spread_grid(k),
+                     FV_COLUMN_THREADS, s, a->in, a->coefficients, (T *)a->dx,
+                     fv__act_high(a->in.act), *k);
 }
 
 template <typename T, int CLASS, bool AGAIN>
 static int backward_launch(const struct fv_k_bn_backward *a, const fv__columns *k, fv_stream s)
 {
-    return FV_LAUNCH("bn_backward", (bn_backward<T, CLASS, AGAIN>), fv__columns_grid(k, 8, 1 << 20),
-                     FV_COLUMN_THREADS, s, a->in, a->coefficients, (T *)a->dx,
-                     fv__act_high(a->in.act), *k);
+    return a->in.dy2 ? backward_launch_of<T, CLASS, AGAIN, true>(a, k, s)
+                     : backward_launch_of<T, CLASS, AGAIN, false>(a, k, s);
 }
 
 /* Whether z is computed again, given what there is. */
 static int is_again(const char *what, const struct fv_k_bn_incoming *in)
 {
     const bool clamp = in->act == FV_K_RELU || in->act == FV_K_RELU6,
-               again = in->act == FV_K_PRELU || (clamp && !in->y);
+               again = in->act == FV_K_PRELU || (clamp && !in->open);
     if (again && (!in->scale || !in->shift))
         return fv_err(
             FV_EINVAL,
-            "kernel %s: neither y nor scale and shift say where the activation was active", what);
+            "kernel %s: neither bits nor scale and shift say where the activation was open", what);
     return again;
 }
 

@@ -91,12 +91,14 @@ struct fv_k_bn_fold {
 };
 int fv_k_bn_fold(const struct fv_k_bn_fold *a, fv_stream s);
 
-/* y = act(x * scale + shift [+ residual [* scale2 + shift2]]). y may be x, or residual. Not for sigmoid. */
+/* y = act(x * scale + shift [+ residual [* scale2 + shift2]]). y may be x, or residual. Not for sigmoid. For relu and
+ * relu6, if asked, a bit for each value, set where act has a slope: value i is bit i % 8 of byte i / 8. */
 struct fv_k_bn_apply {
     const void *x, *residual;                     /* residual: NULL for none */
     const float *scale, *shift, *scale2, *shift2; /* scale2 NULL: the residual as it is */
     const float *slope;                           /* prelu: c */
     void *y;
+    uint8_t *open; /* NULL: not wanted */
     enum fv_k_type type;
     enum fv_k_act act;
     int64_t rows;
@@ -112,11 +114,11 @@ int fv_k_bn_apply(const struct fv_k_bn_apply *a, fv_stream s);
  *   fv_k_bn_gradient  dbeta, dgamma, dslope from the sums, and coefficients
  *   fv_k_bn_backward  dx = gamma * rstd * (dz - mean of dz - xhat * mean of dz * xhat)
  *
- * relu and relu6 take act' from y where it is given; else, and for prelu, z is computed again from x, scale and shift:
- * without a residual that saves reading y. Where z is computed again, `residual` is what was added, as it was added. */
+ * relu and relu6 take act' from fv_k_bn_apply's bits where they are given; else, and for prelu, z is computed again
+ * from x, scale and shift: that is for units without a residual. */
 struct fv_k_bn_incoming {
     const void *dy, *dy2, *x;   /* dy2: NULL for none */
-    const void *y, *residual;   /* NULL for none */
+    const uint8_t *open;        /* rows * c / 8 bytes; NULL: z is computed again */
     const float *scale, *shift; /* where z is computed again: c each */
     const float *slope;         /* prelu: c */
     enum fv_k_type type;
@@ -127,7 +129,7 @@ struct fv_k_bn_incoming {
 struct fv_k_bn_reduce {
     struct fv_k_bn_incoming in;
     const float *mean; /* c */
-    void *dz;          /* NULL: not stored; may be dy, dy2 or y */
+    void *dz;          /* NULL: not stored; may be dy or dy2 */
     float *partial;
 };
 size_t fv_k_bn_reduce_partial(int64_t rows, int c);

@@ -227,7 +227,7 @@ static void start_values(struct fv__low_build *b)
         struct fv__low_value *v = &b->value[i];
         v->pad = fv__low_pad(b->net->node[i].c);
         v->buffer = v->cast = v->part_of = v->index = v->scaled = v->scaled_dy = -1;
-        v->pool = v->pool_dy = v->pool_dy2 = -1;
+        v->pool = v->pool_dy = v->pool_dy2 = v->open = -1;
         v->stat0 = v->stat1 = v->scale = v->shift = v->mean = v->rstd = v->finalize = v->coef =
             v->unit_x = v->unit_w = v->norm_x = v->norm_w = -1;
         v->unit.base = v->unit.bn2 = v->unit.r = v->unit.act_node = -1;

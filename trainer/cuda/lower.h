@@ -64,10 +64,12 @@ enum fv_low_kind {
     FV_LOW_BN_STATS,    /* x, gamma, beta -> those */
     FV_LOW_BN_FINALIZE, /* stat0, stat1, gamma, beta -> those */
     FV_LOW_BN_FOLD,     /* gamma, beta, run_mean, run_var -> scale, shift [, coef: scale, 0, 0] */
-    FV_LOW_BN_APPLY,    /* y = act(x * scale + shift [+ r | + r * scale2 + shift2]) */
-    FV_LOW_ACT,         /* y = act(x) */
-    FV_LOW_ADD,         /* y = act(x + r) */
-    FV_LOW_SCALE,       /* y = act(x * s [+ r]), s per image and channel */
+    /* y = act(x * scale + shift [+ r | + r * scale2 + shift2]) [, open: a bit a value, 8 a byte, set where act has a
+     * slope] */
+    FV_LOW_BN_APPLY,
+    FV_LOW_ACT,   /* y = act(x) */
+    FV_LOW_ADD,   /* y = act(x + r) */
+    FV_LOW_SCALE, /* y = act(x * s [+ r]), s per image and channel */
     /* x -> y [, index: u8, which of the window's taps, row by row]; with scale, of act(x * scale + shift), and then the
      * index is 254 where act has no slope at the maximum */
     FV_LOW_MAXPOOL,
@@ -79,8 +81,8 @@ enum fv_low_kind {
     /* the net's loss over what it reads of y (logits), cosines, embedding [, norm: of the embeddings] -> items,
      * hits, and the gradients dx, dcosines, dembedding; the states of its terms (net.h) are the backend's business */
     FV_LOW_LOSS,
-    /* backward: dy [+ dy2] is the incoming gradient; where act is not none it is masked first, by y, or if y is
-     * absent by x * scale + shift */
+    /* backward: dy [+ dy2] is the incoming gradient; where act is not none it is masked first, by open or by y, or if
+     * both are absent by x * scale + shift */
     FV_LOW_BN_REDUCE, /* dy, x, mean, rstd, gamma -> dgamma, dbeta [, dslope], coef [, dz: the masked dy + dy2] */
     FV_LOW_BN_SUMS, /* stat0, stat1, mean, rstd, gamma -> dgamma, dbeta, coef: sums that a convolution made */
     FV_LOW_BN_BACKWARD, /* dy, x, coef -> dx */
@@ -139,6 +141,7 @@ enum fv_low_role {
     FV_LOW_BATCH_MEAN,
     FV_LOW_BATCH_VAR,
     FV_LOW_INDEX,
+    FV_LOW_OPEN,
     FV_LOW_DY,
     FV_LOW_DY2,
     FV_LOW_DX,

@@ -3,7 +3,7 @@
 #include "trainer/cuda/lower_backward.h"
 
 /* How the incoming gradient of a unit is masked: by what y is made from, if that is x alone, which is read anyway; else
- * by y. */
+ * by the bits that forward left. */
 static void set_mask(struct fv__low_build *b, struct fv_low_op *op, int root)
 {
     const struct fv__low_unit *u = &fv__low_val(b, root)->unit;
@@ -11,7 +11,7 @@ static void set_mask(struct fv__low_build *b, struct fv_low_op *op, int root)
     if (u->act == FV_LOW_ACT_NONE)
         return;
     if ((u->r >= 0 || u->bn2 >= 0) && u->act != FV_LOW_ACT_PRELU) {
-        op->arg[FV_LOW_Y] = fv__low_val(b, root)->buffer;
+        op->arg[FV_LOW_OPEN] = fv__low_val(b, root)->open;
         return;
     }
     op->arg[FV_LOW_SCALE_V] = fv__low_val(b, u->base)->scale;

@@ -35,7 +35,8 @@ struct fv__low_value {
     struct fv__low_unit unit;
     /* CONV whose graph gives the sums, and BN */
     int stat0, stat1, scale, shift, mean, rstd, finalize, coef;
-    int index;                          /* MAXPOOL */
+    int index; /* MAXPOOL */
+    int open;  /* a unit of a batch norm with a residual: bits of what passed its activation */
     int unit_x, norm_x, unit_w, norm_w; /* COSINE: rows of length 1, and what they were */
     /* backward: buffers whose sum is the gradient, once `left` nodes have given theirs */
     int piece[FV__LOW_PIECES], pieces, left;

@@ -29,6 +29,16 @@ static void add_residual(struct fv__low_build *b, struct fv_low_op *op,
     }
 }
 
+/* Backward has to know which values passed the activation. Without a residual it sees that by x, and a bit each is less
+ * to read than y. */
+static int wants_bits(const struct fv__low_build *b, int node)
+{
+    const struct fv__low_unit *u = &b->value[node].unit;
+    return b->l->train && b->value[node].trains && u->kind == FV__LOW_UNIT_BN &&
+           (u->r >= 0 || u->bn2 >= 0) && u->act != FV_LOW_ACT_NONE &&
+           !fv__low_is_frozen_bn(b, u->base);
+}
+
 /* Writes y of the unit whose root is `node`. Its operands exist: they were read when the unit took them in. */
 static int write_unit(struct fv__low_build *b, int node)
 {
@@ -48,6 +58,10 @@ static int write_unit(struct fv__low_build *b, int node)
     int slope =
         u->act == FV_LOW_ACT_PRELU ? fv__low_master(b, b->net->node[u->act_node].tensor[0]) : -1;
     int y = fv__low_image(b, node, t, "out");
+    if (wants_bits(b, node) && y >= 0)
+        fv__low_val(b, node)->open =
+            fv__low_buffer(b, FV_LOW_ARENA, FV_LOW_U8,
+                           b->l->buffer[y].bytes / fv_low_dtype_bytes(t) / 8, node, "open");
     struct fv_low_op *op = fv__low_op(b, kinds[u->kind], node);
     if (!op)
         return -1;
@@ -61,6 +75,7 @@ static int write_unit(struct fv__low_build *b, int node)
     }
     add_residual(b, op, u, r);
     op->arg[FV_LOW_SLOPE] = slope;
+    op->arg[FV_LOW_OPEN] = fv__low_val(b, node)->open;
     u->written = 1;
     fv__low_val(b, node)->buffer = y;
     return y;

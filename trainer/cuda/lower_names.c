@@ -36,6 +36,7 @@ const char *const fv_low_role_names[FV_LOW_ROLES] = {
     [FV_LOW_BATCH_MEAN] = "batch_mean",
     [FV_LOW_BATCH_VAR] = "batch_var",
     [FV_LOW_INDEX] = "index",
+    [FV_LOW_OPEN] = "open",
     [FV_LOW_DY] = "dy",
     [FV_LOW_DY2] = "dy2",
     [FV_LOW_DX] = "dx",
@@ -77,7 +78,7 @@ const char *const fv_low_role_names[FV_LOW_ROLES] = {
     R(GAMMA), R(BETA), W(SCALE_V), W(SHIFT_V), W(SCALE16), W(SHIFT16), W(MEAN), W(RSTD),           \
         W(BATCH_MEAN), W(BATCH_VAR)
 /* How a gradient arrives, and how it is masked. */
-#define INCOMING R(DY), R(DY2), R(Y), R(SCALE_V), R(SHIFT_V), R(SLOPE)
+#define INCOMING R(DY), R(DY2), R(OPEN), R(SCALE_V), R(SHIFT_V), R(SLOPE)
 
 const struct fv_low_kind_info fv_low_kinds[FV_LOW_KINDS] = {
     [FV_LOW_INPUT] = {"input", {R(PIXELS), W(Y)}},
@@ -90,8 +91,8 @@ const struct fv_low_kind_info fv_low_kinds[FV_LOW_KINDS] = {
                         {R(GAMMA), R(BETA), R(RUN_MEAN), R(RUN_VAR), W(SCALE_V), W(SHIFT_V),
                          W(COEF)}},
     [FV_LOW_BN_APPLY] = {"bn-apply",
-                         {R(X), R(SCALE_V), R(SHIFT_V), R(R), R(SCALE2), R(SHIFT2), R(SLOPE),
-                          W(Y)}},
+                         {R(X), R(SCALE_V), R(SHIFT_V), R(R), R(SCALE2), R(SHIFT2), R(SLOPE), W(Y),
+                          W(OPEN)}},
     [FV_LOW_ACT] = {"act", {R(X), R(SLOPE), W(Y)}},
     [FV_LOW_ADD] = {"add", {R(X), R(R), W(Y)}},
     [FV_LOW_SCALE] = {"scale", {R(X), R(S), R(R), W(Y)}},
