@@ -210,6 +210,17 @@ template <typename T> __device__ inline void fv_load8(const T *p, float (&v)[8])
     fv_unpack8<T>(fv_load_raw8(p), v);
 }
 
+template <> __device__ inline void fv_load8<float>(const float *p, float (&v)[8])
+{
+    const fv__floats a = reinterpret_cast<const fv__floats *>(p)[0];
+    const fv__floats b = reinterpret_cast<const fv__floats *>(p)[1];
+    FV_UNROLL
+    for (int i = 0; i < 4; i++) {
+        v[i] = a.f[i];
+        v[4 + i] = b.f[i];
+    }
+}
+
 template <typename T> __device__ inline void fv_store8(T *p, const float (&v)[8])
 {
     fv__words q;
