@@ -62,6 +62,18 @@ run timeout 60 $mpi sh -c "[ \$OMPI_COMM_WORLD_RANK = 1 ] && kill -STOP \$\$; ex
 err_has 'the processes that mpirun started have not all come within 2 s'
 not_there early
 
+# Rank 0 draws and reports for longer than others wait for it, and is left to do so.
+if command -v gnuplot >/dev/null; then
+    mkdir slow
+    printf '#!/bin/sh\nmkdir %s 2>/dev/null && sleep 3\nexec %s "$@"\n' "$PWD/slept" "$(command -v gnuplot)" \
+        >slow/gnuplot
+    chmod +x slow/gnuplot
+    run env PATH="$PWD/slow:$PATH" $mpi $train --comm-timeout 1 --report --out late
+    exits 0
+    err_lacks 'MPI_ABORT'
+    there late/report.html
+fi
+
 # The same bits over MPI as over TCP.
 export MASTER_ADDR=127.0.0.1 MASTER_PORT=$((20000 + $$ % 20000)) WORLD_SIZE=2
 RANK=1 $train --out four >/dev/null 2>&1 &

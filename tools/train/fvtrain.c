@@ -49,11 +49,20 @@ static void say_how_to_go_on(const struct train_settings *s, const char *folder,
            threads);
 }
 
+/* Curves and the report of rank 0 take as long as they take: nobody is to wait for them, and to give it up at that. */
+static void leave_others(struct fv_comm **comm)
+{
+    char text[FV_ERR_TEXT_MAX];
+    fv_err_save(text);
+    fv_comm_close(comm);
+    fv_err_restore(0, text);
+}
+
 /* The part between open sources and the result. */
 static int train_in(const char *folder, struct train_settings *s, struct train_sources *src,
-                    const struct fv_report *report)
+                    struct fv_comm **comm, const struct fv_report *report)
 {
-    const int first = fv_comm_rank(src->data.comm) == 0;
+    const int first = fv_comm_rank(*comm) == 0;
     struct train_curves curves = {.folder = folder, .report = report};
     struct fv_train_result result;
     src->data.epoch_done = train_curves_update;
@@ -62,6 +71,8 @@ static int train_in(const char *folder, struct train_settings *s, struct train_s
     fv_say(report, FV_LEVEL_INFO, "run folder %s", folder);
     catch_signals();
     const int rc = fv_train_run(&s->train, &src->data, folder, s->run.resume != NULL, report);
+    if (rc == 0 || rc == FV_EINTR)
+        leave_others(comm);
     if (first)
         train_curves_finish(&curves);
     if (rc == FV_EINTR)
@@ -73,16 +84,17 @@ static int train_in(const char *folder, struct train_settings *s, struct train_s
     return train_folder_print_result(folder, &result);
 }
 
-static int train(struct train_settings *s, struct fv_comm *comm, const char *text,
+static int train(struct train_settings *s, struct fv_comm **comm, const char *text,
                  const char *usual, const struct fv_report *report)
 {
+    const int first = fv_comm_rank(*comm) == 0;
     struct train_sources src;
     struct fv_train_device *device;
     s->train.seed = s->loader.seed;
     s->loader.report = report;
-    FV_TRY(train_ranks_divide(comm, &s->loader));
+    FV_TRY(train_ranks_divide(*comm, &s->loader));
     /* before the loader: batches lie where the device reads them */
-    FV_TRY(fv_train_device_open(&device, &s->train, comm));
+    FV_TRY(fv_train_device_open(&device, &s->train, *comm));
     const struct fv_allocator memory = {device, fv_train_device_alloc, fv_train_device_free};
     s->loader.allocator = &memory;
     int rc =
@@ -93,11 +105,11 @@ static int train(struct train_settings *s, struct fv_comm *comm, const char *tex
     }
     src.data.settings_text = text;
     src.data.settings_defaults = usual;
-    src.data.comm = comm;
+    src.data.comm = *comm;
     src.data.device = device;
-    char *folder = train_folder_name(s->run.resume, s->run.out, s->run.db, comm);
-    rc = folder ? train_in(folder, s, &src, report) : FV_EIO;
-    if (rc < 0 && folder && fv_comm_rank(comm) == 0 && !s->run.out && !s->run.resume)
+    char *folder = train_folder_name(s->run.resume, s->run.out, s->run.db, *comm);
+    rc = folder ? train_in(folder, s, &src, comm, report) : FV_EIO;
+    if (rc < 0 && folder && first && !s->run.out && !s->run.resume)
         rmdir(folder); /* goes only if the run never began */
     free(folder);
     train_sources_close(&src);
@@ -119,13 +131,13 @@ static int work(struct train_settings *s, struct train_owned *own)
         FV_TRY(tool_trace_start(&s->trace));
     char *text = train_settings_text(s, own->original ? own->original : s->run.db);
     char *usual = train_settings_defaults_text();
-    const int rc = text && usual ? train(s, own->comm, text, usual, report) : FV_ENOMEM;
+    const int rc = text && usual ? train(s, &own->comm, text, usual, report) : FV_ENOMEM;
     free(text);
     free(usual);
     return rc;
 }
 
-/* Says what there is to say, then leaves the other processes or, after a failure, ends them. */
+/* Says what there is to say, then leaves the other processes, if they are there yet, or, after a failure, ends them. */
 static int finish(struct train_owned *own, int rc)
 {
     char name[32] = "fvtrain", why[FV_ERR_TEXT_MAX];
