@@ -14,7 +14,8 @@ static int open_one(const struct fv_backend *row, const struct fv_device_setting
     const struct fv_backend *b = row;
     if (s->dtype && strcmp(s->dtype, "auto") != 0 && strcmp(s->dtype, "fp32") != 0 &&
         !row->takes_dtype)
-        return fv_err(FV_EUSAGE, "backend %s computes in fp32, not in %s", row->name, s->dtype);
+        return fv_err(FV_EUSAGE, "backend %s computes in fp32, not in %s: leave out --dtype",
+                      row->name, s->dtype);
     if (row->load)
         FV_TRY(row->load(&b));
     FV_TRY(b->open(device, s));
@@ -22,24 +23,27 @@ static int open_one(const struct fv_backend *row, const struct fv_device_setting
     return 0;
 }
 
-static void note(char *passed_over)
+/* One sentence behind the others. */
+static void note(char text[FV_ERR_TEXT_MAX])
 {
-    const size_t n = passed_over ? strlen(passed_over) : 0;
-    if (passed_over)
-        snprintf(passed_over + n, FV_ERR_TEXT_MAX - n, "%s%s", n ? "; " : "", fv_err_text());
+    const size_t n = strlen(text);
+    snprintf(text + n, FV_ERR_TEXT_MAX - n, "%s%s", n ? "; " : "", fv_err_text());
 }
 
 static int open_best(const struct fv_device_settings *s, const struct fv_backend **backend,
                      struct fv_device **device)
 {
+    char why[FV_ERR_TEXT_MAX] = "";
     int rc = fv_err(FV_ENOTFOUND, "this build has no backend");
     for (int i = 0; fv_backends[i]; i++) {
         rc = open_one(fv_backends[i], s, backend, device);
         if (rc == 0)
             break;
-        note(s->passed_over);
+        note(why);
     }
-    return rc;
+    if (rc == 0 && s->passed_over)
+        memcpy(s->passed_over, why, sizeof why);
+    return rc < 0 && why[0] ? fv_err(rc, "%s", why) : rc;
 }
 
 int fv_backend_open(const char *name, const struct fv_device_settings *s,

@@ -235,8 +235,8 @@ struct fv_backend {
 
 /* NULL-terminated, best first; the build decides */
 extern const struct fv_backend *const fv_backends[];
-/* "auto" is the first that opens. FV_ENOTFOUND lists what this build has. *backend: the one that was loaded, where
- * there is something to load. */
+/* "auto" is the first that opens; if none does, the sentence says it of each. FV_ENOTFOUND lists what this build has.
+ * *backend: the one that was loaded, where there is something to load. */
 int fv_backend_open(const char *name, const struct fv_device_settings *s,
                     const struct fv_backend **backend, struct fv_device **device);
 

@@ -27,6 +27,11 @@ fi
 err_has 'use --backend cpu'
 not_there b
 [ "$(grep -c 'backend cuda: ' "$work/err")" = 1 ] || fail 'not one sentence'
+run $train --dtype bf16 --out c
+exits 2
+err_has 'backend cuda: '
+err_has 'backend ref computes in fp32, not in bf16: leave out --dtype'
+not_there c
 run $train --out c -v
 exits 0
 err_has 'was taken, since backend cuda: '

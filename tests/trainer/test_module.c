@@ -173,6 +173,22 @@ static void auto_passes_over_one_that_does_not_open(void **state)
     assert_null(b);
 }
 
+/* The first is what the user came for, and why it is not to be had is not lost behind what the last one says. */
+static void auto_that_finds_none_says_it_of_each(void **state)
+{
+    const struct fv_backend *b;
+    struct fv_device *device;
+    char why[FV_ERR_TEXT_MAX] = "left over";
+    const struct fv_device_settings s = {.dtype = "bf16", .passed_over = why};
+    (void)state;
+    assert_int_equal(fv_backend_open("auto", &s, &b, &device), FV_EUSAGE);
+    assert_string_equal(fv_err_text(),
+                        "backend fake computes in fp32, not in bf16: leave out --dtype; "
+                        "backend plain computes in fp32, not in bf16: leave out --dtype");
+    assert_string_equal(why, "");
+    assert_null(b);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -180,6 +196,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(one_that_cannot_be_opened_is_told_of_in_one_sentence),
         cmocka_unit_test(errors_are_one_sentence_a_thread_on_both_sides),
         cmocka_unit_test(auto_passes_over_one_that_does_not_open),
+        cmocka_unit_test(auto_that_finds_none_says_it_of_each),
     };
     if (argc != 4)
         return 2;
