@@ -23,6 +23,7 @@ struct standin {
     int no_driver;       /* cudaErrorInsufficientDriver */
     int no_algorithm;    /* cuBLASLt's heuristics find none */
     int lazy;            /* work is done when the host waits for it, and no other beside it */
+    int patience_s;      /* so long is waited for what never comes; 0: 60 s */
     int stuck;           /* no event is seen to come, until a communicator is aborted */
 };
 extern struct standin standin;

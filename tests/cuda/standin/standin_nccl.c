@@ -340,7 +340,7 @@ static void wait_for_end(struct ncclComm *c, const char *call)
 {
     for (long naps = 0; c->here > 0; naps++) {
         standin__pass_time_for_all();
-        if (naps * NAP_US > 30L * 1000000)
+        if (naps * NAP_US > (standin.patience_s ? standin.patience_s : 60) * 1000000L)
             standin_fail("%s waits for ever: a graph with collectives of the communicator is still "
                          "there, or another rank has not come",
                          call);

@@ -11,8 +11,6 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PATIENCE_S = 120 };
-
 /* One of: work; a mark that is set; a mark that is waited for. */
 struct standin_item {
     struct standin_work work;
@@ -275,8 +273,8 @@ static void be_patient(double *since, int moved)
         standin_fail("the host waits for what can never come: streams wait for each other");
     if (*since == 0)
         *since = now_s();
-    if (now_s() - *since > PATIENCE_S)
-        standin_fail("the host has waited %d s for a collective that does not end", PATIENCE_S);
+    if (now_s() - *since > (standin.patience_s ? standin.patience_s : 60))
+        standin_fail("the host waits for ever for a collective that other ranks do not come to");
     standin__unlock();
     usleep(200);
     standin__lock();
