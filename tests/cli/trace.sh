@@ -17,7 +17,7 @@ done
 run fvprep pack photos -o p.lmdb --size 32 --holdout-ids 0.5 --val 0.2 --threads 2 --trace pack.json
 exits 0
 shows pack.json read decode encode write @main '@worker 0' '#results ready' '#slots free'
-run fvbench loader --db p.lmdb --batch 4 --loader-threads 2 --seconds 0.02 --rounds 1 --trace loader.json \
+run fvbench loader --db p.lmdb --batch 4 --size 256 --loader-threads 2 --seconds 0.3 --rounds 1 --trace loader.json \
     --aug 'rotate(10),jitter(.2,.2,.2),erase(1),cutmix(1)'
 exits 0
 shows loader.json decode render warp colour erase mix @main '@loader 0' '@loader 1' '#batches ready'
