@@ -10,11 +10,10 @@
 enum { FV_LINE_MOST = 1 << 20 }; /* bytes of a line that are kept */
 
 struct fv_line_file {
-    char
-        *line; /* NUL-terminated, without the newline; it may hold NULs. Valid until the next one */
-    size_t n;  /* its bytes; FV_LINE_MOST of one that is longer, */
-    int cut;   /* which this says */
-    int ended; /* by a newline: 0 of a last line that a crash has torn */
+    char *line; /* NUL-terminated, without the newline; may hold NULs. Valid until the next one */
+    size_t n;   /* its bytes; FV_LINE_MOST of one that is longer, */
+    int cut;    /* which this says */
+    int ended;  /* by a newline: 0 of a last line that a crash has torn */
     uint64_t bytes; /* read so far, with the newlines */
     size_t room;
     FILE *f;

@@ -69,8 +69,7 @@ struct fv_optim {
      * their bits and its gradient counts neither for the norm nor for `finite`. A batch norm of which both weight
      * and bias are frozen works as in inference: by its running statistics, which stay as they are. */
     const float *lr_factor, *decay_factor;
-    unsigned
-        wants; /* FV_WANT_BITS bits: what this rank wants, for the results of this step of all ranks */
+    unsigned wants; /* FV_WANT_BITS bits: what this rank asks of all */
 };
 
 /* The same for one tensor, worked out: every backend computes with these. */
@@ -130,8 +129,7 @@ struct fv_step_result {
      * the backend had chosen. It goes on with a smaller one; nothing is wrong with the training. */
     int rescaled;
     double grad_norm; /* before clipping; 0 unless an update clipped */
-    unsigned
-        wanted; /* what any rank gave as optim.wants, whatever became of the step; the same on all ranks */
+    unsigned wanted;  /* what any rank asked, whatever became of the step; alike on all ranks */
 };
 
 /* What a program takes, in bytes. What a backend does not tell apart is among the activations. */
