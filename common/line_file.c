@@ -22,7 +22,7 @@ int fv_line_file_open(struct fv_line_file *l, const char *path)
         return fv_err_errno(errno == ENOENT ? FV_ENOTFOUND : FV_EIO, "%s: cannot open", path);
     if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || !(l->f = fdopen(fd, "r"))) {
         close(fd);
-        return fv_err(FV_EIO, "%s: is no file that can be read", path);
+        return fv_err(FV_EIO, "%s: is no regular file, which it has to be: move it away", path);
     }
     return FV_OK;
 }

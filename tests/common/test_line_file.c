@@ -111,6 +111,8 @@ static void what_is_no_file_is_refused(void **state)
     assert_int_equal(fv_line_file_open(&l, "/tmp/fv-there-is-none"), FV_ENOTFOUND);
     fv_line_file_close(&l);
     assert_int_equal(fv_line_file_open(&l, "/tmp"), FV_EIO);
+    assert_string_equal(fv_err_text(),
+                        "/tmp: is no regular file, which it has to be: move it away");
     fv_line_file_close(&l);
     assert_int_equal(unlink(path), 0);
     assert_int_equal(mkfifo(path, 0600), 0);
