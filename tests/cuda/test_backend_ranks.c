@@ -182,6 +182,23 @@ static void check_fused(struct rig *r)
     fv_device_host.fused = 0;
 }
 
+/* Each rank times graphs for itself, so that one may take those that another does not: sums still come in one order. */
+static void check_unlike(struct rig *r)
+{
+    const int fuses = r->comm->rank == 0;
+    for (int sync_bn = 0; sync_bn < 2; sync_bn++) {
+        fv_device_host.fused = fuses;
+        fv_device_host.fused_convs = 0;
+        open_program(r, "fp16", EACH, sync_bn);
+        for (uint32_t i = 0; i < 3; i++)
+            CHECK(step(r, i, &sgd).finite);
+        CHECK((fv_device_host.fused_convs > 0) == fuses);
+        same_everywhere(r);
+        close_program(r);
+        fv_device_host.fused = 0;
+    }
+}
+
 /* A sum that never comes: the wait ends when a rank does, and when it has lasted too long. */
 static void check_rank_ends(struct rig *r)
 {
@@ -272,6 +289,12 @@ static void test_fused(void **state)
     run(check_fused);
 }
 
+static void test_unlike(void **state)
+{
+    (void)state;
+    run(check_unlike);
+}
+
 static void test_rank_ends(void **state)
 {
     (void)state;
@@ -287,7 +310,8 @@ static void test_rank_hangs(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_find_bad), cmocka_unit_test(test_parts), cmocka_unit_test(test_fused),
+        cmocka_unit_test(test_find_bad),  cmocka_unit_test(test_parts),
+        cmocka_unit_test(test_fused),     cmocka_unit_test(test_unlike),
         cmocka_unit_test(test_rank_ends), cmocka_unit_test(test_rank_hangs)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
