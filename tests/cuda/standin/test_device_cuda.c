@@ -95,6 +95,7 @@ static void test_memory(void **state)
     refuses(fv_gpu_alloc(g, &p, before + 1, "too much"), FV_ENOMEM, "for too much are not free");
     assert_null(p);
     p = on_device(g, 1000);
+    must(fv_k_zero(p, 1000, fv_gpu_stream(g, FV_GPU_WORK)));
     must(fv_gpu_memory(g, &after, &total));
     assert_int_equal(before - after, 1000);
     assert_false(fv_gpu_is_host(g, p));
@@ -157,6 +158,8 @@ static void test_time(void **state)
     must(fv_gpu_event_new(g, &from, 1));
     must(fv_gpu_event_new(g, &to, 1));
     refuses(fv_gpu_event_ms(g, from, to, &ms), FV_EBACKEND, "timing: invalid resource handle");
+    must(
+        fv_k_zero(p, 64, fv_gpu_stream(g, FV_GPU_WORK))); /* whose launch asks for the last error */
     must(fv_gpu_event_record(g, from, FV_GPU_WORK));
     for (int i = 0; i < 5; i++)
         must(fv_gpu_zero(g, FV_GPU_WORK, p, 64));
