@@ -35,8 +35,9 @@ static struct {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     enum stage stage;
-    int code;
-} mpi = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, BEGINNING, MPI_SUCCESS};
+    int code, level;
+} mpi = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, BEGINNING, MPI_SUCCESS,
+         MPI_THREAD_SINGLE};
 
 static void reach(enum stage stage)
 {
@@ -49,24 +50,27 @@ static void reach(enum stage stage)
 /* Whether that stage is reached in time. */
 static int await_stage(enum stage stage, double timeout_s)
 {
-    struct timespec until;
-    int rc = 0;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += (time_t)timeout_s + 1;
+    const uint64_t begin = fv_now_ns();
     pthread_mutex_lock(&mpi.lock);
-    while (mpi.stage < stage && rc == 0)
-        rc = pthread_cond_timedwait(&mpi.changed, &mpi.lock, &until);
-    rc = mpi.stage >= stage;
+    while (mpi.stage < stage && (double)(fv_now_ns() - begin) * 1e-9 < timeout_s) {
+        /* This waits by a clock that may be set; so a second at a time. */
+        struct timespec until;
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_sec++;
+        pthread_cond_timedwait(&mpi.changed, &mpi.lock, &until);
+    }
+    const int rc = mpi.stage >= stage;
     pthread_mutex_unlock(&mpi.lock);
     return rc;
 }
 
 static void *keep_mpi(void *unused)
 {
-    int there = 0, level;
+    int there = 0;
     mpi.code = MPI_Initialized(&there);
-    if (mpi.code == MPI_SUCCESS && !there)
-        mpi.code = MPI_Init_thread(NULL, NULL, MPI_THREAD_SERIALIZED, &level);
+    if (mpi.code == MPI_SUCCESS)
+        mpi.code = there ? MPI_Query_thread(&mpi.level)
+                         : MPI_Init_thread(NULL, NULL, MPI_THREAD_SERIALIZED, &mpi.level);
     reach(BEGUN);
     while (!await_stage(ENDING, 3600))
         ;
@@ -86,7 +90,12 @@ static int begin_mpi(double timeout_s)
                       "the processes that mpirun started have not all come within %.0f s "
                       "(--comm-timeout): one of them, or its machine, hangs",
                       timeout_s);
-    return mpi_fail(mpi.code, "start");
+    FV_TRY(mpi_fail(mpi.code, "start"));
+    if (mpi.level < MPI_THREAD_SERIALIZED)
+        return fv_err(FV_EUNSUPPORTED,
+                      "this MPI was built without threads (MPI_THREAD_SERIALIZED): use one that "
+                      "has them, or --comm tcp");
+    return 0;
 }
 
 static int mpi_open(struct fv_comm **out, const struct fv_comm_settings *s)
