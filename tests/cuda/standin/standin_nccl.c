@@ -25,9 +25,10 @@ enum { COMM = 0x6e63636c, PATIENCE_S = 100, NAP_US = 200 };
 struct ncclComm {
     uint64_t magic;
     struct fv_comm *comm;
-    int rank, ranks, references, aborted, blocking;
-    atomic_int joined; /* 1; -1: failed */
-    int here;          /* collectives in queues or in graphs that there are */
+    int rank, ranks, aborted, blocking;
+    atomic_int references; /* whoever holds it, and each collective until its last thread is done */
+    atomic_int joined;     /* 1; -1: failed */
+    int here;              /* collectives in queues or in graphs that there are */
     unsigned long long made;
     atomic_int failed;
     /* a non-blocking one's call in progress */
@@ -162,11 +163,19 @@ static void reduce(const struct collective *c)
 
 /* The work */
 
+static void drop_comm(struct ncclComm *c)
+{
+    if (atomic_fetch_sub(&c->references, 1) == 1)
+        free(c);
+}
+
+/* A thread that talks outlives an abort, and needs the communicator until then. */
 static void release(void *ctx)
 {
     struct collective *c = ctx;
     if (atomic_fetch_sub(&c->references, 1) > 1)
         return;
+    drop_comm(c->comm);
     free(c->mine);
     free(c->all);
     free(c);
@@ -236,17 +245,10 @@ static int collective_waits(void *ctx)
     return !c->comm->aborted && c->talking && atomic_load(&c->heard) != 1;
 }
 
-static void drop_comm(struct ncclComm *c)
-{
-    if (--c->references == 0)
-        free(c);
-}
-
 static void drop_collective(void *ctx)
 {
     struct collective *c = ctx;
     c->comm->here--;
-    drop_comm(c->comm);
     release(c);
 }
 
@@ -284,7 +286,7 @@ static ncclResult_t collective(int what, const void *in, void *out, size_t count
     c->in = in;
     c->out = out;
     c->references = 1;
-    n->references++;
+    atomic_fetch_add(&n->references, 1);
     n->here++;
     standin__need_room(in, count * item(type), "a collective's input");
     standin__need_room(out, count * item(type) * (what == GATHER ? (size_t)n->ranks : 1),
