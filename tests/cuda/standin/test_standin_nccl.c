@@ -54,21 +54,32 @@ static void join(struct rank *r, int rank, ncclUniqueId id, int blocking)
     must(cudaStreamSynchronize(r->stream));
 }
 
-/* Runs f as rank 1 in a process of its own and as rank 0 in this one; returns how rank 1 ended. */
+/* Runs f as rank 1 in a process of its own and as rank 0 in this one; returns how rank 1 ended. It stays until rank 0
+ * is through or gone: a process that ends breaks connections, with what is under way on them. */
 static int both(void (*f)(struct rank *r), int blocking)
 {
     ncclUniqueId id;
     struct rank r = {0};
-    int status = 0;
+    int status = 0, through[2];
+    char none;
     must(ncclGetUniqueId(&id));
+    must(pipe(through));
     const pid_t other = fork();
+    close(through[other != 0 ? 0 : 1]);
     standin.seed = other == 0 ? 5 : 6;
     join(&r, other == 0, id, blocking);
     f(&r);
     if (other == 0)
-        _exit(0);
+        _exit(read(through[0], &none, 1) != 0);
+    close(through[1]);
     waitpid(other, &status, 0);
     return status;
+}
+
+static void sum(struct rank *r)
+{
+    settle(r->comm,
+           ncclAllReduce(r->device, r->device, COUNT, ncclFloat32, ncclAvg, r->comm, r->stream));
 }
 
 static void read_back(struct rank *r)
@@ -80,8 +91,7 @@ static void read_back(struct rank *r)
 
 static void mean_and_gather(struct rank *r)
 {
-    settle(r->comm,
-           ncclAllReduce(r->device, r->device, COUNT, ncclFloat32, ncclAvg, r->comm, r->stream));
+    sum(r);
     settle(r->comm,
            ncclAllGather(r->device, r->device + COUNT, COUNT, ncclFloat32, r->comm, r->stream));
     read_back(r);
@@ -118,8 +128,7 @@ static void given_up(struct rank *r)
 {
     if (r->rank == 1)
         return;
-    settle(r->comm,
-           ncclAllReduce(r->device, r->device, COUNT, ncclFloat32, ncclAvg, r->comm, r->stream));
+    sum(r);
     must(cudaStreamQuery(r->stream) != cudaErrorNotReady);
     must(ncclCommAbort(r->comm));
     must(cudaStreamSynchronize(r->stream));
@@ -189,8 +198,7 @@ static void graph_outlives(struct rank *r)
 {
     cudaGraph_t g;
     must(cudaStreamBeginCapture(r->stream, cudaStreamCaptureModeThreadLocal));
-    settle(r->comm,
-           ncclAllReduce(r->device, r->device, COUNT, ncclFloat32, ncclAvg, r->comm, r->stream));
+    sum(r);
     must(cudaStreamEndCapture(r->stream, &g));
     must(ncclCommAbort(r->comm));
 }
@@ -199,8 +207,7 @@ static void waited_for_blindly(struct rank *r)
 {
     if (r->rank == 1)
         return;
-    settle(r->comm,
-           ncclAllReduce(r->device, r->device, COUNT, ncclFloat32, ncclAvg, r->comm, r->stream));
+    sum(r);
     must(cudaStreamSynchronize(r->stream));
 }
 
