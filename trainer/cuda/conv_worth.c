@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* The passes that a fused graph saves are kernels of our own which only move memory, so that their bytes say what they
- * take: this share of the peak, and what lies between two launches of a captured graph. */
+ * take: by the model of traffic.h, with this device's bandwidth. */
 #include "trainer/cuda/conv_worth.h"
+
+#include "trainer/cuda/traffic.h"
 
 #include <stddef.h>
 
-static const double share_of_peak = 0.85, launch_us = 2;
-
 static double pass(const struct fv_conv_times *t, size_t bytes, int launches)
 {
-    return (double)bytes / (t->bytes_per_us * share_of_peak) + launches * launch_us;
+    const struct fv_traffic_card usual = fv_traffic_h200();
+    return (double)bytes / (t->bytes_per_us * usual.memory_share) + launches * usual.launch_s * 1e6;
 }
 
 /* The statistics of y: one reading and two launches, in place of one that ends the sums. */
@@ -54,6 +55,24 @@ static int weigh(const struct fv_conv_key *k, const struct fv_conv_times *t,
         return timed(t, FV_CONV_DGRAD_BN, FV_CONV_DGRAD);
     default:
         return 0;
+    }
+}
+
+#define BIT(graph) (1u << FV_CONV_##graph)
+
+unsigned fv_conv_weighed(enum fv_conv_graph graph)
+{
+    switch (graph) {
+    case FV_CONV_FORWARD_STATS:
+        return BIT(FORWARD_STATS) | BIT(FORWARD);
+    case FV_CONV_BN_FORWARD_STATS:
+    case FV_CONV_BN_WGRAD:
+        return BIT(BN_FORWARD_STATS) | BIT(BN_WGRAD) | BIT(FORWARD) | BIT(FORWARD_STATS) |
+               BIT(WGRAD);
+    case FV_CONV_DGRAD_BN:
+        return BIT(DGRAD_BN) | BIT(DGRAD);
+    default:
+        return 1u << graph;
     }
 }
 

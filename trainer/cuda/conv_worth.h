@@ -12,6 +12,9 @@ struct fv_conv_times {
     double bytes_per_us; /* of the device's memory at its peak; 0: not known */
 };
 
+/* The graphs whose times are looked at for one, itself included: a bit each. */
+unsigned fv_conv_weighed(enum fv_conv_graph graph);
+
 /* Microseconds of graph `k->graph`, with whatever else it must come with, and of what does the same without it. The
  * batch norm in front of a convolution is applied by it forward and in the gradient of its weights, or in neither:
  * these two graphs are weighed together. */

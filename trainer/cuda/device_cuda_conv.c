@@ -17,7 +17,6 @@ struct fv_gpu_conv {
     struct fv_cudnn_plan *plan; /* NULL: cuDNN refuses */
     char why[FV_ERR_TEXT_MAX];
     struct fv_conv_worth worth; /* of a fused graph: why it is taken, or is not */
-    int slow;                   /* is not, being slower than what it would replace */
     struct fv_gpu_conv *next;
 };
 
@@ -55,22 +54,10 @@ static struct fv_gpu_conv *find(struct fv_gpu *g, const struct fv_conv_key *key)
 /* What the graphs of that shape take, those that are weighed against each other. */
 static struct fv_conv_times times_of(struct fv_gpu *g, struct fv_conv_key key)
 {
-    static const unsigned char related[FV_CONV_GRAPHS][FV_CONV_GRAPHS] = {
-        [FV_CONV_FORWARD_STATS] = {[FV_CONV_FORWARD] = 1},
-        [FV_CONV_BN_FORWARD_STATS] = {[FV_CONV_FORWARD] = 1,
-                                      [FV_CONV_FORWARD_STATS] = 1,
-                                      [FV_CONV_WGRAD] = 1,
-                                      [FV_CONV_BN_WGRAD] = 1},
-        [FV_CONV_BN_WGRAD] = {[FV_CONV_FORWARD] = 1,
-                              [FV_CONV_FORWARD_STATS] = 1,
-                              [FV_CONV_WGRAD] = 1,
-                              [FV_CONV_BN_FORWARD_STATS] = 1},
-        [FV_CONV_DGRAD_BN] = {[FV_CONV_DGRAD] = 1},
-    };
-    const enum fv_conv_graph asked = key.graph;
+    const unsigned weighed = fv_conv_weighed(key.graph);
     struct fv_conv_times t = {.bytes_per_us = g->bytes_per_us};
     for (int i = 0; i < FV_CONV_GRAPHS; i++) {
-        if (i != (int)asked && !related[asked][i])
+        if (!(weighed & 1u << i))
             continue;
         key.graph = (enum fv_conv_graph)i;
         const struct fv_gpu_conv *c = find(g, &key);
@@ -88,15 +75,13 @@ int fv_gpu_conv_can(struct fv_gpu *g, const struct fv_low_query *q)
     if (!c || !c->plan)
         return 0;
     const struct fv_conv_times t = times_of(g, key);
-    const int worth = fv_conv_is_worth(&key, &t, &c->worth);
-    c->slow = !worth && c->worth.apart > 0;
-    return worth;
+    return fv_conv_is_worth(&key, &t, &c->worth);
 }
 
 int fv_gpu_conv_slow(const struct fv_gpu *g, int i, char *text, size_t size)
 {
     const struct fv_gpu_conv *c = g->conv;
-    while (c && (!c->slow || i-- > 0))
+    while (c && (c->worth.together <= c->worth.apart || i-- > 0))
         c = c->next;
     if (!c)
         return 0;
